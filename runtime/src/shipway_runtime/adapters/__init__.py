@@ -1,0 +1,1 @@
+"""How agents of each framework run: one file a framework, detected by duck-typing."""

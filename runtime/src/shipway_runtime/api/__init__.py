@@ -1,0 +1,1 @@
+"""The API port: what users of the agent talk to."""

@@ -1,0 +1,448 @@
+"""What the tool and the runtime have agreed on: names, paths, ports and formats.
+
+In: nothing; this module imports the standard library alone, because both sides load it first.
+Out: the names of environment variables, the paths and ports of the container, and the frozen types of the
+manifest, the config, the policy, the outcome and the release, each with `encode` and `decode` to JSON.
+
+`FORMAT` is the version of every format here. A reader refuses a newer one and says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+FORMAT = 1
+
+# -- Ports: the image's defaults; each has an override in the environment ------------------------------
+
+API_PORT = 8080
+ADMIN_PORT = 8081
+RELAY_PORT = 8082
+SIDECAR_PORT = 8100  # the first sidecar's; the next ones count up in the order of agent.toml
+REPLAY_PORT = 8090
+
+# -- Paths in the image ---------------------------------------------------------------------------------
+
+APP = "/app"
+VENV = "/app/.venv"
+SOURCE = "/app/src"
+PROMPTS = "/app/prompts"
+MCP = "/app/mcp"
+MANIFEST = "/app/shipway.json"
+
+# -- Paths that a stack mounts ---------------------------------------------------------------------------
+
+CONFIG = "/etc/shipway/config.json"
+POLICY = "/etc/shipway/policy.json"
+SECRETS = "/run/secrets"
+
+UID = 65532  # user and group of every container; "nonroot" in distroless images
+
+
+class env:  # noqa: N801 - reads as a namespace: env.API_PORT
+    """Names of the environment variables that the runtime reads."""
+
+    ENVIRONMENT = "SHIPWAY_ENV"  # "development" or the environment's name
+    HOST = "SHIPWAY_HOST"  # address of the API and admin ports; the relay is always on loopback
+    API_PORT = "SHIPWAY_API_PORT"
+    ADMIN_PORT = "SHIPWAY_ADMIN_PORT"
+    RELAY_PORT = "SHIPWAY_RELAY_PORT"
+    MANIFEST = "SHIPWAY_MANIFEST"  # path
+    SOURCE = "SHIPWAY_SOURCE"  # directory, put on sys.path
+    PROMPTS = "SHIPWAY_PROMPTS"  # directory
+    STORAGE = "SHIPWAY_STORAGE"  # directory
+    CONFIG = "SHIPWAY_CONFIG"  # path
+    CONFIG_JSON = "SHIPWAY_CONFIG_JSON"  # the document itself, where files cannot be mounted
+    POLICY = "SHIPWAY_POLICY"  # path
+    POLICY_JSON = "SHIPWAY_POLICY_JSON"
+    SECRETS = "SHIPWAY_SECRETS"  # directory
+    CONTROL_URL = "SHIPWAY_CONTROL_URL"
+    REVISION = "SHIPWAY_REVISION"
+    ADMIN_TOKEN = "SHIPWAY_ADMIN_TOKEN"  # noqa: S105 - a name, not a token
+    CHECK_INTERVAL = "SHIPWAY_CHECK_INTERVAL"  # seconds between two rounds of readiness checks
+    DRAIN_DELAY = "SHIPWAY_DRAIN_DELAY"  # seconds the API port goes on accepting after SIGTERM
+
+    # What the runtime sets for the agent and for unmodified SDKs.
+    MODEL = "SHIPWAY_MODEL"
+    MAX_TOKENS = "SHIPWAY_MAX_TOKENS"
+    MODEL_TIMEOUT = "SHIPWAY_MODEL_TIMEOUT"  # seconds
+
+    @staticmethod
+    def mcp_url(name: str) -> str:
+        """Where the agent finds an MCP server behind the relay: SHIPWAY_MCP_<NAME>_URL."""
+        return f"SHIPWAY_MCP_{_upper(name)}_URL"
+
+    @staticmethod
+    def mcp_target(name: str) -> str:
+        """Where the relay finds a sidecar or a service, when not where the manifest says."""
+        return f"SHIPWAY_MCP_{_upper(name)}_TARGET"
+
+    @staticmethod
+    def mcp_command(name: str) -> str:
+        """The command of an inside server as a JSON list, when not the one the manifest says."""
+        return f"SHIPWAY_MCP_{_upper(name)}_COMMAND"
+
+
+def _upper(name: str) -> str:
+    return name.upper().replace("-", "_")
+
+
+BASE_URL_VARIABLES: Mapping[str, str] = {
+    "anthropic": "ANTHROPIC_BASE_URL",
+    "openai": "OPENAI_BASE_URL",
+    "gemini": "GOOGLE_GEMINI_BASE_URL",
+}
+"""Where each provider's own SDK looks for the address of the model API."""
+
+PROVIDER_URLS: Mapping[str, str] = {
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com/v1",
+    "gemini": "https://generativelanguage.googleapis.com",
+}
+
+REVISION_HEADER = "x-shipway-revision"
+CONVERSATION_HEADER = "x-conversation-id"
+
+CHILD_VARIABLES: frozenset[str] = frozenset(
+    {
+        *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONHASHSEED"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+        *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"),
+        *("TRACEPARENT", "TRACESTATE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"),
+    }
+)
+"""What an MCP server inherits beside its own `env` and `secrets`: proxy, CA, locale and trace variables."""
+
+
+def response_id(conversation: str, turn: int) -> str:
+    """`resp_<conversation>_<turn>`: a router can pin a conversation by any of its response ids."""
+    return f"resp_{conversation}_{turn}"
+
+
+def parse_response_id(value: str) -> tuple[str, int] | None:
+    """The conversation and turn of a response id, or None when it is not one of ours."""
+    match = re.fullmatch(r"resp_([A-Za-z0-9-]+)_([0-9]{1,9})", value)
+    return (match[1], int(match[2])) if match else None
+
+
+# -- Settings: what may differ between environments and tenants ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model the agent talks to. `provider` is anthropic, openai, gemini, or a URL that speaks one."""
+
+    provider: str
+    name: str
+    fallbacks: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A token endpoint: OAuth 2.0 client credentials, or RFC 8693 when `identity_token` names a file."""
+
+    token_url: str
+    client_id: str
+    client_secret: str | None = None  # the name of another secret
+    identity_token: str | None = None  # path of a projected token
+    scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where one secret comes from at run time. Its value is never part of any format."""
+
+    source: Literal["env", "file", "broker"]
+    broker: Broker | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Who may call. `auth` is None where agent.toml does not say: allowed in development alone."""
+
+    auth: Literal["keys", "jwt", "none"] | None = None
+    keys: str | None = None
+    jwks: str | None = None
+    tenant_claim: str | None = None
+    body_limit: int = 4_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The agent's volume, and the secret that holds a PostgreSQL URL when conversations live there."""
+
+    path: str
+    url_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    when_model_down: Literal["unready", "degraded"] = "unready"
+    grace_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of the policy, per tenant; None is unlimited. Rates are (amount, seconds)."""
+
+    requests: tuple[int, int] | None = None
+    concurrency: int | None = None
+    tokens: tuple[int, int] | None = None
+    spend_usd: tuple[float, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may differ between environments; the manifest holds the file's, the config an environment's."""
+
+    model: Model | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    api: Api = field(default_factory=Api)
+    storage: Storage | None = None
+    health: Health = field(default_factory=Health)
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class TenantSettings:
+    model: Model | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+# -- Manifest and config ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFilter:
+    """`allow` empty means every tool; `deny` wins."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def allows(self, tool: str) -> bool:
+        return tool not in self.deny and (not self.allow or tool in self.allow)
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """One MCP server as the relay sees it: a command for `inside`, a URL for `sidecar` and `service`."""
+
+    name: str
+    shape: Literal["inside", "sidecar", "service"]
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    auth: str | None = None  # the secret whose value goes into Authorization: Bearer
+    tools: ToolFilter = field(default_factory=ToolFilter)
+    timeout_s: float = 30.0
+    concurrency: int = 8
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """/app/shipway.json: what the image is. Written by the builder, read by the runtime at start."""
+
+    name: str
+    entrypoint: str
+    settings: Settings = field(default_factory=Settings)
+    mcp: tuple[McpServer, ...] = ()
+    prompts: str | None = None  # sha256:… over the prompt files; None without prompts
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """/etc/shipway/config.json: an environment's settings, complete; it replaces the manifest's."""
+
+    environment: str
+    settings: Settings
+    tenants: dict[str, TenantSettings] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)  # "model.max_tokens" -> "env.prod, agent.toml:41"
+    format: int = FORMAT
+
+
+# -- Policy: what changes while running --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    all: bool = False
+    tenants: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """policy.json. `model` switches among the declared fallbacks; None leaves the configured model."""
+
+    kill: Kill = field(default_factory=Kill)
+    limits: Limits = field(default_factory=Limits)
+    tenants: dict[str, Limits] = field(default_factory=dict)
+    model: str | None = None
+    format: int = FORMAT
+
+
+# -- Release and outcome -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The project's version-control revision when the image was built; None where there is none."""
+
+    revision: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """.shipway/release.json: what was built. Image references end in @sha256:…"""
+
+    shipway: str
+    name: str
+    source: Source
+    images: dict[str, str]
+    prompts: str | None
+    tools: str | None
+    id: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    input: int = 0
+    output: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One turn, one JSON line. Times are seconds since the epoch; `cost` is in US dollars."""
+
+    conversation: str
+    turn: int
+    revision: str
+    tenant: str | None
+    first_seen: float
+    started: float
+    finished: float
+    status: Literal["ok", "error", "denied", "cancelled"]
+    latency_s: float
+    first_token_s: float | None = None
+    tokens: TokenCounts = field(default_factory=TokenCounts)
+    cost: float | None = None
+    tool_calls: int = 0
+    tool_errors: int = 0
+    score: float | None = None
+    format: int = FORMAT
+
+
+# -- JSON ----------------------------------------------------------------------------------------------------
+
+
+class ContractError(ValueError):
+    """A document that is not what the format says; the message names the place and what was expected."""
+
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> str:
+    """A contract value as canonical JSON: sorted keys, two spaces, one line feed at the end."""
+    return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def decode(kind: type[T], text: str | bytes, where: str) -> T:
+    """Read a contract value from JSON.
+
+    `where` names the document in messages. Raises ContractError for text that is no JSON, for a newer
+    format, and for the first value that is not of the documented type.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise ContractError(f"{where}: not JSON: {error}") from None
+    if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > FORMAT:
+        raise ContractError(
+            f"{where}: format {data['format']} is newer than this runtime's {FORMAT}; "
+            "update shipway-runtime, or build again with the version that runs"
+        )
+    return typing.cast("T", _value(kind, data, where, ""))
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _value(kind: Any, data: Any, where: str, path: str) -> Any:
+    if kind is Any:
+        return data
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if data is None:
+            return None
+        return _value(next(a for a in arguments if a is not type(None)), data, where, path)
+    if origin is Literal:
+        return data if data in arguments else _refuse(where, path, f"one of {', '.join(arguments)}", data)
+    if origin is tuple:
+        return _tuple(arguments, data, where, path)
+    if origin is dict:
+        if not isinstance(data, dict):
+            return _refuse(where, path, "an object", data)
+        return {str(k): _value(arguments[1], v, where, _join(path, k)) for k, v in data.items()}
+    if dataclasses.is_dataclass(kind):
+        return _record(typing.cast("type", kind), data, where, path)
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
+        return _refuse(where, path, kind.__name__, data)
+    return data
+
+
+def _tuple(arguments: tuple[Any, ...], data: Any, where: str, path: str) -> tuple[Any, ...]:
+    if not isinstance(data, list):
+        _refuse(where, path, "a list", data)
+    if arguments[-1] is not Ellipsis:
+        if len(data) != len(arguments):
+            _refuse(where, path, f"a list of {len(arguments)}", data)
+        pairs = zip(arguments, data, strict=True)
+        return tuple(_value(a, item, where, f"{path}[{i}]") for i, (a, item) in enumerate(pairs))
+    return tuple(_value(arguments[0], item, where, f"{path}[{i}]") for i, item in enumerate(data))
+
+
+def _record(kind: type, data: Any, where: str, path: str) -> Any:
+    if not isinstance(data, dict):
+        return _refuse(where, path, "an object", data)
+    hints = _hints(kind)
+    if unknown := sorted(set(data) - set(hints)):
+        raise ContractError(f"{where}: {_join(path, unknown[0])}: not a key of this format")
+    values = {key: _value(hints[key], value, where, _join(path, key)) for key, value in data.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        missing = str(error).partition("argument")[2].strip(" s:")
+        raise ContractError(f"{where}: {path or 'document'}: missing {missing}") from None
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _refuse(where: str, path: str, expected: str, seen: object) -> typing.NoReturn:
+    raise ContractError(f"{where}: {path or 'document'}: expected {expected}, saw {json.dumps(seen)[:80]}")

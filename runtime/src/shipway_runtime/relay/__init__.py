@@ -1,0 +1,1 @@
+"""One loopback endpoint for every MCP server, whatever its shape."""

@@ -1,0 +1,1 @@
+"""ImagePlan -> OCI image, without Docker."""

@@ -1,0 +1,1 @@
+"""StackPlan -> processes on this machine."""

@@ -1,0 +1,1 @@
+"""(Spec, Project, Lock) -> frozen, serialisable plans, by pure functions."""

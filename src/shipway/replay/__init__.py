@@ -1,0 +1,1 @@
+"""The model API, recorded and replayed. Uses only what the runtime depends on."""

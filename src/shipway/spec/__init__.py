@@ -1,0 +1,1 @@
+"""agent.toml -> Spec; the sources -> Project; locks -> Lock."""

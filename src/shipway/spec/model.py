@@ -1,0 +1,309 @@
+"""The types of agent.toml: `Spec` and its sections, frozen.
+
+In: the tables of agent.toml, already merged for one environment. Out: typed values; durations in seconds,
+sizes in bytes. reference.toml documents every key; a test holds the two together. Reading, line numbers,
+findings and merging live in load.py; rules across keys in checks.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+# -- Values written as text ------------------------------------------------------------------------------
+
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_BYTES = {"": 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_BYTES |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_PERIODS = {"s": 1, "min": 60, "h": 3600, "hour": 3600, "day": 86400}
+_MULTIPLES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6}
+
+
+def parse_duration(value: Any) -> float:
+    """`"60s"` -> 60.0. Raises ValueError for anything that is not a number with ms, s, m, h or d."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('a duration such as "500ms", "60s", "5m" or "1h"')
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_bytes(value: Any) -> int:
+    """`"300MB"` -> 300000000, `"1Gi"` -> 1073741824. Raises ValueError otherwise."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([A-Za-z]*)", value) if isinstance(value, str) else None
+    if not match or match[2] not in _BYTES:
+        raise ValueError('a size such as "300MB", "512Mi" or "1Gi"')
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def parse_cpu(value: Any) -> int:
+    """`"100m"` -> 100 thousandths of a core, `"2"` -> 2000. Raises ValueError otherwise."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(m?)", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('CPU as text, such as "100m" (a tenth of a core) or "2"')
+    return int(float(match[1]) * (1 if match[2] else 1000))
+
+
+def parse_rate(value: Any) -> tuple[int, int]:
+    """`"2M/day"` -> (2000000, 86400): amount and seconds. Raises ValueError otherwise."""
+    match = re.fullmatch(r"(\d+)([kKM]?)/(s|min|hour|h|day)", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('a rate such as "60/min" or "2M/day"')
+    return int(match[1]) * _MULTIPLES[match[2]], _PERIODS[match[3]]
+
+
+def parse_spend(value: Any) -> tuple[float, int]:
+    """`"20USD/day"` -> (20.0, 86400): US dollars and seconds. Raises ValueError otherwise."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)USD/(hour|h|day)", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('a budget such as "20USD/day"')
+    return float(match[1]), _PERIODS[match[2]]
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+Bytes = Annotated[int, BeforeValidator(parse_bytes)]
+Cpu = Annotated[int, BeforeValidator(parse_cpu)]
+Rate = Annotated[tuple[int, int], BeforeValidator(parse_rate)]
+Spend = Annotated[tuple[float, int], BeforeValidator(parse_spend)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
+SecretName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Platform = Literal["linux/amd64", "linux/arm64"]
+Scalar = str | int | float | bool | list[str] | list[int] | list[float]
+
+
+class Section(BaseModel):
+    """A table of agent.toml: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+# -- Sections ----------------------------------------------------------------------------------------------
+
+
+class Image(Section):
+    repository: str | None = None
+    base: str = "minimal"
+    packages: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    include: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    ca: str | None = None
+    mirror: str | None = None
+    size: Bytes | None = None
+
+
+class Model(Section):
+    provider: str
+    name: str
+    fallbacks: tuple[str, ...] = ()
+    max_tokens: int | None = Field(default=None, ge=1)
+    timeout: Duration | None = None
+
+
+class BrokerSecret(Section):
+    """A token endpoint: OAuth 2.0 client credentials, or RFC 8693 with `identity_token`."""
+
+    token_url: str
+    client_id: str
+    client_secret: SecretName | None = None
+    identity_token: str | None = None
+    scope: str | None = None
+
+
+class StoredSecret(Section):
+    """Where an orchestrator keeps a secret; the runtime sees it as its environment or a file."""
+
+    kubernetes: str | None = None
+    ecs: str | None = None
+    nomad: str | None = None
+
+
+SecretSource = Literal["env", "file"] | BrokerSecret | StoredSecret
+
+
+class Tools(Section):
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class ServerResources(Section):
+    cpu: Cpu | None = None
+    memory: Bytes | None = None
+
+
+class Mcp(Section):
+    shape: Literal["inside", "sidecar", "service"] | None = None
+    run: str | tuple[str, ...] | None = None
+    args: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    storage: bool = False
+    env: dict[str, str] = {}
+    secrets: tuple[SecretName, ...] = ()
+    tools: Tools = Tools()
+    resources: ServerResources = ServerResources()
+    timeout: Duration = 30.0
+    concurrency: int = Field(default=8, ge=1)
+    optional: bool = False
+    url: str | None = None
+    auth: SecretName | None = None
+
+
+class Service(Section):
+    image: str
+    env_url: SecretName
+
+
+class Api(Section):
+    auth: Literal["keys", "jwt", "none"] | None = None
+    keys: SecretName | None = None
+    jwks: str | None = None
+    tenant_claim: str | None = None
+    body_limit: Bytes = 4_000_000
+
+
+class Resources(Section):
+    cpu: Cpu = 100
+    memory: Bytes = 512 * 2**20
+    replicas: int = Field(default=1, ge=1)
+
+
+class SecretRef(Section):
+    secret: SecretName
+
+
+class Storage(Section):
+    path: str = "/data"
+    size: Bytes = 2**30
+    url: SecretRef | None = None
+
+
+class Health(Section):
+    when_model_down: Literal["unready", "degraded"] = "unready"
+    grace: Duration = 60.0
+
+
+class Policy(Section):
+    requests: Rate | None = None
+    concurrency: int | None = Field(default=None, ge=1)
+    tokens: Rate | None = None
+    spend: Spend | None = None
+
+
+class Evals(Section):
+    suite: str
+    scorer: str | None = None
+    command: str | None = None
+    live: str | None = None
+    sample: float = Field(default=0.1, ge=0, le=1)
+
+
+class Step(Section):
+    weight: int = Field(ge=1, le=100)
+    hold: Duration | None = None
+
+
+class Gate(Section):
+    margin: float | None = Field(default=None, ge=0, le=1)
+
+
+class Gates(Section):
+    evals: Gate | None = None
+    live: Gate | None = None
+    errors: Gate | None = None
+    latency: Gate | None = None
+    cost: Gate | None = None
+    tools: Gate | None = None
+
+
+class Rollout(Section):
+    steps: tuple[Step, ...]
+    gates: Gates = Gates()
+    alpha: float = Field(default=0.05, gt=0, lt=1)
+
+
+class Notify(Section):
+    webhook: SecretName
+
+
+class Kubernetes(Section):
+    namespace: str | None = None
+
+
+# -- What differs in an environment or for a tenant: the same keys, each optional ----------------------------
+
+
+class EnvModel(Section):
+    provider: str | None = None
+    name: str | None = None
+    fallbacks: tuple[str, ...] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    timeout: Duration | None = None
+
+
+class EnvResources(Section):
+    cpu: Cpu | None = None
+    memory: Bytes | None = None
+    replicas: int | None = Field(default=None, ge=1)
+
+
+class EnvApi(Section):
+    auth: Literal["keys", "jwt", "none"] | None = None
+    keys: SecretName | None = None
+    jwks: str | None = None
+    tenant_claim: str | None = None
+    body_limit: Bytes | None = None
+
+
+class EnvStorage(Section):
+    path: str | None = None
+    size: Bytes | None = None
+    url: SecretRef | None = None
+
+
+class EnvHealth(Section):
+    when_model_down: Literal["unready", "degraded"] | None = None
+    grace: Duration | None = None
+
+
+class Env(Section):
+    model: EnvModel | None = None
+    config: dict[str, Scalar] = {}
+    resources: EnvResources | None = None
+    api: EnvApi | None = None
+    storage: EnvStorage | None = None
+    health: EnvHealth | None = None
+    policy: Policy | None = None
+    secrets: dict[SecretName, SecretSource] = {}
+    kubernetes: Kubernetes | None = None
+
+
+class Tenant(Section):
+    model: EnvModel | None = None
+    config: dict[str, Scalar] = {}
+
+
+class Spec(Section):
+    """One agent, as agent.toml says, for one environment. `name` and `entrypoint` alone are enough."""
+
+    name: Label
+    entrypoint: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*(\(\))?$")]
+    prompts: str | None = None
+    image: Image = Image()
+    model: Model | None = None
+    secrets: dict[SecretName, SecretSource] = {}
+    mcp: dict[Label, Mcp] = {}
+    services: dict[Label, Service] = {}
+    api: Api = Api()
+    resources: Resources = Resources()
+    storage: Storage | None = None
+    health: Health = Health()
+    config: dict[str, Scalar] = {}
+    policy: Policy = Policy()
+    evals: Evals | None = None
+    rollout: Rollout | None = None
+    notify: Notify | None = None
+    env: dict[Label, Env] = {}
+    tenants: dict[Label, Tenant] = {}
