@@ -1,0 +1,86 @@
+"""The program `shipway`: the table of its commands, and the boundary where errors become messages.
+
+In: the command line. Out: data on stdout, talk on stderr, and an exit code: 0 done, 1 failed, 2 wrong usage
+or spec, 3 a gate said no, 130 interrupted. A traceback is shown with --debug alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import cast
+
+import click
+
+import shipway
+from shipway.errors import ShipwayError
+
+COMMANDS = {
+    "init": "write agent.toml for the project that is here",
+    "plan": "print the plan of the image or of the stack",
+    "build": "make the image",
+    "up": "run the whole stack on this machine",
+    "ask": "ask the agent that runs here",
+    "status": "what runs here, and what is not ready",
+    "logs": "what the stack has written",
+    "down": "end the stack that runs here",
+    "replay": "replay the model's API",
+}
+"""Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""
+
+
+class Commands(click.Group):
+    """The table above as a click group: help needs no import of any command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"shipway.cli.{cmd_name}")
+        return cast("click.Command", module.command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(shipway.__version__, message="shipway %(version)s")
+def cli(debug: bool) -> None:
+    """From agent code to a production container in seconds; then to production, and back when it is worse."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except ShipwayError as error:
+        if debug:
+            raise
+        show(error)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def show(error: ShipwayError) -> None:
+    """One clear message on stderr."""
+    click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(str(error), err=True)
+    if error.hint:
+        click.echo(f"    {error.hint}", err=True)

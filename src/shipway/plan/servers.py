@@ -1,0 +1,95 @@
+"""`run` of an MCP server -> what to install and what to start.
+
+In: `[mcp.NAME]`. Out: `ServerProgram`, and `contract.McpServer` as the relay will see it. The same for the
+image, the sidecar's image and local processes, so that the shapes cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from shipway.spec.model import Mcp, Spec
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProgram:
+    """What runs one MCP server. `kind` says where it comes from.
+
+    pypi: `requirement` is installed into an environment of its own and its console script started;
+    project: `module` runs in the agent's environment; command: `argv` is taken as it is.
+    """
+
+    kind: Literal["pypi", "project", "command"]
+    requirement: str = ""
+    script: str = ""
+    module: str = ""
+    argv: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+    def command(self, environment: str, python: str) -> tuple[str, ...]:
+        """The argv, given the server's own environment directory and the agent's interpreter."""
+        if self.kind == "pypi":
+            return (f"{environment}/bin/{self.script}", *self.args)
+        if self.kind == "project":
+            return (python, "-m", self.module, *self.args)
+        return (*self.argv, *self.args)
+
+
+def program(server: Mcp) -> ServerProgram | None:
+    """What `run` means; None for a service that others run."""
+    if server.run is None:
+        return None
+    if not isinstance(server.run, str):
+        return ServerProgram("command", argv=server.run, args=server.args)
+    kind, _, rest = server.run.partition(":")
+    if kind == "pypi":
+        script = re.split(r"[\[<>=!~; ]", rest, maxsplit=1)[0]
+        return ServerProgram("pypi", requirement=rest, script=script, args=server.args)
+    return ServerProgram("project", module=rest, args=server.args)
+
+
+def shape(server: Mcp) -> Literal["inside", "sidecar", "service"]:
+    """The shape that is said, else `service` for a URL and `inside` for a program."""
+    return server.shape or ("service" if server.url else "inside")
+
+
+def sidecar_ports(spec: Spec) -> dict[str, int]:
+    """The port of each sidecar's relay, counted up in the order of agent.toml."""
+    sidecars = [name for name, server in spec.mcp.items() if shape(server) == "sidecar"]
+    return {name: contract.SIDECAR_PORT + i for i, name in enumerate(sidecars)}
+
+
+def environment_path(name: str) -> str:
+    """Where an MCP server's own dependencies are, in whichever image it runs."""
+    return f"{contract.MCP}/{name}"
+
+
+def relay_servers(spec: Spec) -> tuple[contract.McpServer, ...]:
+    """Every MCP server as the relay in the agent's container sees it."""
+    ports = sidecar_ports(spec)
+    return tuple(_relay_server(name, server, ports) for name, server in spec.mcp.items())
+
+
+def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.McpServer:
+    kind = shape(server)
+    started = program(server)
+    inside = kind == "inside" and started is not None
+    python = f"{contract.VENV}/bin/python"
+    return contract.McpServer(
+        name=name,
+        shape=kind,
+        command=started.command(environment_path(name), python) if inside and started else (),
+        url=f"http://127.0.0.1:{ports[name]}/mcp" if name in ports else server.url,
+        env=dict(server.env) if inside else {},
+        secrets=server.secrets if inside else (),
+        auth=server.auth,
+        tools=contract.ToolFilter(server.tools.allow, server.tools.deny),
+        timeout_s=server.timeout,
+        concurrency=server.concurrency,
+        optional=server.optional,
+    )

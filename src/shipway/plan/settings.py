@@ -1,0 +1,51 @@
+"""Spec -> what the runtime reads: the settings of one environment.
+
+In: a Spec, already merged for its environment. Out: `contract.Settings`, for the image's manifest and for
+the config that a stack mounts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from shipway.spec import model
+
+
+def settings(spec: model.Spec) -> contract.Settings:
+    """Everything that may differ between environments."""
+    return contract.Settings(
+        model=_model(spec.model) if spec.model else None,
+        config={key: list(v) if isinstance(v, list) else v for key, v in spec.config.items()},
+        secrets={name: _secret(source) for name, source in spec.secrets.items()},
+        api=_api(spec.api),
+        storage=_storage(spec.storage) if spec.storage else None,
+        health=contract.Health(spec.health.when_model_down, spec.health.grace),
+        limits=_limits(spec.policy),
+    )
+
+
+def _model(model: model.Model) -> contract.Model:
+    return contract.Model(model.provider, model.name, model.fallbacks, model.max_tokens, model.timeout)
+
+
+def _secret(source: model.SecretSource) -> contract.Secret:
+    if isinstance(source, str):
+        return contract.Secret(source)
+    if hasattr(source, "token_url"):
+        return contract.Secret("broker", contract.Broker(**source.model_dump()))
+    return contract.Secret("env")  # an orchestrator's store: it arrives in the environment
+
+
+def _api(api: model.Api) -> contract.Api:
+    return contract.Api(api.auth, api.keys, api.jwks, api.tenant_claim, api.body_limit)
+
+
+def _storage(storage: model.Storage) -> contract.Storage:
+    return contract.Storage(storage.path, storage.url.secret if storage.url else None)
+
+
+def _limits(policy: model.Policy) -> contract.Limits:
+    return contract.Limits(policy.requests, policy.concurrency, policy.tokens, policy.spend)
