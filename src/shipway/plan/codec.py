@@ -6,7 +6,6 @@ an equal value; golden files and `shipway plan --json` are this text.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -14,17 +13,12 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 def encode(plan: object) -> str:
-    """The plan as JSON text that ends in one line feed."""
-    return _adapter(type(plan)).dump_json(plan, indent=2).decode() + "\n"
+    """The plan, or a tuple of plans, as JSON text that ends in one line feed."""
+    kind: Any = tuple[type(plan[0]), ...] if isinstance(plan, tuple) and plan else type(plan)  # type: ignore[misc]
+    return TypeAdapter(kind).dump_json(plan, indent=2).decode() + "\n"
 
 
 def decode(kind: type[T], text: str) -> T:
     """Read a plan back. Raises pydantic.ValidationError for text that is not this kind of plan."""
-    plan: T = _adapter(kind).validate_json(text)
-    return plan
+    return TypeAdapter(kind).validate_json(text)

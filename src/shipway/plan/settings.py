@@ -18,7 +18,7 @@ def settings(spec: model.Spec) -> contract.Settings:
     """Everything that may differ between environments."""
     return contract.Settings(
         model=_model(spec.model) if spec.model else None,
-        config={key: list(v) if isinstance(v, list) else v for key, v in spec.config.items()},
+        config={key: list(v) if isinstance(v, tuple) else v for key, v in spec.config.items()},
         secrets={name: _secret(source) for name, source in spec.secrets.items()},
         api=_api(spec.api),
         storage=_storage(spec.storage) if spec.storage else None,

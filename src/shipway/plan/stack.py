@@ -181,7 +181,7 @@ _KEYS = {
 def _replay(spec: model.Spec) -> Replay:
     keys = [key for keys in _KEYS.values() for key in keys]
     declared = {key: "replayed" for key in keys if key in spec.secrets}
-    wanted = {key: "replayed" for key in _KEYS.get(spec.model.provider if spec.model else "", ())[:1]}
+    wanted = dict.fromkeys(_KEYS.get(spec.model.provider if spec.model else "", ())[:1], "replayed")
     return Replay("replays", contract.REPLAY_PORT, wanted | declared)
 
 

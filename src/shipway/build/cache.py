@@ -1,0 +1,108 @@
+"""The cache: blobs by their digest, layers by what they were made from.
+
+In: a key that says everything a layer depends on, and a function that makes its entries. Out: the layer,
+from the cache when the key is known. Every write goes to a temporary name first and is renamed, so two
+builds at once and a kill in the middle leave nothing half written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import platformdirs
+
+from shipway.build.layers import Entry, Layer, write_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+LAYOUT = 1
+"""Part of every key: counts up when the same inputs would make other bytes than before."""
+
+
+def default_root() -> Path:
+    """SHIPWAY_CACHE, else the user's cache directory."""
+    configured = os.environ.get("SHIPWAY_CACHE")
+    return Path(configured) if configured else Path(platformdirs.user_cache_dir("shipway"))
+
+
+def digest_of(*parts: object) -> str:
+    """A SHA-256 over the parts, as hexadecimal text; equal parts, equal digest."""
+    return hashlib.sha256(json.dumps([LAYOUT, *parts], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A directory that any number of builds may share."""
+
+    root: Path
+
+    def blob(self, digest: str) -> Path:
+        """Where the blob of this digest is, or would be."""
+        return self.root / "blobs" / digest.replace(":", "/")
+
+    def directory(self, *names: str) -> Path:
+        """A directory of the cache, made when it is not there."""
+        path = self.root.joinpath(*names)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def layer(self, name: str, key: str, entries: Callable[[], Iterable[Entry]]) -> Layer:
+        """The layer of this key; `entries` is called only when it is not in the cache."""
+        record = self.directory("layers") / f"{key}.json"
+        try:
+            known = Layer(**json.loads(record.read_text()))
+        except FileNotFoundError:
+            known = None
+        if known and self.blob(known.digest).exists():
+            return Layer(name, known.digest, known.diff_id, known.size, known.unpacked)
+        with self.writing() as sink:
+            layer = write_layer(name, entries(), sink)
+            sink.flush()
+            self._place(Path(sink.name), self.blob(layer.digest))
+        self.write_text(record, json.dumps(asdict(layer)))
+        return layer
+
+    def store(self, data: bytes) -> str:
+        """Keep a small blob, such as a manifest; returns its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if not self.blob(digest).exists():
+            with self.writing() as sink:
+                sink.write(data)
+                sink.flush()
+                self._place(Path(sink.name), self.blob(digest))
+        return digest
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Replace a file of the cache in one step."""
+        with self.writing() as sink:
+            sink.write(text.encode())
+            sink.flush()
+            self._place(Path(sink.name), path)
+
+    @contextmanager
+    def writing(self) -> Iterator[IO[bytes]]:
+        """A temporary file on the cache's own file system; removed unless it was placed."""
+        with tempfile.NamedTemporaryFile(dir=self.directory("tmp"), delete=False) as sink:
+            try:
+                yield sink
+            finally:
+                Path(sink.name).unlink(missing_ok=True)
+
+    @contextmanager
+    def working(self) -> Iterator[Path]:
+        """A temporary directory on the cache's own file system."""
+        with tempfile.TemporaryDirectory(dir=self.directory("tmp")) as name:
+            yield Path(name)
+
+    def _place(self, written: Path, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written.chmod(0o644)
+        written.replace(path)

@@ -1,0 +1,137 @@
+"""Entries -> a layer: one deterministic tar, compressed, hashed twice in one pass.
+
+In: entries, in any order. Out: `Layer`, the descriptor of a blob in the cache. The bytes depend on the
+entries alone: sorted, parents explicit, time zero, root-owned unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal
+
+from zlib_ng import zlib_ng
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+LEVEL = 6
+"""zlib-ng's level: 0.5 s for 42 MB where level 3 takes 0.3 s, and a tenth smaller."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of an image, without a leading slash. `content` is bytes, or the file that holds them."""
+
+    path: str
+    kind: Literal["file", "directory", "symlink"]
+    mode: int = 0o644
+    content: bytes | Path = b""
+    target: str = ""
+    owner: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A compressed layer. `digest` is of the blob, `diff_id` of the tar; sizes in bytes."""
+
+    name: str
+    digest: str
+    diff_id: str
+    size: int
+    unpacked: int
+
+
+def tree_entries(root: Path, prefix: str, *, modes: bool = False) -> list[Entry]:
+    """Every path below `root` as an entry below `prefix`.
+
+    Modes are reduced to what git keeps, executable or not, unless `modes` says that they matter.
+    """
+    return [_entry(path, f"{prefix}/{path.relative_to(root)}".lstrip("/"), modes) for path in _walk(root)]
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for path in sorted(root.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+
+
+def _entry(path: Path, name: str, modes: bool) -> Entry:
+    status = path.lstat()
+    mode = stat.S_IMODE(status.st_mode)
+    if path.is_symlink():
+        return Entry(name, "symlink", 0o777, target=str(path.readlink()))
+    if path.is_dir():
+        return Entry(name, "directory", mode if modes else 0o755)
+    return Entry(name, "file", mode if modes else 0o755 if mode & 0o100 else 0o644, path)
+
+
+def with_parents(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries sorted by path, each parent directory before what is in it."""
+    known = {entry.path: entry for entry in entries}
+    for path in list(known):
+        parent = path.rpartition("/")[0]
+        while parent and parent not in known:
+            known[parent] = Entry(parent, "directory", 0o755)
+            parent = parent.rpartition("/")[0]
+    return [known[path] for path in sorted(known)]
+
+
+def write_layer(name: str, entries: Iterable[Entry], sink: IO[bytes]) -> Layer:
+    """Write the entries as tar and gzip into `sink`."""
+    pipe = _Pipe(sink)
+    unpacked = 0
+    with tarfile.open(mode="w|", fileobj=pipe, format=tarfile.PAX_FORMAT, bufsize=_CHUNK) as archive:  # type: ignore[call-overload]
+        for entry in with_parents(entries):
+            content = _read(entry)
+            unpacked += len(content)
+            archive.addfile(_header(entry, len(content)), io.BytesIO(content))
+    pipe.finish()
+    digest, diff_id = f"sha256:{pipe.blob.hexdigest()}", f"sha256:{pipe.tar.hexdigest()}"
+    return Layer(name, digest, diff_id, pipe.size, unpacked)
+
+
+def _read(entry: Entry) -> bytes:
+    return entry.content.read_bytes() if isinstance(entry.content, Path) else entry.content
+
+
+def _header(entry: Entry, size: int) -> tarfile.TarInfo:
+    header = tarfile.TarInfo(entry.path)
+    header.mode, header.uid, header.gid, header.mtime = entry.mode, entry.owner, entry.owner, 0
+    if entry.kind == "directory":
+        header.type = tarfile.DIRTYPE
+    elif entry.kind == "symlink":
+        header.type, header.linkname = tarfile.SYMTYPE, entry.target
+    else:
+        header.size = size
+    return header
+
+
+class _Pipe:
+    """tar bytes in; the gzip blob out; both hashed on the way."""
+
+    def __init__(self, sink: IO[bytes]) -> None:
+        self.sink = sink
+        self.tar, self.blob = hashlib.sha256(), hashlib.sha256()
+        self.size = 0
+        self._gzip = zlib_ng.compressobj(LEVEL, zlib_ng.DEFLATED, 31)
+
+    def write(self, data: bytes) -> int:
+        self.tar.update(data)
+        self._emit(self._gzip.compress(data))
+        return len(data)
+
+    def finish(self) -> None:
+        self._emit(self._gzip.flush())
+
+    def _emit(self, data: bytes) -> None:
+        self.blob.update(data)
+        self.size += len(data)
+        self.sink.write(data)

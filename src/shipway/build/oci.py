@@ -1,0 +1,156 @@
+"""Layers and a process -> an OCI image, in a layout directory that `docker load` takes as well.
+
+In: `Layer`s in the cache, and the plan's process. Out: config, manifest and index blobs, and a directory
+with `oci-layout`, `index.json` and, for engines that know only Docker's archives, `manifest.json`. No time,
+host or user is written: equal layers make an equal digest. Source: OCI image-spec 1.1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.build.layers import Layer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from shipway.build.cache import Cache
+    from shipway.plan.image import Process
+
+CONFIG = "application/vnd.oci.image.config.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+EPOCH = "1970-01-01T00:00:00Z"
+"""The time of every image: a clock would make another digest of the same sources."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformImage:
+    """One platform's image: the digest and size of its manifest, its config's digest, its layers."""
+
+    platform: str
+    digest: str
+    size: int
+    config: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def unpacked(self) -> int:
+        """Bytes of all files in all layers."""
+        return sum(layer.unpacked for layer in self.layers)
+
+    @property
+    def compressed(self) -> int:
+        """Bytes of all layers as they travel."""
+        return sum(layer.size for layer in self.layers)
+
+
+def platform_image(
+    platform: str, layers: Sequence[Layer], process: Process, annotations: dict[str, str], cache: Cache
+) -> PlatformImage:
+    """Write one platform's config and manifest into the cache."""
+    config = cache.store(_json(_config(platform, layers, process, annotations)))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": _descriptor(CONFIG, config, cache),
+        "layers": [{"mediaType": LAYER, "digest": la.digest, "size": la.size} for la in layers],
+        "annotations": annotations,
+    }
+    digest = cache.store(_json(manifest))
+    return PlatformImage(platform, digest, cache.blob(digest).stat().st_size, config, tuple(layers))
+
+
+def _config(
+    platform: str, layers: Sequence[Layer], process: Process, annotations: dict[str, str]
+) -> dict[str, Any]:
+    system, architecture = platform.split("/")
+    return {
+        "architecture": architecture,
+        "os": system,
+        "created": EPOCH,
+        "config": {
+            "User": process.user,
+            "Env": [f"{key}={value}" for key, value in sorted(process.env.items())],
+            "Entrypoint": list(process.entrypoint),
+            "WorkingDir": process.working_dir,
+            "ExposedPorts": {f"{port}/tcp": {} for port in process.ports},
+            "Labels": annotations,
+            "StopSignal": "SIGTERM",
+            **({"Volumes": {path: {} for path in process.volumes}} if process.volumes else {}),
+        },
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [{"created": EPOCH, "created_by": f"shipway: {layer.name}"} for layer in layers],
+    }
+
+
+def image_digest(images: Sequence[PlatformImage], cache: Cache) -> str:
+    """The digest that names the image: one platform's manifest, or the index of several."""
+    if len(images) == 1:
+        return images[0].digest
+    index = {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [_descriptor(MANIFEST, i.digest, cache) | {"platform": _platform(i)} for i in images],
+    }
+    return cache.store(_json(index))
+
+
+def write_layout(directory: Path, images: Sequence[PlatformImage], reference: str, cache: Cache) -> None:
+    """Write the image as an OCI layout; the directory is replaced when all of it is there.
+
+    Blobs are hard links into the cache where the file system allows it.
+    """
+    made = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(made, ignore_errors=True)
+    digest = image_digest(images, cache)
+    for blob in {digest, *(b for image in images for b in _blobs(image))}:
+        _link(cache.blob(blob), made / "blobs" / blob.replace(":", "/"))
+    kind = MANIFEST if len(images) == 1 else INDEX
+    top = _descriptor(kind, digest, cache) | {"annotations": {"org.opencontainers.image.ref.name": reference}}
+    if len(images) == 1:
+        top["platform"] = _platform(images[0])
+    (made / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+    (made / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]}))
+    (made / "manifest.json").write_bytes(_json([_docker_archive(images[0], reference)]))
+    shutil.rmtree(directory, ignore_errors=True)
+    made.replace(directory)
+
+
+def _docker_archive(image: PlatformImage, reference: str) -> dict[str, Any]:
+    return {
+        "Config": f"blobs/{image.config.replace(':', '/')}",
+        "RepoTags": [reference],
+        "Layers": [f"blobs/{layer.digest.replace(':', '/')}" for layer in image.layers],
+    }
+
+
+def _blobs(image: PlatformImage) -> list[str]:
+    return [image.digest, image.config, *(layer.digest for layer in image.layers)]
+
+
+def _platform(image: PlatformImage) -> dict[str, str]:
+    system, architecture = image.platform.split("/")
+    return {"architecture": architecture, "os": system}
+
+
+def _descriptor(media_type: str, digest: str, cache: Cache) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest, "size": cache.blob(digest).stat().st_size}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

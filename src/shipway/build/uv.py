@@ -1,0 +1,62 @@
+"""uv, run as a program: its output, or its failure as one of our errors.
+
+In: arguments. Out: stdout, or an error that says in uv's own words what could not be met, fetched or
+verified. uv's settings (indexes, credentials, proxies) are its own: nothing here overrides them.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uv
+
+from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# uv writes to a terminal-width of its own and in colour unless told otherwise.
+_QUIET = ("--quiet", "--color", "never", "--no-progress")
+
+
+def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> str:
+    """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails."""
+    program = Path(uv.find_uv_bin())
+    done = subprocess.run(
+        [program, *arguments, *_QUIET], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise _error(done.stderr, purpose)
+    return done.stdout
+
+
+def _error(stderr: str, purpose: str) -> BuildError:
+    said = _plain(stderr)
+    if "Hash mismatch" in said or "hashes do not match" in said.lower():
+        return TamperedError(
+            f"cannot {purpose}: a package is not what the lock says\n{said}",
+            "the index or a cache between serves another file than was locked: find out why before "
+            "you change the hash",
+        )
+    if match := re.search(r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed", said):
+        where = f" {match[1]}" if match[1] else ""
+        return UnreachableError(
+            f"cannot {purpose}: the package index did not answer:{where}\n{said}",
+            "check the network, the proxy and uv's index settings (UV_DEFAULT_INDEX, uv.toml); "
+            "packages that uv has cached need no network",
+        )
+    if match := re.search(r"Because (\S+?) has no (?:usable wheels|wheels with a matching)", said):
+        return ResolveError(
+            f"cannot {purpose}: {match[1]} has no wheel for this platform and Python\n{said}",
+            "pin a version that has one, or build the wheel yourself and let uv find it (UV_FIND_LINKS)",
+        )
+    return ResolveError(f"cannot {purpose}\n{said}")
+
+
+def _plain(stderr: str) -> str:
+    """uv's message without its markers, indented below ours."""
+    lines = [re.sub(r"^(error|\s*cause|hint): ", "", line) for line in stderr.splitlines()]
+    return "\n".join(f"    {line.strip()}" for line in lines if line.strip())
