@@ -1,0 +1,43 @@
+"""`python -m shipway.replay DIR`: the replay without the rest of shipway, for a small image."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from shipway.errors import ShipwayError
+from shipway.replay.server import serve
+from shipway_runtime import contract
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="shipway.replay", description="A model API that replays a directory."
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="recorded exchanges and scripted replies")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=contract.REPLAY_PORT)
+    parser.add_argument(
+        "--speed", type=_speed, help="1 is the recorded pace, 2 twice as fast; default: at once"
+    )
+    arguments = parser.parse_args()
+    try:
+        serve(arguments.directory, arguments.host, arguments.port, arguments.speed)
+    except ShipwayError as error:
+        print("\n".join(filter(None, [f"error: {error}", error.hint])), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _speed(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

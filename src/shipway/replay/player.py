@@ -1,0 +1,131 @@
+"""What a tape answers to a request: recordings first, then scripted replies, else a miss.
+
+In: a `Tape` and requests. Out: an `Answer`. The only state is how far each key has been played: recordings
+of one key answer in order, and the last one repeats.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from shipway.replay import nearest, providers, script
+from shipway.replay.provider import ConversionError, ErrorEventError, Events, Provider
+from shipway.replay.tape import Recording, Tape, canonical_body, key
+
+if TYPE_CHECKING:
+    from shipway.replay.exchange import Request, Response
+
+MISS_STATUS = 404  # providers' SDKs retry 408, 409, 429 and 5xx
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body`, or `events` when the request asked for a stream. `source` is the file, or empty for a miss."""
+
+    source: str
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+    events: Events | None = None
+    note: str = ""  # for people, on stderr
+
+
+class Player:
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+        self._queues: dict[str, list[Recording]] = defaultdict(list)
+        for recording in tape.recordings:
+            self._queues[recording.key].append(recording)
+
+    def answer(self, request: Request) -> Answer:
+        provider = providers.find(request.path)
+        if recording := self._next(key(request)):
+            return _recorded(recording, request, provider)
+        if provider is None:
+            return _miss(_foreign(self._tape, request), None)
+        return self._scripted(request, provider)
+
+    def _next(self, wanted: str) -> Recording | None:
+        queue = self._queues.get(wanted)
+        if not queue:
+            return None
+        return queue.pop(0) if len(queue) > 1 else queue[0]
+
+    def _scripted(self, request: Request, provider: Provider) -> Answer:
+        last = provider.last_message(request.body)
+        chosen = script.choose(self._tape.replies, last) if last else None
+        if chosen is None:
+            return _miss(_unanswered(self._tape, request), provider)
+        if chosen.call and chosen.call.tool not in (offered := provider.tools(request.body)):
+            names = ", ".join(sorted(offered)) or "none"
+            return _miss(f"{chosen.place} calls {chosen.call.tool}; the request offers {names}.", provider)
+        body = provider.synthesise(request.body, chosen.say, chosen.call)
+        note = _drift(self._tape, request)
+        if provider.streams(request.body):
+            return Answer(chosen.place, events=provider.to_events(body), note=note)
+        return Answer(chosen.place, body=body, note=note)
+
+
+def _recorded(recording: Recording, request: Request, provider: Provider | None) -> Answer:
+    """The recorded answer in the form that the request asks for."""
+    response = recording.exchange.response
+    if (
+        provider is None
+        or response.status != 200
+        or provider.streams(request.body) == (response.events is not None)
+    ):
+        return _as_recorded(recording.file, response)
+    try:
+        if response.events is None:
+            return Answer(recording.file, headers=response.headers, events=provider.to_events(response.body))
+        return Answer(recording.file, headers=response.headers, body=provider.to_body(response.events))
+    except ErrorEventError as error:
+        return Answer(recording.file, status=error.status, headers=response.headers, body=error.body)
+    except (ConversionError, LookupError, TypeError, AttributeError) as error:
+        wanted = "events" if response.events is None else "JSON"
+        return _miss(
+            f"{recording.file} cannot be replayed as {wanted}: {error}. Record this form too.", provider
+        )
+
+
+def _as_recorded(file: str, response: Response) -> Answer:
+    return Answer(file, response.status, response.headers, response.body, response.events)
+
+
+# -- Misses: what was seen, what was expected, what to do ----------------------------------------------------
+
+
+def _miss(message: str, provider: Provider | None) -> Answer:
+    text = f"shipway replay: {message}"
+    body = provider.error(text) if provider else {"error": {"type": "not_found_error", "message": text}}
+    return Answer("", MISS_STATUS, {"x-should-retry": "false"}, body, note=text)
+
+
+def _foreign(tape: Tape, request: Request) -> str:
+    if name := providers.not_yet(request.path):
+        return f"{name} ({request.path}) cannot be replayed yet, only Anthropic's Messages API."
+    return f"nothing in {tape.directory} answers {request.method} {request.path}."
+
+
+def _unanswered(tape: Tape, request: Request) -> str:
+    lines = [f"nothing in {tape.directory} answers this {request.method} {request.path}."]
+    if difference := _difference(tape, request):
+        lines += [f"Nearest is {difference[0]}, which differs in:", *difference[1]]
+    lines.append("Correct what the agent sends, add a recording, or add a [[reply]] to a .toml file there.")
+    return "\n".join(lines)
+
+
+def _drift(tape: Tape, request: Request) -> str:
+    """A script must not hide that recordings went stale: say which one was nearest."""
+    difference = _difference(tape, request)
+    if not difference:
+        return ""
+    return "\n".join([f"no recording matches; nearest is {difference[0]}, which differs in:", *difference[1]])
+
+
+def _difference(tape: Tape, request: Request) -> tuple[str, list[str]] | None:
+    body = canonical_body(request)
+    recording = nearest.find(tape.recordings, request.method.upper(), request.path, body)
+    return (recording.file, nearest.describe(recording.canonical, body)) if recording else None

@@ -1,0 +1,57 @@
+"""The replay as a process.
+
+In: a directory, an address. Out: a server until SIGTERM or Ctrl-C; SpecError for a bad directory, StackError
+for an address that cannot be had.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from shipway.errors import StackError
+from shipway.replay.app import create_app
+from shipway.replay.tape import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_GRACE_S = 3  # for streams in flight, after SIGTERM
+
+
+def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
+    """Replay `directory` on http://HOST:PORT until SIGTERM; port 0 takes a free one and says which."""
+    tape = load(directory)
+    listener = _bind(host, port)
+    config = uvicorn.Config(
+        create_app(tape, speed=speed),
+        lifespan="off",
+        access_log=False,
+        log_level="error",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
+    # uvicorn stops on SIGTERM and then raises it again: from here on that must not kill the process.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {port} on {host} is in use", "stop what listens there, or pass --port"
+            ) from None
+        reason = error.strerror or str(error)
+        raise StackError(
+            f"cannot listen on {host}:{port}: {reason}", "pass another --host or --port"
+        ) from None

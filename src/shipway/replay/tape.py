@@ -1,0 +1,111 @@
+"""A directory of replays as a value.
+
+In: a directory with recorded exchanges (`**/*.json`) and scripted replies (`*.toml`). Out: a `Tape`, checked
+as a whole: `load` raises SpecError with every finding of every file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.errors import Finding, SpecError
+from shipway.replay import canonical, exchange, providers, script
+from shipway.replay.exchange import Exchange, Request
+from shipway.replay.script import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An exchange, the file it came from (relative to the directory), and what requests are compared by."""
+
+    file: str
+    exchange: Exchange
+    canonical: Any
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Recordings in the order of their file names, replies in the order of files and lines."""
+
+    directory: str
+    recordings: tuple[Recording, ...] = ()
+    replies: tuple[Reply, ...] = ()
+
+
+def canonical_body(request: Request) -> Any:
+    """The body by which the request is compared, as its provider defines it."""
+    provider = providers.find(request.path)
+    return provider.canonical(request.body) if provider else canonical.settle(request.body)
+
+
+def key(request: Request) -> str:
+    """Equal for two requests that get the same answer."""
+    return f"{request.method.upper()} {request.path} {canonical.text(canonical_body(request))}"
+
+
+def load(directory: Path) -> Tape:
+    """Read and check a directory of replays. Raises SpecError; an empty directory is an empty tape."""
+    if not directory.is_dir():
+        fix = "create it with a scripted reply; docs/reference/replays.md shows one"
+        raise SpecError([Finding("replay-directory", f"{directory} is not a directory", fix)])
+    findings: list[Finding] = []
+    recordings = tuple(_recordings(directory, findings))
+    replies = tuple(_replies(directory, findings))
+    findings += _second_defaults(replies)
+    if findings:
+        raise SpecError(findings)
+    return Tape(str(directory), recordings, replies)
+
+
+def _recordings(directory: Path, findings: list[Finding]) -> Iterator[Recording]:
+    for path in sorted(directory.rglob("*.json")):
+        text = _text(path, findings)
+        if text is None:
+            continue
+        result = exchange.read(text, str(path))
+        if isinstance(result, Finding):
+            findings.append(result)
+        else:
+            file = path.relative_to(directory).as_posix()
+            yield Recording(file, result, canonical_body(result.request), key(result.request))
+
+
+def _replies(directory: Path, findings: list[Finding]) -> Iterator[Reply]:
+    for path in sorted(directory.glob("*.toml")):
+        text = _text(path, findings)
+        if text is not None:
+            replies, problems = script.read(text, str(path))
+            findings += problems
+            yield from replies
+
+
+def _text(path: Path, findings: list[Finding]) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        findings.append(
+            Finding("replay-file", f"cannot be read: {error}", "make it readable UTF-8", str(path))
+        )
+        return None
+
+
+def _second_defaults(replies: tuple[Reply, ...]) -> list[Finding]:
+    defaults = [reply for reply in replies if reply.default]
+    message = "never used: {} already answers everything"
+    return [
+        Finding(
+            script.RULE, message.format(defaults[0].place), "add `when`, or remove it", *_split(reply.place)
+        )
+        for reply in defaults[1:]
+    ]
+
+
+def _split(place: str) -> tuple[str, int]:
+    file, _, line = place.rpartition(":")
+    return file, int(line)
