@@ -7,6 +7,7 @@ builds at once and a kill in the middle leave nothing half written.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -62,7 +63,7 @@ class Cache:
         except FileNotFoundError:
             known = None
         if known and self.blob(known.digest).exists():
-            return Layer(name, known.digest, known.diff_id, known.size, known.unpacked)
+            return dataclasses.replace(known, name=name, cached=True)
         with self.writing() as sink:
             layer = write_layer(name, entries(), sink)
             sink.flush()

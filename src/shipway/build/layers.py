@@ -39,13 +39,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A compressed layer. `digest` is of the blob, `diff_id` of the tar; sizes in bytes."""
+    """A compressed layer. `digest` is of the blob, `diff_id` of the tar; sizes in bytes.
+
+    `cached` says that nothing had to be made.
+    """
 
     name: str
     digest: str
     diff_id: str
     size: int
     unpacked: int
+    cached: bool = False
 
 
 def tree_entries(root: Path, prefix: str, *, modes: bool = False) -> list[Entry]:

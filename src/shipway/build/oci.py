@@ -8,16 +8,16 @@ host or user is written: equal layers make an equal digest. Source: OCI image-sp
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipway.build.layers import Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from shipway.build.cache import Cache
     from shipway.plan.image import Process
@@ -102,25 +102,32 @@ def image_digest(images: Sequence[PlatformImage], cache: Cache) -> str:
     return cache.store(_json(index))
 
 
-def write_layout(directory: Path, images: Sequence[PlatformImage], reference: str, cache: Cache) -> None:
-    """Write the image as an OCI layout; the directory is replaced when all of it is there.
+def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]], cache: Cache) -> None:
+    """Write images, by their references, as one OCI layout; it is replaced when all of it is there.
 
     Blobs are hard links into the cache where the file system allows it.
     """
-    made = directory.with_name(f".{directory.name}.{os.getpid()}")
-    shutil.rmtree(made, ignore_errors=True)
-    digest = image_digest(images, cache)
-    for blob in {digest, *(b for image in images for b in _blobs(image))}:
-        _link(cache.blob(blob), made / "blobs" / blob.replace(":", "/"))
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as name:
+        made = Path(name) / "layout"
+        digests = {reference: image_digest(platforms, cache) for reference, platforms in images.items()}
+        parts = {blob for platforms in images.values() for image in platforms for blob in _blobs(image)}
+        for blob in parts | set(digests.values()):
+            _link(cache.blob(blob), made / "blobs" / blob.replace(":", "/"))
+        top = [_named(ref, images[ref], digest, cache) for ref, digest in digests.items()]
+        archives = [_docker_archive(platforms[0], ref) for ref, platforms in images.items()]
+        (made / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
+        (made / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": top}))
+        (made / "manifest.json").write_bytes(_json(archives))
+        shutil.rmtree(directory, ignore_errors=True)
+        made.replace(directory)
+
+
+def _named(reference: str, images: Sequence[PlatformImage], digest: str, cache: Cache) -> dict[str, Any]:
     kind = MANIFEST if len(images) == 1 else INDEX
-    top = _descriptor(kind, digest, cache) | {"annotations": {"org.opencontainers.image.ref.name": reference}}
-    if len(images) == 1:
-        top["platform"] = _platform(images[0])
-    (made / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
-    (made / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": [top]}))
-    (made / "manifest.json").write_bytes(_json([_docker_archive(images[0], reference)]))
-    shutil.rmtree(directory, ignore_errors=True)
-    made.replace(directory)
+    named = {"annotations": {"org.opencontainers.image.ref.name": reference}}
+    platform = {"platform": _platform(images[0])} if len(images) == 1 else {}
+    return _descriptor(kind, digest, cache) | named | platform
 
 
 def _docker_archive(image: PlatformImage, reference: str) -> dict[str, Any]:

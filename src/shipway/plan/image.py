@@ -96,14 +96,14 @@ def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan
     sidecars = {
         name: program
         for name, server in spec.mcp.items()
-        if servers.shape(server) == "sidecar" and (program := servers.program(server))
+        if server.shape == "sidecar" and (program := servers.program(server))
     }
     built = [_sidecar_image(spec, name, program) for name, program in sidecars.items() if program.requirement]
     return (_agent_image(spec, project, lock), *built)
 
 
 def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
-    inside = {n: servers.program(s) for n, s in spec.mcp.items() if servers.shape(s) == "inside"}
+    inside = {n: servers.program(s) for n, s in spec.mcp.items() if s.shape == "inside"}
     own = [_server_environment(n, p) for n, p in inside.items() if p and p.requirement]
     dependencies = Environment(
         name="dependencies",

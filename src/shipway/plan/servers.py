@@ -53,14 +53,9 @@ def program(server: Mcp) -> ServerProgram | None:
     return ServerProgram("project", module=rest, args=server.args)
 
 
-def shape(server: Mcp) -> Literal["inside", "sidecar", "service"]:
-    """The shape that is said, else `service` for a URL and `inside` for a program."""
-    return server.shape or ("service" if server.url else "inside")
-
-
 def sidecar_ports(spec: Spec) -> dict[str, int]:
     """The port of each sidecar's relay, counted up in the order of agent.toml."""
-    sidecars = [name for name, server in spec.mcp.items() if shape(server) == "sidecar"]
+    sidecars = [name for name, server in spec.mcp.items() if server.shape == "sidecar"]
     return {name: contract.SIDECAR_PORT + i for i, name in enumerate(sidecars)}
 
 
@@ -76,13 +71,12 @@ def relay_servers(spec: Spec) -> tuple[contract.McpServer, ...]:
 
 
 def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.McpServer:
-    kind = shape(server)
     started = program(server)
-    inside = kind == "inside" and started is not None
+    inside = server.shape == "inside" and started is not None
     python = f"{contract.VENV}/bin/python"
     return contract.McpServer(
         name=name,
-        shape=kind,
+        shape=server.shape,
         command=started.command(environment_path(name), python) if inside and started else (),
         url=f"http://127.0.0.1:{ports[name]}/mcp" if name in ports else server.url,
         env=dict(server.env) if inside else {},

@@ -128,7 +128,7 @@ def image_name(spec: model.Spec, server: str | None = None) -> str:
 
 
 def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
-    inside = {name: servers.program(s) for name, s in spec.mcp.items() if servers.shape(s) == "inside"}
+    inside = {name: servers.program(s) for name, s in spec.mcp.items() if s.shape == "inside"}
     return Agent(
         entrypoint=spec.entrypoint,
         image=image_name(spec),

@@ -1,0 +1,44 @@
+"""What was built -> release.json.
+
+In: the built images and the project's revision. Out: `.shipway/release.json`, the value that deployments
+start from. Its id depends on the images and the prompts alone, so the same build has the same id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import shipway
+from shipway.build.cache import digest_of
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from shipway.build.image import BuiltImage
+    from shipway.spec.project import Project
+
+
+def make_release(name: str, images: Sequence[BuiltImage], project: Project) -> contract.Release:
+    """The release of these images."""
+    references = {image.role: image.reference for image in images}
+    return contract.Release(
+        shipway=shipway.__version__,
+        name=name,
+        source=project.source,
+        images=references,
+        prompts=project.prompts_digest,
+        tools=None,
+        id=digest_of("release", references, project.prompts_digest)[:12],
+    )
+
+
+def write_release(release: contract.Release, directory: Path) -> Path:
+    """Write release.json into the project's `.shipway`; returns its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "release.json"
+    written = path.with_suffix(".json.new")
+    written.write_text(contract.encode(release))
+    written.replace(path)
+    return path

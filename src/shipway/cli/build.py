@@ -1,0 +1,96 @@
+"""`shipway build`: make the image, and the images of sidecars; stdout is the agent's reference."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from shipway.build.image import BuiltImage
+    from shipway.build.oci import PlatformImage
+    from shipway.plan.image import ImagePlan
+
+
+@click.command("build")
+@click.argument("directory", type=click.Path(path_type=Path), default=".")
+@click.option("-t", "--tag", metavar="REF", help="Name of the agent's image; default: [image] repository.")
+@click.option(
+    "--platform", metavar="P,…", help="linux/amd64, linux/arm64; default: [image] platforms."
+)
+@click.option("--load", is_flag=True, help="Give the images to Docker or Podman as well.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="OCI layout; default: .shipway/images.")
+def command(directory: Path, tag: str | None, platform: str | None, load: bool, output: Path | None) -> None:
+    """Make the agent's image and the images of its sidecars, without a container engine.
+
+    Writes an OCI layout and .shipway/release.json. stdout is the agent's image with its digest.
+    """
+    from shipway.build import engine
+    from shipway.build.cache import Cache, default_root
+    from shipway.build.image import build_image
+    from shipway.build.oci import write_layout
+    from shipway.build.release import make_release, write_release
+    from shipway.plan.image import plan_images
+    from shipway.spec.load import load as load_spec
+    from shipway.spec.lock import read_lock
+    from shipway.spec.project import read_project
+
+    loaded = load_spec(directory / "agent.toml")
+    project = read_project(loaded)
+    plans = [_chosen(p, tag, platform) for p in plan_images(loaded, project, read_lock(project.root))]
+    cache = Cache(default_root())
+    images = []
+    for plan in plans:
+        started = time.monotonic()
+        image = build_image(plan, project.root, cache, say)
+        _report(plan, image, time.monotonic() - started)
+        images.append(image)
+    layout = output or project.root / ".shipway/images"
+    write_layout(layout, {_tagged(image): image.platforms for image in images}, cache)
+    release = write_release(make_release(loaded.spec.name, images, project), project.root / ".shipway")
+    say(f"wrote {layout} and {release}")
+    if load:
+        say(engine.load(layout))
+    click.echo(images[0].reference)
+
+
+def say(message: str) -> None:
+    """Talk: to stderr, so that stdout stays data."""
+    click.echo(message, err=True)
+
+
+def _chosen(plan: ImagePlan, tag: str | None, platform: str | None) -> ImagePlan:
+    """The plan with what the command line says instead."""
+    platforms = tuple(platform.split(",")) if platform else plan.platforms
+    if unknown := [p for p in platforms if p not in ("linux/amd64", "linux/arm64")]:
+        raise click.UsageError(f"--platform {unknown[0]}: expected linux/amd64, linux/arm64 or both")
+    repository = tag if tag and plan.role == "agent" else plan.repository
+    return dataclasses.replace(plan, platforms=platforms, repository=repository)
+
+
+def _tagged(image: BuiltImage) -> str:
+    name = image.repository.rpartition("/")[2]
+    return image.repository if ":" in name else f"{image.repository}:latest"
+
+
+def _report(plan: ImagePlan, image: BuiltImage, seconds: float) -> None:
+    for made in image.platforms:
+        say(f"\n{plan.role}: {plan.repository} {made.platform}, {seconds:.1f} s")
+        say(f"  {'layer':<44}{'unpacked':>12}{'compressed':>12}")
+        for layer in made.layers:
+            state = "  cached" if layer.cached else ""
+            say(f"  {layer.name:<44}{_mb(layer.unpacked):>12}{_mb(layer.size):>12}{state}")
+        say(f"  {'total' + _limit(plan, made):<44}{_mb(made.unpacked):>12}{_mb(made.compressed):>12}")
+
+
+def _limit(plan: ImagePlan, made: PlatformImage) -> str:
+    if plan.size_limit is None:
+        return ""
+    return f", {made.unpacked / plan.size_limit:.0%} of the limit of {_mb(plan.size_limit)}"
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
