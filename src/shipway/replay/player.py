@@ -84,7 +84,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
     except ErrorEventError as error:
         return Answer(recording.file, status=error.status, headers=response.headers, body=error.body)
     except (ConversionError, LookupError, TypeError, AttributeError) as error:
-        wanted = "events" if response.events is None else "JSON"
+        wanted = "a stream" if response.events is None else "JSON"
         return _miss(
             f"{recording.file} cannot be replayed as {wanted}: {error}. Record this form too.", provider
         )
