@@ -1,10 +1,46 @@
-PY := .venv/bin/python
-.PHONY: setup
+# make demo: the main job, on a real agent.   make test: everything that is tested.   make check: the quick half.
+BIN := .venv/bin
+
+.PHONY: setup demo test check lint golden bench pins clean
+
 setup: .venv/.ready
-.venv/.ready: requirements/dev.txt pyproject.toml runtime/pyproject.toml
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is $$(python3 -V 2>&1), 3.11 or newer is needed; put one first on PATH" >&2; exit 2; }
-	python3 -m venv .venv
-	.venv/bin/python -m pip install --quiet --require-hashes -r requirements/uv.txt
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.txt
-	.venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e runtime -e .
+
+.venv/.ready: requirements/dev.txt requirements/uv.txt pyproject.toml runtime/pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "python3 is $$(python3 -V 2>&1); 3.11 or newer is needed, put one first on PATH" >&2; exit 2; }
+	@echo "preparing .venv"
+	@python3 -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e runtime -e .
 	@touch $@
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: lint
+	$(BIN)/pytest
+
+check: lint
+	$(BIN)/pytest -q -m "not network and not docker" tests/unit tests/golden tests/docs
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: setup
+	SHIPWAY_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
+	$(BIN)/python -m shipway.spec.reference --write
+
+bench: setup
+	@for bench in bench/*.py; do $(BIN)/python $$bench; done
+
+pins: setup  # moves every pinned tool of requirements/ to its newest release
+	@cd requirements && for name in uv dev; do \
+	  ../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --no-emit-package shipway-runtime $$name.in -o $$name.txt; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache examples/*/.shipway
