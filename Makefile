@@ -37,10 +37,12 @@ golden: setup
 bench: setup
 	@for bench in bench/*.py; do $(BIN)/python $$bench; done
 
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-emit-package shipway-runtime
+
 pins: setup  # moves every pinned tool of requirements/ to its newest release
-	@cd requirements && for name in uv dev; do \
-	  ../$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header --no-emit-package shipway-runtime $$name.in -o $$name.txt; done
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+	$(COMPILE) pyproject.toml runtime/pyproject.toml requirements/dev.in -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache examples/*/.shipway
