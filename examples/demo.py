@@ -1,0 +1,157 @@
+"""The main job, from end to end: `make demo`.
+
+Builds the image of 02-support, runs its stack with real MCP servers and a replayed model, asks a question
+that needs a tool, stops an MCP server and watches readiness name it and recover, and ends cleanly. Exits
+with 0 only if every step did what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parent / "02-support"
+SHIPWAY = Path(sys.executable).with_name("shipway")
+QUESTION = "What time is it in Tokyo?"
+
+
+def main() -> int:
+    """Run every step; the first that does not do what it says ends the demonstration."""
+    started = time.monotonic()
+    prepare_repository()
+    reference = shipway("build", str(EXAMPLE), capture=True).strip()
+    if "@sha256:" not in reference:
+        return fail(f"expected an image reference with its digest, saw {reference!r}")
+    shipway("up", str(EXAMPLE), "-d")
+    try:
+        ask_about_tokyo()
+        show("/readyz", readyz())
+        stop_and_recover("git")
+    finally:
+        shipway("down", cwd=EXAMPLE)
+    if left := processes_of(EXAMPLE):
+        return fail(f"processes are left: {left}")
+    say(f"all of it worked, in {time.monotonic() - started:.0f} s")
+    print(f"""
+  the image     {reference}
+  as a layout   {EXAMPLE / ".shipway/images"}   (tar -C that -c . | docker load)
+  the release   {EXAMPLE / ".shipway/release.json"}
+
+  what to try next
+    cd {EXAMPLE}
+    {SHIPWAY} up                    the stack in the foreground, one Ctrl-C ends it
+    {SHIPWAY} ask "{QUESTION}"
+    {SHIPWAY} plan stack            what was decided, before anything ran
+    {SHIPWAY} init                  in a project of your own
+""")
+    return 0
+
+
+def prepare_repository() -> None:
+    """A small repository on the agent's volume, for the git server to read."""
+    repository = EXAMPLE / ".shipway/data/repo"
+    if (repository / ".git").exists():
+        return
+    if shutil.which("git") is None:
+        raise SystemExit("the demo's MCP server for git needs the program git on PATH")
+    repository.mkdir(parents=True)
+    (repository / "README.md").write_text("# A repository to ask about\n")
+    author = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false")
+    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "Add a README")):
+        subprocess.run(("git", "-C", str(repository), *arguments), check=True)
+
+
+def ask_about_tokyo() -> None:
+    answer = shipway("ask", QUESTION, cwd=EXAMPLE, capture=True)
+    if "Tokyo" not in answer:
+        raise SystemExit(fail(f"expected an answer about Tokyo, saw {answer!r}"))
+    print(answer)
+
+
+def stop_and_recover(server: str) -> None:
+    """Freeze one MCP server, as a hung one is; readiness has to name it, and to recover."""
+    name = f"mcp:{server}"
+    pid = server_process(server)
+    say(f"stopping MCP server {server} (kill -STOP {pid})")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(f"{name} to be named", lambda: readyz()["checks"][name]["state"] != "up")
+        show("/readyz", readyz())
+    finally:
+        say(f"going on (kill -CONT {pid})")
+        os.kill(pid, signal.SIGCONT)
+    wait_for(f"{name} to recover", lambda: readyz()["status"] == "ready")
+    say("ready again, without a restart of the agent")
+
+
+def readyz() -> dict[str, object]:
+    """What the admin port says; a 503 is an answer as well."""
+    import httpx2
+
+    return httpx2.get(f"{status()['addresses']['admin']}/readyz").json()
+
+
+def status() -> dict[str, object]:
+    command = (SHIPWAY, "status", "--json")
+    return json.loads(subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True).stdout)
+
+
+def server_process(server: str) -> int:
+    """The stdio server itself: the child of the sidecar's relay."""
+    relay = next(p["pid"] for p in status()["processes"] if p["name"] == f"mcp-{server}")
+    children = Path(f"/proc/{relay}/task/{relay}/children").read_text().split()
+    return int(children[0]) if children else relay
+
+
+def wait_for(what: str, done: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise SystemExit(fail(f"waited {seconds:.0f} s for {what}"))
+        time.sleep(0.2)
+
+
+def processes_of(project: Path) -> list[str]:
+    """Every process whose environment names this project's `.shipway`."""
+    mark = str(project / ".shipway/").encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in path.read_bytes():
+                found.append(path.parent.name)
+        except OSError:
+            continue  # not ours to read, or gone
+    return found
+
+
+def shipway(*arguments: str, cwd: Path | None = None, capture: bool = False) -> str:
+    say(f"shipway {' '.join(arguments)}")
+    output = subprocess.PIPE if capture else None
+    done = subprocess.run((SHIPWAY, *arguments), cwd=cwd, stdout=output, text=True)
+    if done.returncode:
+        raise SystemExit(fail(f"shipway {arguments[0]} ended with {done.returncode}"))
+    return done.stdout or ""
+
+
+def show(what: str, value: object) -> None:
+    print(f"{what}: {json.dumps(value, indent=2)}", flush=True)
+
+
+def say(message: str) -> None:
+    print(f"\n=== {message}", flush=True)
+
+
+def fail(message: str) -> int:
+    print(f"\ndemo failed: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
