@@ -1,0 +1,106 @@
+"""The API port's server: a uvicorn.Server that follows the drain.
+
+In: an ASGI application, a bound socket, the drain. Out: `serve` returns once everything in flight has
+finished or was stopped. It goes on accepting while load balancers take notice; uvicorn itself closes its
+listener at once, waits for streams without a bound, and for an application's own shutdown likewise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ..contract import REVISION_HEADER
+from ..errors import StartError
+from ..telemetry import log
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from ..adapters.kinds import AsgiApp
+    from ..drain import Drain
+    from ..turns import Turns
+
+FLUSH_S = 1.0  # for the last event of a stopped stream to leave
+LIFESPAN_S = 5.0
+KEEP_ALIVE_S = 75  # longer than the idle timeout of common load balancers, which reuse connections
+
+
+def configure(app: AsgiApp, revision: str) -> uvicorn.Config:
+    """uvicorn's settings: no logs of its own, and the revision on every answer."""
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        headers=[(REVISION_HEADER, revision)],
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+
+
+class Server(uvicorn.Server):
+    """Serves one application. `turns` is None where the application is the user's own."""
+
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, turns: Turns | None, on_started: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._drain, self._turns, self._on_started = drain, turns, on_started
+        self._told: asyncio.Task[None] | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are ours: uvicorn's handlers would close the port at once, and raise them again."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # uvicorn's way to say that the lifespan failed; it has logged why
+            raise StartError("the application's own startup failed; its log lines above say why") from None
+        self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._drain.draining and self._told is None:
+            self._told = asyncio.create_task(self._tell())
+        self.should_exit = not self._drain.accepting()
+        return await super().on_tick(counter)
+
+    async def _tell(self) -> None:
+        log.info(
+            "draining: %d requests in flight, accepting for %g s more, all done within %g s",
+            *(len(self.server_state.tasks), self._drain.delay_s, self._drain.grace_s),
+        )
+        # Clients that keep connections alive open their next one elsewhere.
+        self.config.encoded_headers.append((b"connection", b"close"))
+        self.server_state.default_headers.append((b"connection", b"close"))
+        if self._turns:
+            await self._turns.tell_draining()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain.closing = True
+        ender = asyncio.create_task(self._end_late_turns())
+        bound = self._drain.remaining() + 2 * FLUSH_S
+        self.config.timeout_graceful_shutdown = int(bound) + 1
+        try:
+            async with asyncio.timeout(bound + LIFESPAN_S):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            log.error("the application's own shutdown took more than %g s; left behind", LIFESPAN_S)
+        finally:
+            ender.cancel()
+
+    async def _end_late_turns(self) -> None:
+        while self._drain.remaining() > 0:  # noqa: ASYNC110 - a signal handler sets it, and may set nothing else
+            await asyncio.sleep(0.1)
+        if late := len(self.server_state.tasks):
+            log.warning("%d requests did not finish in time and are stopped", late)
+        if self._turns:
+            self._turns.stop_all()
+        await asyncio.sleep(FLUSH_S)
+        for task in self.server_state.tasks:  # the user's own application, or a client that does not read
+            task.cancel()

@@ -1,0 +1,65 @@
+"""What an agent is given with each turn, beside the messages.
+
+In: the deployment, its secrets, the turn. Out: `Context`, one per turn: values, and `prompt` and `secret`,
+which read at the moment they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .contract import Model
+from .secrets import Secrets
+
+SUFFIXES = ("", ".md", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One turn, as the agent sees it."""
+
+    conversation: str
+    """Identity of the conversation; the same in every turn of it."""
+    turn: int
+    """Number of this turn in its conversation, from 1."""
+    tenant: str | None
+    """Whose turn this is, where callers are told apart."""
+    model: Model | None
+    """The model's settings in this environment; None where agent.toml has no [model]."""
+    config: Mapping[str, Any]
+    """The agent's own settings, [config]."""
+    mcp: Mapping[str, str]
+    """MCP servers: name -> URL (streamable HTTP)."""
+    storage: Path | None
+    """The agent's volume, the only writable place beside /tmp."""
+    prompts: Path = field(repr=False)
+    secrets: Secrets = field(repr=False)
+
+    def prompt(self, name: str) -> str:
+        """The text of a prompt: the file of that name, or with .md or .txt added.
+
+        Raises LookupError that lists the prompts there are.
+        """
+        root = self.prompts.resolve()
+        for suffix in SUFFIXES:
+            path = (root / f"{name}{suffix}").resolve()
+            if path.is_file() and path.is_relative_to(root):
+                return path.read_text("utf-8")
+        there = sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file())
+        raise LookupError(f'no prompt "{name}" in {self.prompts}; there is {", ".join(there) or "none"}')
+
+    def secret(self, name: str) -> str:
+        """The current value of a declared secret; ask again rather than keep it, it may rotate.
+
+        Raises LookupError for a name that [secrets] does not declare, or a value that is missing.
+        """
+        if name not in self.secrets:
+            declared = ", ".join(self.secrets) or "none"
+            raise LookupError(f"secret {name} is not declared in [secrets]; declared: {declared}")
+        value = self.secrets.value(name)
+        if value is None:
+            raise LookupError(f"secret {self.secrets[name].problem()}")
+        return value

@@ -1,0 +1,132 @@
+"""The control thread: admin port, readiness checks and the relay, on an event loop of their own.
+
+In: a deployment, bound sockets. Out: answers that do not depend on the agent. `start` returns once
+everything is served, so the agent's import can rely on its MCP URLs; `close` stops the relay, then the admin
+port, last of all. The thread then stays behind as a guard: whatever holds the interpreter open after that
+(a thread, an atexit hook of a library) has MARGIN_S seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import importlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from . import admin, checks
+from .health import Heart, Readiness, main_thread_line
+from .reaper import Reaper
+from .telemetry import log
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Mapping
+
+    from .config import Deployment
+    from .drain import Drain
+    from .health import Check
+    from .relay import Relay
+    from .secrets import Secrets
+
+WATCH_S = 0.5
+RELAY_GRACE_S = 5.0
+MARGIN_S = 10.0  # beyond the grace: flushing, the application's shutdown, the relay
+
+
+class Control:
+    """The control thread of one process. Create, start and close it on the main thread."""
+
+    def __init__(
+        self, deployment: Deployment, secrets: Secrets, drain: Drain, environ: Mapping[str, str]
+    ) -> None:
+        self._deployment, self._secrets, self._drain, self._environ = deployment, secrets, drain, environ
+        self.heart = Heart()
+        self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._served, self._closed = threading.Event(), threading.Event()
+        self._failure: Exception | None = None
+        self._exit_code, self._guard_s = 1, MARGIN_S
+
+    def start(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
+        """Serve, and return when everything listens. Raises what kept it from serving."""
+        work = functools.partial(self._run, admin_socket, relay_socket)
+        threading.Thread(target=work, name="shipway-control", daemon=True).start()
+        self._served.wait()
+        if self._failure:
+            raise self._failure
+
+    def close(self, exit_code: int) -> None:
+        """Stop the relay, then the admin port. The process is about to exit with `exit_code`."""
+        self._exit_code = exit_code
+        if not self._closed.is_set():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._closed.wait(RELAY_GRACE_S + MARGIN_S)
+
+    def _run(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve(admin_socket, relay_socket))
+        except Exception as error:  # noqa: BLE001 - crosses over to the main thread
+            if self._served.is_set():
+                log.critical("the control thread failed, the process ends", exc_info=True)
+            self._failure = error
+        self._closed.set()
+        self._served.set()
+        time.sleep(self._guard_s)
+        os._exit(self._exit_code)
+
+    async def _serve(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
+        routes = admin.routes(self._deployment, self.heart, self.readiness)
+        port = await admin.Admin(routes).serve(admin_socket)
+        async with contextlib.AsyncExitStack() as stack:
+            relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
+            wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ)
+            background = asyncio.create_task(self._look_after(wanted))
+            self._served.set()
+            stopped = asyncio.create_task(self._stop.wait())
+            await asyncio.wait([stopped, background], return_when=asyncio.FIRST_COMPLETED)
+            if background.done():
+                await background  # it never ends by itself: raises what broke it
+            background.cancel()
+            stopped.cancel()
+        port.close()
+
+    @contextlib.asynccontextmanager
+    async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:
+        # Imported in a thread: the admin port goes on answering during the import.
+        uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
+        module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.relay")
+        servers = self._deployment.manifest.mcp
+        relay: Relay = module.Relay(servers, secret=self._secrets.value, environ=self._environ)
+        config = uvicorn.Config(relay.app, lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[sock]))
+        await relay.start()
+        yield relay
+        await relay.close(RELAY_GRACE_S)
+        server.should_exit = server.force_exit = True
+        await serving
+
+    async def _look_after(self, wanted: list[Check]) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.readiness.run(wanted))
+            group.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Look after the main thread, and after orphans where this is process 1."""
+        reaper = Reaper() if os.getpid() == 1 else None
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if reaper:
+                reaper.look()
+            if not self._drain.draining:
+                self.heart.watch()
+            elif self._drain.overdue(MARGIN_S):
+                log.error("not done in time: the main thread is at %s; leaving", main_thread_line())
+                self._guard_s = 0.0
+                self._stop.set()

@@ -1,0 +1,190 @@
+"""Is the process alive, and may it get traffic? Two questions that must not be mixed up.
+
+`Heart` (liveness): the main loop beats, the control thread looks. It never asks anything downstream, and
+names the line that the main thread is stuck on.
+`Readiness`: checks run in the background on the control loop and fill a cache; a probe reads the cache and
+costs nothing. A check goes down after three failures in a row and up after two successes, so one lost
+packet moves no traffic; its very first success counts at once, so a start is quick.
+
+In: beats, checks. Out: JSON documents with what is wrong, since when, and the last error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .telemetry import log
+
+BEAT_S = 0.5
+STALL_S = 2.0  # logged
+DEAD_S = 30.0  # /healthz fails: a blocking call of some seconds is no reason for a restart
+START_S = 300.0  # a heavy import, on a throttled CPU, with a cold disk
+FAILURES_TO_DOWN = 3
+SUCCESSES_TO_UP = 2
+START_INTERVAL_S = 0.5
+TIMEOUT_S = 3.0
+
+Document = tuple[int, dict[str, Any]]
+
+
+class Heart:
+    """The main loop's heartbeat. `beat` runs on the main loop, the rest may be called from any thread."""
+
+    def __init__(self, *, dead_s: float = DEAD_S, start_s: float = START_S, stall_s: float = STALL_S) -> None:
+        self._dead_s, self._start_s, self._stall_s = dead_s, start_s, stall_s
+        self._last = time.monotonic()
+        self._beating = False
+        self._stalled = False
+
+    async def beat(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            self._last = time.monotonic()
+            self._beating = True
+            await asyncio.sleep(BEAT_S)
+
+    def age(self) -> float:
+        """Seconds since the last beat; before the first one, since the process started."""
+        return time.monotonic() - self._last
+
+    def document(self) -> Document:
+        """The answer of /healthz: 200 while the main loop turns, or may still be importing the agent."""
+        age, limit = self.age(), self._dead_s if self._beating else self._start_s
+        if age > limit:
+            return 503, {"status": "stalled", "for_s": round(age, 1), "at": main_thread_line()}
+        if not self._beating:
+            return 200, {"status": "starting", "for_s": round(age, 1)}
+        if age > self._stall_s:
+            return 200, {"status": "blocked", "for_s": round(age, 1), "at": main_thread_line()}
+        return 200, {"status": "ok"}
+
+    def watch(self) -> None:
+        """Log the beginning and the end of a stall, once each. The control loop calls this regularly."""
+        age = self.age()
+        if self._beating and age > self._stall_s and not self._stalled:
+            self._stalled = True
+            log.warning(
+                "the main loop has been blocked for %.1f s at %s; "
+                "other turns wait: await there, or move the call to a thread",
+                *(age, main_thread_line()),
+            )
+        elif self._stalled and age < self._stall_s:
+            self._stalled = False
+            log.warning("the main loop turns again")
+
+
+def main_thread_line() -> str:
+    """`file:line in function` of what the main thread is doing right now."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    if frame is None:
+        return "unknown"
+    here = traceback.extract_stack(frame, limit=1)[-1]
+    return f"{here.filename}:{here.lineno} in {here.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing readiness depends on. `probe` returns None when all is well, else the reason."""
+
+    name: str
+    probe: Callable[[], Awaitable[str | None]]
+    required: bool = True
+    detail: Callable[[], Mapping[str, Any]] = dict
+
+
+@dataclass(slots=True)
+class CheckState:
+    """What is known of a check: `starting` until its first success or third failure. Times: epoch, s."""
+
+    state: Literal["starting", "up", "down"] = "starting"
+    since: float = field(default_factory=time.time)
+    last_error: str | None = None
+    _failures: int = 0
+    _successes: int = 0
+
+    def record(self, error: str | None) -> None:
+        """Take the result of one probe into account."""
+        if error is None:
+            self._failures, self._successes = 0, self._successes + 1
+            if self.state == "starting" or self._successes >= SUCCESSES_TO_UP:
+                self._become("up")
+        else:
+            self._failures, self._successes, self.last_error = self._failures + 1, 0, error
+            if self._failures >= FAILURES_TO_DOWN:
+                self._become("down")
+
+    def _become(self, state: Literal["up", "down"]) -> None:
+        if state != self.state:
+            self.state, self.since = state, time.time()
+
+
+class Readiness:
+    """All checks, their states, and the two facts that need no probe: agent imported, draining."""
+
+    def __init__(self, interval_s: float, *, draining: Callable[[], bool]) -> None:
+        self._checks: list[Check] = []
+        self._states: dict[str, CheckState] = {}
+        self._agent = CheckState()
+        self._interval_s = interval_s
+        self._draining = draining
+
+    def agent_imported(self) -> None:
+        """The agent is there and the API port is about to be served."""
+        self._agent.record(None)
+
+    async def run(self, checks: list[Check]) -> None:
+        """Probe every check until cancelled, each at its own pace."""
+        self._states = {check.name: CheckState() for check in checks}
+        self._checks = checks
+        await asyncio.gather(*(self._repeat(check) for check in checks))
+
+    async def _repeat(self, check: Check) -> None:
+        state = self._states[check.name]
+        while True:
+            before = state.state
+            state.record(await _result(check))
+            if state.state != before:
+                why = f": {state.last_error}" if state.state == "down" else ""
+                log.log(logging.WARNING if why else logging.INFO, "%s is %s%s", check.name, state.state, why)
+            pace = self._interval_s if state.state != "starting" else min(self._interval_s, START_INTERVAL_S)
+            await asyncio.sleep(pace * random.uniform(0.8, 1.2))  # noqa: S311 - replicas must not probe in step
+
+    def document(self) -> Document:
+        """The answer of /readyz: 200 for ready and degraded, 503 for unready, and every check."""
+        draining = self._draining()
+        required = [self._agent, *(self._states[c.name] for c in self._checks if c.required)]
+        if draining or any(state.state != "up" for state in required):
+            status = "unready"
+        elif any(state.state != "up" for state in self._states.values()):
+            status = "degraded"
+        else:
+            status = "ready"
+        checks = {"agent": _show(self._agent), "draining": {"state": "yes" if draining else "no"}}
+        for check in self._checks:
+            checks[check.name] = _show(self._states[check.name]) | dict(check.detail())
+            if not check.required:
+                checks[check.name]["required"] = False
+        return (503 if status == "unready" else 200), {"status": status, "checks": checks}
+
+
+async def _result(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await check.probe()
+    except TimeoutError:
+        return f"no answer within {TIMEOUT_S:g} s"
+    except Exception as error:  # noqa: BLE001 - a check that breaks is a check that fails
+        return f"{type(error).__name__}: {error}"
+
+
+def _show(state: CheckState) -> dict[str, Any]:
+    return {"state": state.state, "since": round(state.since, 3), "last_error": state.last_error}

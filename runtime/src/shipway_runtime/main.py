@@ -1,0 +1,144 @@
+"""The process: control thread first, then the agent, then the API.
+
+In: the environment. Out: three ports served until SIGTERM, and an exit code: 0 after a drain, 1 when it
+could not start or could not end in order. What each step does is in the module it is named after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from . import config, contract, entrypoint, ports, telemetry
+from .contract import env
+from .control import Control
+from .drain import Drain, Leave, handle_signals
+from .errors import StartError
+from .secrets import Secrets
+from .telemetry import log
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from .adapters.kinds import AsgiApp
+    from .config import Deployment
+    from .turns import Agent, Turns
+
+
+def main() -> int:
+    """Run the agent that the environment describes; returns the exit code."""
+    try:
+        deployment = config.read(os.environ)
+        secrets = Secrets(deployment.settings.secrets, deployment.places.secrets, os.environ)
+        telemetry.configure(plain=deployment.development, revision=deployment.revision, redact=secrets.redact)
+        config.refuse_unsafe(deployment)
+        return run(deployment, secrets)
+    except (StartError, contract.ContractError) as error:
+        log.critical("%s", error, exc_info=getattr(error, "cause", None))
+        return 1
+
+
+def run(deployment: Deployment, secrets: Secrets) -> int:
+    """Serve until the drain is over; returns the exit code. Raises StartError."""
+    drain = Drain(delay_s=deployment.drain_delay_s, grace_s=deployment.settings.health.grace_s)
+    handle_signals(drain)
+    api, admin, relay = bind(deployment)
+    control = Control(deployment, secrets, drain, dict(os.environ))
+    code = 1
+    try:
+        control.start(admin, relay)
+        prepare(deployment, secrets)
+        target = entrypoint.load(deployment.manifest.entrypoint)
+        asyncio.run(serve(deployment, secrets, control, drain, target, api))
+        code = 0
+    except Leave:
+        code = 0
+    finally:
+        control.close(code)
+    return code
+
+
+def bind(deployment: Deployment) -> tuple[socket, socket, socket | None]:
+    """The sockets of API, admin port and relay; all of them before anything slow."""
+    places = deployment.places
+    api = ports.bind(places.host, places.api_port, purpose="the API", variable=env.API_PORT)
+    admin = ports.bind(places.host, places.admin_port, purpose="the admin port", variable=env.ADMIN_PORT)
+    if not deployment.manifest.mcp:
+        return api, admin, None
+    relay = ports.bind("127.0.0.1", places.relay_port, purpose="the relay", variable=env.RELAY_PORT)
+    return api, admin, relay
+
+
+def prepare(deployment: Deployment, secrets: Secrets) -> None:
+    """Make the process the agent's: its variables, its secrets, its sources."""
+    os.environ.update(secrets.environment(os.environ))
+    os.environ.update(config.agent_environment(deployment, os.environ))
+    sys.path.insert(0, str(deployment.places.source))
+    for what in config.list_unenforced(deployment):
+        log.warning("%s: not enforced yet; outside development this version refuses to start", what)
+
+
+async def serve(
+    deployment: Deployment,
+    secrets: Secrets,
+    control: Control,
+    drain: Drain,
+    target: entrypoint.Entrypoint,
+    sock: socket,
+) -> None:
+    """The main loop's whole life: heartbeat, agent, API."""
+    from .adapters import OwnApp, adapt
+    from .api.server import Server, configure
+
+    def started() -> None:
+        control.readiness.agent_imported()
+        log.info(
+            "%s, revision %s, %s: API on port %d, admin on port %d",
+            *(deployment.manifest.name, deployment.revision, deployment.environment),
+            *(deployment.places.api_port, deployment.places.admin_port),
+        )
+
+    beating = asyncio.create_task(control.heart.beat())
+    kind = adapt(await target.agent(), target.text)
+    turns: Turns | None = None
+    app: AsgiApp
+    if isinstance(kind, OwnApp):
+        app = kind.app
+    else:
+        turns, app = build_api(deployment, secrets, control, drain, kind.agent)
+    drain.serving()
+    await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
+    beating.cancel()
+
+
+def build_api(
+    deployment: Deployment, secrets: Secrets, control: Control, drain: Drain, agent: Agent
+) -> tuple[Turns, AsgiApp]:
+    """The runtime's own API in front of an agent."""
+    from .api import app
+    from .context import Context
+    from .conversations import Conversations
+    from .turns import Turns
+
+    settings, places = deployment.settings, deployment.places
+    context = Context(
+        conversation="",
+        turn=0,
+        tenant=None,
+        model=settings.model,
+        config=settings.config,
+        mcp=deployment.mcp_urls(),
+        storage=places.storage,
+        prompts=places.prompts,
+        secrets=secrets,
+    )
+    turns = Turns(agent, Conversations(places.storage), context, drain, deployment.revision)
+    return turns, app.build(
+        turns,
+        model=settings.model.name if settings.model else deployment.manifest.name,
+        body_limit=settings.api.body_limit,
+        alive=control.heart.document,
+        ready=control.readiness.document,
+    )

@@ -1,0 +1,81 @@
+"""Log lines: plain in development, JSON elsewhere, on stderr; outcomes on stdout.
+
+In: log records of everybody in the process. Out: lines without the value of any secret. The redaction sits
+where records are made, so handlers and formatters that the agent installs are covered too, and so are
+formatted tracebacks.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OUTCOMES = "shipway.outcome"
+
+log = logging.getLogger("shipway")
+
+
+def configure(*, plain: bool, revision: str, redact: Callable[[str], str]) -> None:
+    """Set up logging for the process: call once, before anything logs."""
+    logging.setLogRecordFactory(_redacting(redact))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain() if plain else Json(revision))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs every request, URLs included
+    outcomes = logging.getLogger(OUTCOMES)
+    outcomes.handlers = [logging.StreamHandler(sys.stdout)]
+    outcomes.propagate = False
+
+
+class Plain(logging.Formatter):
+    """`12:00:00 INFO shipway: message`, for people."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+
+class Json(logging.Formatter):
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, revision, and exception."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__()
+        self._revision = revision
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "revision": self._revision,
+        }
+        if record.exc_text:
+            line["exception"] = record.exc_text
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _redacting(redact: Callable[[str], str]) -> Callable[..., logging.LogRecord]:
+    formatter = logging.Formatter()
+
+    def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*args, **kwargs)
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - arguments that do not fit: the handler reports it, as ever
+            return record
+        if (clean := redact(message)) != message:
+            record.msg, record.args = clean, None
+        if record.exc_info and record.exc_info[0] is not None:
+            # Formatters use a cached text before they format the exception themselves.
+            record.exc_text = redact(formatter.formatException(record.exc_info))
+        return record
+
+    return make
