@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import Finding
@@ -26,7 +27,7 @@ _GROUP = re.compile(r"\{(\d)\}")
 class Reply:
     """One [[reply]]. `when` is searched in the user's text or, with `when_tool`, in that tool's result."""
 
-    place: str  # file:line
+    place: str  # "scripted.toml:7"
     when: re.Pattern[str] | None = None
     when_tool: str | None = None
     say: str = ""
@@ -110,7 +111,7 @@ def read(text: str, file: str) -> tuple[list[Reply], list[Finding]]:
         if problem := _problem(table):
             findings.append(Finding(RULE, *problem, file, line))
         else:
-            replies.append(_reply(table, f"{file}:{line}"))
+            replies.append(_reply(table, f"{PurePath(file).name}:{line}"))
     return replies, findings
 
 

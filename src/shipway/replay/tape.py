@@ -57,7 +57,7 @@ def load(directory: Path) -> Tape:
     findings: list[Finding] = []
     recordings = tuple(_recordings(directory, findings))
     replies = tuple(_replies(directory, findings))
-    findings += _second_defaults(replies)
+    findings += _second_defaults(directory, replies)
     if findings:
         raise SpecError(findings)
     return Tape(str(directory), recordings, replies)
@@ -95,17 +95,9 @@ def _text(path: Path, findings: list[Finding]) -> str | None:
         return None
 
 
-def _second_defaults(replies: tuple[Reply, ...]) -> list[Finding]:
-    defaults = [reply for reply in replies if reply.default]
-    message = "never used: {} already answers everything"
-    return [
-        Finding(
-            script.RULE, message.format(defaults[0].place), "add `when`, or remove it", *_split(reply.place)
-        )
-        for reply in defaults[1:]
-    ]
-
-
-def _split(place: str) -> tuple[str, int]:
-    file, _, line = place.rpartition(":")
-    return file, int(line)
+def _second_defaults(directory: Path, replies: tuple[Reply, ...]) -> Iterator[Finding]:
+    first, *others = [reply.place for reply in replies if reply.default] or [""]
+    for place in others:
+        file, _, line = place.rpartition(":")
+        message = f"never used: {first} already answers everything"
+        yield Finding(script.RULE, message, "add `when`, or remove it", str(directory / file), int(line))
