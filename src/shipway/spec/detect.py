@@ -197,13 +197,11 @@ def _uses(imported: list[str], package: str) -> bool:
 def _models(tree: ast.Module) -> Iterator[str]:
     """Texts that are given as `model=` or assigned to a name that ends in MODEL."""
     for node in ast.walk(tree):
-        given = isinstance(node, ast.keyword) and node.arg == "model"
-        if given or (isinstance(node, ast.Assign) and _is_model(node.targets[0])):
-            yield from _text(node.value)
-
-
-def _is_model(target: ast.expr) -> bool:
-    return isinstance(target, ast.Name) and target.id.lower().endswith("model")
+        match node:
+            case ast.keyword(arg="model", value=value):
+                yield from _text(value)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.lower().endswith("model"):
+                yield from _text(value)
 
 
 def _text(node: ast.expr) -> Iterator[str]:
