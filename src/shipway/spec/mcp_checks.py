@@ -1,0 +1,143 @@
+"""Rules about [mcp.NAME]: where a server comes from, and which shape fits it.
+
+In: a Spec and the Merged it was made from. Out: findings, in the order of `MCP_RULES`.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from shipway.spec.words import nearest, seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.errors import Finding
+    from shipway.spec.merge import Merged
+    from shipway.spec.model import Mcp, Spec
+
+SOURCES = ("pypi", "npm", "image", "project")
+LAUNCHERS = {"npx": "npm", "bunx": "npm", "pnpx": "npm", "uvx": "pypi", "pipx": "pypi"}
+"""Programs that download a server when it starts, and what to write instead."""
+TWO_WORDS = {("npm", "exec"): "npm", ("npm", "x"): "npm", ("pnpm", "dlx"): "npm", ("yarn", "dlx"): "npm"}
+TWO_WORDS |= {("uv", "tool"): "pypi", ("uv", "run"): "pypi"}
+
+
+def servers_have_one_source(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        path = ("mcp", name)
+        if not server.run and not server.url:
+            message = f"[mcp.{name}] has neither `run` nor `url`"
+            fix = 'add run = "pypi:…" if shipway starts it, or url = "https://…" if others run it'
+            yield merged.finding("mcp-source", path, message, fix)
+        elif server.run and server.url and server.shape != "service":
+            message = f"[mcp.{name}] is {server.shape} and has both `run` and `url`"
+            fix = "remove `url` for a server that shipway starts, or `run` for one that others run"
+            yield merged.finding("mcp-source", (*path, "url"), message, fix)
+        elif server.url and server.shape != "service":
+            message = f"[mcp.{name}] has a `url`, and others run it; its shape cannot be {server.shape}"
+            yield merged.finding(
+                "mcp-source", (*path, "shape"), message, 'remove `shape`, or write shape = "service"'
+            )
+
+
+def run_says_where_from(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        if not isinstance(server.run, str) or _launcher(server):
+            continue
+        prefix, colon, rest = server.run.partition(":")
+        if prefix in SOURCES and rest:
+            continue
+        path = ("mcp", name, "run")
+        message = (
+            f"`mcp.{name}.run` is {seen(server.run)}; expected pypi:, npm:, image: or project: and a name"
+        )
+        yield merged.finding("mcp-run", path, message, _run_fix(prefix if colon else "", server.run))
+
+
+def _run_fix(prefix: str, run: str) -> str:
+    if close := nearest(prefix, SOURCES):
+        return f"write {close}:"
+    if " " in run:
+        return "for a command write a list: run = [" + ", ".join(f'"{part}"' for part in run.split()) + "]"
+    return f'for a package from PyPI write run = "pypi:{run}", for a module of the project run = "project:…"'
+
+
+def servers_are_installed_with_the_image(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        if source := _launcher(server):
+            command, package = _words(server)[0], _package(server)
+            message = f"`mcp.{name}.run` starts {command}, which downloads the server at every start"
+            fix = f'write run = "{source}:{package}": it is installed when the image is built'
+            yield merged.finding("mcp-launcher", ("mcp", name, "run"), message, fix)
+
+
+def _words(server: Mcp) -> tuple[str, ...]:
+    return tuple(server.run.split()) if isinstance(server.run, str) else server.run or ()
+
+
+def _launcher(server: Mcp) -> str | None:
+    first, second, *_ = (*_words(server), "", "")
+    program = PurePosixPath(first).name
+    return LAUNCHERS.get(program) or TWO_WORDS.get((program, second))
+
+
+def _package(server: Mcp) -> str:
+    """The package that a launcher was to fetch: its first argument that is no option or sub-command."""
+    words = [word for word in (*_words(server)[1:], *server.args) if not word.startswith("-")]
+    return next((word for word in words if word not in ("exec", "x", "dlx", "run", "tool")), "PACKAGE")
+
+
+def images_speak_http(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        path = ("mcp", name, "run")
+        is_image = isinstance(server.run, str) and server.run.startswith("image:")
+        if is_image and server.shape == "inside":
+            message = f"`mcp.{name}.run` is an image, and an image cannot run inside the agent's container"
+            fix = 'write shape = "sidecar"; the image has to speak MCP over HTTP'
+            yield merged.finding("mcp-image", path, message, fix)
+        if PurePosixPath(next(iter(_words(server)), "")).name in ("docker", "podman"):
+            message = (
+                f"`mcp.{name}.run` starts a container over stdio; in a container there is no engine to do it"
+            )
+            fix = 'write run = "image:…" and shape = "sidecar"; the image has to speak MCP over HTTP'
+            yield merged.finding("mcp-image", path, message, fix)
+
+
+def inside_servers_are_small(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        limits = {key: getattr(server.resources, key) for key in ("cpu", "memory")}
+        set_keys = [key for key, value in limits.items() if value is not None]
+        if server.shape == "inside" and set_keys:
+            message = f"[mcp.{name}] runs inside the agent's container and cannot have resources of its own"
+            fix = 'write shape = "sidecar", or raise the agent\'s own [resources]'
+            yield merged.finding("mcp-resources", ("mcp", name, "resources", set_keys[0]), message, fix)
+
+
+def volumes_exist(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        if server.storage and spec.storage is None:
+            message = f"`mcp.{name}.storage` asks for the agent's volume, and there is no [storage]"
+            yield merged.finding(
+                "mcp-storage", ("mcp", name, "storage"), message, "add [storage], or remove the key"
+            )
+
+
+def variables_are_set_once(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        for secret in sorted(set(server.secrets) & set(server.env)):
+            path = ("mcp", name, "env", secret)
+            message = f"`{merged.name(path)}` is set in `env`, and is one of the server's `secrets` too"
+            yield merged.finding("variable-collision", path, message, "remove one of the two")
+
+
+MCP_RULES = (
+    servers_have_one_source,
+    run_says_where_from,
+    servers_are_installed_with_the_image,
+    images_speak_http,
+    inside_servers_are_small,
+    volumes_exist,
+    variables_are_set_once,
+)

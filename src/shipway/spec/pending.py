@@ -1,0 +1,112 @@
+"""What agent.toml may say already and shipway does not do yet: one table, refused line by line.
+
+In: the document. Out: a `not-yet` finding for every key that would otherwise be ignored in silence. Who
+implements one of them deletes its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.spec import model
+from shipway.spec.keys import OVERLAY
+from shipway.spec.merge import whole
+from shipway.spec.words import dotted
+
+if TYPE_CHECKING:
+    from shipway.errors import Finding
+    from shipway.spec.document import Document
+    from shipway.spec.positions import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Keys that match `pattern`, and whose value `applies`. Of a table the first match says it all."""
+
+    pattern: str
+    missing: str
+    """What the key asks for."""
+    applies: Callable[[Any], bool] = bool
+    instead: str = ""
+    """The fix, where it is not to remove the key."""
+
+
+def _starts(prefix: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value.startswith(prefix)
+
+
+def _has(section: type[model.Section]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and not set(section.model_fields).isdisjoint(value)
+
+
+def _deployed(server: Any) -> bool:
+    return isinstance(server, dict) and server.get("shape") == "service" and "run" in server
+
+
+def _several(replicas: Any) -> bool:
+    return isinstance(replicas, int) and replicas > 1
+
+
+_WRITE_SOURCE = 'write "env" or "file" and let the platform provide it'
+_GATEWAY = 'write auth = "none" and let a gateway in front check who calls'
+
+PENDING = (
+    Pending("image.base", "a base other than `minimal`", lambda base: base != "minimal"),
+    Pending("image.ca", "a certificate authority of your own in the image"),
+    Pending("model.fallbacks", "other models to switch to"),
+    Pending("secrets.*", "a token from a broker", _has(model.BrokerSecret), _WRITE_SOURCE),
+    Pending("secrets.*", "a secret in an orchestrator's store", _has(model.StoredSecret), _WRITE_SOURCE),
+    Pending(
+        "mcp.*", "an MCP server deployed as a service", _deployed, 'write shape = "sidecar", or give its url'
+    ),
+    Pending("mcp.*.run", "an MCP server from npm", _starts("npm:"), "use one from PyPI, or give a url"),
+    Pending(
+        "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
+    ),
+    Pending("mcp.*.resources", "resources of an MCP server"),
+    Pending("api.auth", "authentication by keys", lambda auth: auth == "keys", _GATEWAY),
+    Pending("api.auth", "authentication by JWT", lambda auth: auth == "jwt", _GATEWAY),
+    Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
+    Pending("storage.url", "conversations in PostgreSQL"),
+    Pending("policy.*", "limits", lambda _: True),
+    Pending("evals", "evals"),
+    Pending("rollout", "a rollout"),
+    Pending("notify", "notifications"),
+    Pending("env.*.kubernetes", "files for Kubernetes"),
+    Pending("tenants", "settings of a tenant"),
+)
+
+
+def pending(document: Document) -> list[Finding]:
+    """One finding for each place of the document that asks for what is not there yet."""
+    merged = whole(document)
+    return [
+        merged.finding("not-yet", path, _message(row, path), _fix(row, path))
+        for path, row in _matches(document.data)
+    ]
+
+
+def _message(row: Pending, path: Path) -> str:
+    return f"`{dotted(path)}` asks for {row.missing}, which shipway does not do yet"
+
+
+def _fix(row: Pending, path: Path) -> str:
+    return f"until then {row.instead or f'remove `{path[-1]}`'}"
+
+
+def _matches(value: Any, path: Path = ()) -> Iterator[tuple[Path, Pending]]:
+    row = next((row for row in PENDING if path and _fits(row, path) and row.applies(value)), None)
+    if row:
+        yield path, row
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _matches(item, (*path, key))
+
+
+def _fits(row: Pending, path: Path) -> bool:
+    """Whether a path is an instance of the row's pattern, in the file or in an environment's overlay."""
+    pattern = row.pattern.split(".")
+    here = path[2:] if path[0] == "env" and len(path) > 2 and path[2] in OVERLAY else path
+    return len(pattern) == len(here) and all(p in ("*", part) for p, part in zip(pattern, here, strict=True))

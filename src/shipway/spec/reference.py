@@ -1,0 +1,222 @@
+"""reference.toml -> the reference for people (agent.md) and for editors (agent.schema.json).
+
+In: the comments of reference.toml and the types of model.py. Out: the texts of the two files; `python -m
+shipway.spec.reference --write` writes them, and without `--write` says whether they are up to date.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shipway.spec import keys
+from shipway.spec.model import Section, Spec
+from shipway.spec.pending import PENDING
+from shipway.spec.positions import positions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.spec.keys import Pattern
+
+SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
+_OTHER_WAY = re.compile(r"# ([a-z_]+) = .+")
+OVERLAYS = {"env", "tenants"}
+
+
+@functools.cache
+def text() -> str:
+    """reference.toml."""
+    return resources.files("shipway.spec").joinpath("reference.toml").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _lines() -> Mapping[Pattern, int]:
+    """The line where each known key is first written, also behind `#`; from 0."""
+    found = [line.removeprefix("# ") if _OTHER_WAY.fullmatch(line) else line for line in text().split("\n")]
+    first: dict[Pattern, int] = {}
+    for path, line_number in sorted(positions("\n".join(found)).items(), key=lambda item: item[1]):
+        if key := keys.find(path):
+            first.setdefault(key.pattern, line_number - 1)
+    return first
+
+
+def documented() -> frozenset[Pattern]:
+    """Every key that reference.toml shows."""
+    return frozenset(_lines())
+
+
+def described() -> Mapping[Pattern, str]:
+    """The comment above each key or table, as one line; keys without a comment are left out."""
+    lines, found = text().split("\n"), {}
+    for pattern, at in _lines().items():
+        comment: list[str] = []
+        while at > 0 and lines[at - 1].startswith("# ") and not _OTHER_WAY.fullmatch(lines[at - 1]):
+            at -= 1
+            comment.insert(0, lines[at].removeprefix("# "))
+        if comment:
+            found[pattern] = " ".join(comment)
+    return found
+
+
+def example(pattern: Pattern) -> str:
+    """The line of reference.toml that shows a key, such as `timeout = "60s"`; empty for a table."""
+    line = text().split("\n")[_lines()[pattern]] if pattern in _lines() else ""
+    line = line.removeprefix("# ")
+    return line if re.match(rf"{re.escape(pattern[-1])} = ", line) else ""
+
+
+# -- JSON Schema -------------------------------------------------------------------------------------------
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of agent.toml as people write it: durations and sizes are texts."""
+    raw = Spec.model_json_schema(mode="validation")
+    descriptions = {(key.owner, key.pattern[-1]): described().get(p, "") for p, key in _described_keys()}
+    owners = {owner.__name__: owner for owner, _ in descriptions if owner}
+    definitions = {name: _table(owners.get(name), raw["$defs"][name], descriptions) for name in raw["$defs"]}
+    root = _table(Spec, {k: v for k, v in raw.items() if k != "$defs"}, descriptions)
+    return {"$schema": SCHEMA_URL, "title": "agent.toml", **root, "$defs": definitions}
+
+
+def _described_keys() -> list[tuple[Pattern, keys.Key]]:
+    """Keys with a comment; the first comment of a type's key speaks for the type."""
+    found: dict[tuple[type[Section] | None, str], tuple[Pattern, keys.Key]] = {}
+    for pattern, key in keys.known().items():
+        if pattern in described():
+            found.setdefault((key.owner, pattern[-1]), (pattern, key))
+    return list(found.values())
+
+
+def _table(
+    owner: type[Section] | None,
+    table: dict[str, Any],
+    descriptions: Mapping[tuple[type[Section] | None, str], str],
+) -> dict[str, Any]:
+    cleaned: dict[str, Any] = _clean(table)
+    for name, value in cleaned.get("properties", {}).items():
+        if said := descriptions.get((owner, name)) or _same_key(name, owner, descriptions):
+            value["description"] = said
+    return cleaned
+
+
+def _same_key(
+    name: str, owner: type[Section] | None, descriptions: Mapping[tuple[type[Section] | None, str], str]
+) -> str:
+    """An overlay's type, EnvModel, is described by the type it overlays, Model."""
+    base = owner.__name__.removeprefix("Env") if owner and owner.__name__.startswith("Env") else ""
+    return next((d for (o, n), d in descriptions.items() if o and o.__name__ == base and n == name), "")
+
+
+def _clean(value: Any) -> Any:
+    """Without pydantic's titles, defaults and docstrings, and without null, which TOML does not have."""
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "anyOf" in value and {"type": "null"} in value["anyOf"]:
+        rest = [option for option in value["anyOf"] if option != {"type": "null"}]
+        return _clean(rest[0] if len(rest) == 1 else {"anyOf": rest})
+    cleaned = {k: _clean(v) for k, v in value.items() if k not in ("title", "default", "description")}
+    if "properties" in value:
+        cleaned["properties"] = {name: _clean(item) for name, item in value["properties"].items()}
+    if "patternProperties" in cleaned:
+        cleaned["additionalProperties"] = False
+    return cleaned
+
+
+# -- Markdown ----------------------------------------------------------------------------------------------
+
+
+def markdown() -> str:
+    """docs/reference/agent.md: the whole file, then every table with its keys."""
+    lines = [
+        "# agent.toml",
+        "",
+        "*Made from `src/shipway/spec/reference.toml` by `python -m shipway.spec.reference --write`.*",
+        "",
+        "`name` and `entrypoint` alone make a working agent. What is said last wins: default, file, "
+        "environment, tenant, command line. Editors that know JSON Schema complete and check the file with "
+        "[agent.schema.json](agent.schema.json). What can be wrong with it is in [findings.md](findings.md).",
+        "",
+        "Durations end in ms, s, m, h or d; sizes in kB, MB, GB (powers of 1000) or Ki, Mi, Gi (powers of "
+        "1024). **Not yet** marks what is refused until it is implemented.",
+        "",
+    ]
+    for table in _tables():
+        lines += _markdown_table(table)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _tables() -> list[Pattern]:
+    found = [()] + [pattern for pattern, key in keys.known().items() if key.is_table and pattern in _lines()]
+    return sorted(found, key=lambda pattern: _lines().get(pattern, -1))
+
+
+def _markdown_table(table: Pattern) -> list[str]:
+    heading = f"[{'.'.join('NAME' if p == '*' else p for p in table)}]" if table else "Top level"
+    lines = [f"## {heading}", ""] + ([described()[table], ""] if table in described() else [])
+    rows = [p for p, key in keys.known().items() if p[:-1] == table and p in _lines() and not key.is_table]
+    if rows and not (table and table[0] in OVERLAYS and _is_repeated(table)):
+        lines += ["| key | what it is | what to write |", "|---|---|---|"]
+        lines += [_row(pattern) for pattern in rows] + [""]
+    return lines
+
+
+def _is_repeated(table: Pattern) -> bool:
+    return len(table) == 3 and (table[2],) in keys.known()
+
+
+def _row(pattern: Pattern) -> str:
+    key = keys.known()[pattern]
+    name = "NAME" if pattern[-1] == "*" else pattern[-1]
+    said = "" if pattern[-1] == "*" else described().get(pattern, "")
+    shown = f"; for example `{example(pattern)}`" if example(pattern) else ""
+    cells = (f"`{name}`", _not_yet(pattern) + said, key.expected + shown)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _not_yet(pattern: Pattern) -> str:
+    """The mark of what pending.py refuses, whole or in part."""
+    missing = [row.missing.rstrip(",") for row in PENDING if _covers(tuple(row.pattern.split(".")), pattern)]
+    return f"**Not yet: {'; '.join(missing)}.** " if missing else ""
+
+
+def _covers(refused: Pattern, pattern: Pattern) -> bool:
+    pattern = pattern if len(refused) <= len(pattern) else ()
+    return bool(pattern) and all(r in ("*", p) for r, p in zip(refused, pattern, strict=False))
+
+
+# -- Command -----------------------------------------------------------------------------------------------
+
+
+def files() -> dict[str, str]:
+    """The texts of docs/reference, by file name."""
+    return {
+        "agent.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        "agent.md": markdown(),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or say which of them differ; exit code 1 when one does."""
+    directory = Path(__file__).parents[3] / "docs" / "reference"
+    stale = []
+    for name, content in files().items():
+        path = directory / name
+        if path.exists() and path.read_text(encoding="utf-8") == content:
+            continue
+        stale.append(name)
+        if arguments == ["--write"]:
+            path.write_text(content, encoding="utf-8")
+    print(*(stale or ["up to date"]), sep="\n", file=sys.stderr)
+    return int(bool(stale) and arguments != ["--write"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
