@@ -1,1 +1,1 @@
-"""StackPlan -> processes on this machine."""
+"""StackPlan -> processes or containers on this machine."""
