@@ -272,7 +272,9 @@ class Config:
     environment: str
     settings: Settings
     tenants: dict[str, TenantSettings] = field(default_factory=dict)
-    provenance: dict[str, str] = field(default_factory=dict)  # "model.max_tokens" -> "env.prod, agent.toml:41"
+    provenance: dict[str, str] = field(
+        default_factory=dict
+    )  # "model.max_tokens" -> "env.prod, agent.toml:41"
     format: int = FORMAT
 
 
@@ -433,11 +435,11 @@ def _record(kind: type, data: Any, where: str, path: str) -> Any:
     if unknown := sorted(set(data) - set(hints)):
         raise ContractError(f"{where}: {_join(path, unknown[0])}: not a key of this format")
     values = {key: _value(hints[key], value, where, _join(path, key)) for key, value in data.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        missing = str(error).partition("argument")[2].strip(" s:")
-        raise ContractError(f"{where}: {path or 'document'}: missing {missing}") from None
+    for wanted in dataclasses.fields(kind):
+        unset = wanted.default is dataclasses.MISSING and wanted.default_factory is dataclasses.MISSING
+        if unset and wanted.name not in values:
+            raise ContractError(f"{where}: {path or 'document'}: {wanted.name!r} is missing")
+    return kind(**values)
 
 
 def _join(path: str, key: object) -> str:
