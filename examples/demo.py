@@ -31,7 +31,8 @@ def main() -> int:
         return fail(f"expected an image reference with its digest, saw {reference!r}")
     shipway("up", str(EXAMPLE), "-d")
     try:
-        ask_about_tokyo()
+        ask(QUESTION, "Tokyo")
+        ask("What changed last in the repository?", "webhook")
         show("/readyz", readyz())
         stop_and_recover("git")
     finally:
@@ -61,18 +62,21 @@ def prepare_repository() -> None:
         return
     if shutil.which("git") is None:
         raise SystemExit("the demo's MCP server for git needs the program git on PATH")
-    repository.mkdir(parents=True)
-    (repository / "README.md").write_text("# A repository to ask about\n")
-    author = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false")
-    for arguments in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "Add a README")):
-        subprocess.run(("git", "-C", str(repository), *arguments), check=True)
+    subprocess.run((sys.executable, str(EXAMPLE / "seed.py"), str(repository)), check=True)
 
 
-def ask_about_tokyo() -> None:
-    answer = shipway("ask", QUESTION, cwd=EXAMPLE, capture=True)
-    if "Tokyo" not in answer:
-        raise SystemExit(fail(f"expected an answer about Tokyo, saw {answer!r}"))
-    print(answer)
+def ask(question: str, expected: str) -> None:
+    """Ask as a user would; the answer streams to the terminal."""
+    answer = ""
+    say(f'shipway ask "{question}"')
+    with subprocess.Popen(
+        (SHIPWAY, "ask", question), cwd=EXAMPLE, stdout=subprocess.PIPE, text=True
+    ) as asked:
+        while piece := asked.stdout.read(1) if asked.stdout else "":
+            print(piece, end="", flush=True)
+            answer += piece
+    if asked.returncode or expected not in answer:
+        raise SystemExit(fail(f"expected an answer that names {expected}, saw {answer!r}"))
 
 
 def stop_and_recover(server: str) -> None:
