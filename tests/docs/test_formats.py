@@ -26,7 +26,7 @@ def test_every_key_is_documented(kind: type) -> None:
 
 def test_every_variable_is_documented() -> None:
     names = {v for k, v in vars(contract.env).items() if k.isupper()}
-    assert {name for name in re.findall(r"`(SHIPWAY_[A-Z_]+)`", PAGE)} == names
+    assert set(re.findall(r"`(SHIPWAY_[A-Z_]+)`", PAGE)) == names
 
 
 def test_defaults_are_the_contracts() -> None:
