@@ -1,0 +1,135 @@
+"""The relay alone, in front of one stdio server: how a sidecar runs.
+
+    python -m shipway_runtime.relay NAME --port 8100 [--host 127.0.0.1] -- COMMAND [ARG…]
+
+In: a command. Out: its MCP over HTTP at /mcp and /mcp/NAME; /healthz while this process lives; /readyz when
+the server answers. The server inherits this process's environment as it is: a stack gives a sidecar what
+its server may see, and nothing else. Time and concurrency are bounded tightly by the agent's relay and only
+loosely here.
+Exit codes: 0 after SIGTERM or SIGINT, 1 when the port cannot be used, 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from ..contract import SIDECAR_PORT, McpServer
+from .endpoint import LOOPBACK, Endpoint
+from .exchange import Receive, Request, Scope, Send, deliver, json_reply
+from .inside import Inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_GRACE = 8.0  # seconds for the server to end; `docker stop` waits ten
+_DRAIN = 1  # seconds for open requests after SIGTERM
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    server: McpServer
+    host: str
+    port: int
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """The command line as values. Exits with 2 and the usage when it is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m shipway_runtime.relay",
+        usage="%(prog)s NAME [--port PORT] [--host HOST] -- COMMAND [ARG ...]",
+        description="Serve a stdio MCP server over HTTP.",
+    )
+    parser.add_argument("name", help="the server's name, as in /mcp/NAME")
+    parser.add_argument("--port", type=int, default=SIDECAR_PORT)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one call")
+    parser.add_argument("--concurrency", type=int, default=64, help="calls at the same time")
+    own, command = _split(arguments)
+    options = parser.parse_args(own)
+    if not command:
+        parser.error("expected the server's command after --")
+    server = McpServer(
+        options.name,
+        "inside",
+        tuple(command),
+        timeout_s=options.timeout,
+        concurrency=options.concurrency,
+    )
+    return Options(server, options.host, options.port)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    words = list(arguments)
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
+
+
+class Alone:
+    """The ASGI application: the server at two paths, and this process's health."""
+
+    def __init__(self, server: McpServer, environ: Mapping[str, str], *, loopback: bool) -> None:
+        self.inside = Inside(server, lambda: environ)
+        self._endpoint = Endpoint({"": self.inside, server.name: self.inside}, loopback=loopback)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in ("/healthz", "/readyz"):
+            error = await self.inside.probe() if scope["path"] == "/readyz" else None
+            state = dataclasses.asdict(self.inside.state)
+            reply = json_reply(
+                {"status": "unready" if error else "ok", "error": error, "server": state},
+                503 if error else 200,
+            )
+            await deliver(reply, Request(scope, receive), send)
+        else:
+            await self._endpoint(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn that leaves signals to us: it would raise them again at its end, and we exit with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(options: Options, environ: Mapping[str, str]) -> None:
+    """Serve until SIGTERM or SIGINT; then end the server and return."""
+    app = Alone(options.server, environ, loopback=options.host in LOOPBACK)
+    config = uvicorn.Config(
+        app,
+        options.host,
+        options.port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=_DRAIN,
+    )
+    http = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, setattr, http, "should_exit", True)
+    await app.inside.start()
+    try:
+        await http.serve()
+    finally:
+        await app.inside.close(_GRACE)
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    asyncio.run(serve(options, os.environ))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

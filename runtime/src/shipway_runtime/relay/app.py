@@ -1,0 +1,101 @@
+"""The relay: one loopback endpoint, /mcp/NAME, for every MCP server whatever its shape.
+
+In: the servers of the manifest, a way to secrets, the environment. Out: an ASGI application and the
+servers' states. Changing a server's shape changes what stands behind its path and nothing for the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .. import contract
+from .endpoint import Endpoint
+from .inside import Inside
+from .stdio import MissingSecret
+
+if TYPE_CHECKING:
+    from .backend import Backend, ServerState
+
+Secret = Callable[[str], str | None]
+
+
+class Relay:
+    """Every MCP server of an agent. Start and close it on the loop that serves `app`.
+
+    `secret` gives a secret's value, or None while it is not there. `environ` may say where servers are
+    (`contract.env.mcp_target`, `contract.env.mcp_command`), and inside servers inherit
+    `contract.CHILD_VARIABLES` from it.
+    Raises contract.ContractError for a server with neither command nor URL, or a command that is no list.
+    """
+
+    def __init__(
+        self, servers: Sequence[contract.McpServer], *, secret: Secret, environ: Mapping[str, str]
+    ) -> None:
+        located = [locate(server, environ) for server in servers]
+        self._backends = {server.name: _backend(server, secret, environ) for server in located}
+        self.app = Endpoint(self._backends)
+
+    async def start(self) -> None:
+        """Start all inside servers at once. Does not wait until they answer; what fails is tried again."""
+        await asyncio.gather(*(backend.start() for backend in self._backends.values()))
+
+    async def close(self, grace: float) -> None:
+        """End all servers at the same time, within about `grace` seconds, and every open stream."""
+        await asyncio.gather(*(backend.close(grace) for backend in self._backends.values()))
+
+    def states(self) -> dict[str, ServerState]:
+        return {name: backend.state for name, backend in self._backends.items()}
+
+    async def probe(self, name: str) -> str | None:
+        """None when the server answers, else the reason in words; takes two seconds at most."""
+        return await self._backends[name].probe()
+
+
+def _backend(server: contract.McpServer, secret: Secret, environ: Mapping[str, str]) -> Backend:
+    if server.shape == "inside":
+        return Inside(server, lambda: child_environment(server, secret, environ))
+    from .proxy import Proxy
+
+    return Proxy(server, secret)
+
+
+def child_environment(
+    server: contract.McpServer, secret: Secret, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """All that an inside server sees: never the agent's keys. Raises MissingSecret."""
+    environment = {name: environ[name] for name in contract.CHILD_VARIABLES if name in environ} | server.env
+    for name in server.secrets:
+        if (value := secret(name)) is None:
+            raise MissingSecret(f"needs the secret {name!r}, which is not there")
+        environment[name] = value
+    return environment
+
+
+def locate(server: contract.McpServer, environ: Mapping[str, str]) -> contract.McpServer:
+    """The server with the command or URL that the environment says, when it says one."""
+    if server.shape == "inside":
+        variable = contract.env.mcp_command(server.name)
+        command = _command(environ[variable]) if variable in environ else server.command
+        if not command:
+            where = variable if variable in environ else f"MCP server {server.name!r}"
+            raise contract.ContractError(f'{where}: expected a command, such as ["python", "server.py"]')
+        return dataclasses.replace(server, command=command)
+    variable = contract.env.mcp_target(server.name)
+    if not (url := environ.get(variable) or server.url):
+        raise contract.ContractError(
+            f"MCP server {server.name!r}: expected a URL in {variable} or the manifest"
+        )
+    return dataclasses.replace(server, url=url)
+
+
+def _command(text: str) -> tuple[str, ...]:
+    """A JSON list of words; empty when it is anything else."""
+    try:
+        words = json.loads(text)
+    except ValueError:
+        return ()
+    return tuple(words) if isinstance(words, list) and all(isinstance(word, str) for word in words) else ()

@@ -1,0 +1,158 @@
+"""JSON-RPC with one server process, from its start to its end, for every client at once.
+
+In: requests of any client, each with ids of its own; lines from the server. Out: lines for the server,
+whose ids and progress tokens are the relay's; answers; notifications. What a server asks of its client
+(sampling, elicitation, roots) is answered with "not yet": the relay declares none of these capabilities.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .messages import (
+    METHOD_NOT_FOUND,
+    Json,
+    RpcError,
+    Unavailable,
+    decode,
+    encode,
+    is_request,
+    meta_of,
+    notification,
+    request,
+)
+
+if TYPE_CHECKING:
+    from .child import Child
+    from .framing import Line
+
+log = logging.getLogger("shipway.relay")
+
+Notify = Callable[[Json], None]
+
+_ANSWER_ID = re.compile(rb'\{"jsonrpc": ?"2\.0", ?"id": ?(\d+),')
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    answer: asyncio.Future[Json]
+    progress: Notify | None
+    token: Any  # the client's own progress token
+
+
+class Link:
+    """The conversation with one process. `heard` is when it last said something (monotonic seconds)."""
+
+    def __init__(self, child: Child, on_notification: Notify) -> None:
+        self.child = child
+        self.heard = time.monotonic()
+        self._on_notification = on_notification
+        self._pending: dict[int, _Pending] = {}
+        self._ids = itertools.count(1)
+
+    @property
+    def busy(self) -> int:
+        """Requests without an answer so far."""
+        return len(self._pending)
+
+    async def request(self, method: str, params: Json | None = None, progress: Notify | None = None) -> Json:
+        """The answer: an object with `result` or `error`. When cancelled, the server is told.
+
+        Raises Unavailable when the process ends first.
+        """
+        number = next(self._ids)
+        meta = meta_of(params)
+        token = meta.get("progressToken")
+        if token is not None:
+            params = {**(params or {}), "_meta": {**meta, "progressToken": number}}
+        answer: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._pending[number] = _Pending(answer, progress, token)
+        try:
+            self.child.write(encode(request(number, method, params)))
+            await self.child.drain()
+            return await answer
+        except asyncio.CancelledError:
+            self._tell("notifications/cancelled", {"requestId": number, "reason": "the caller gave up"})
+            raise
+        finally:
+            del self._pending[number]
+
+    async def notify(self, method: str, params: Json | None = None) -> None:
+        self.child.write(encode(notification(method, params)))
+        await self.child.drain()
+
+    async def read(self) -> None:
+        """Serve what the server writes, until it closes its stdout; then every request fails."""
+        try:
+            async for line in self.child.lines():
+                self._receive(line)
+        finally:
+            for pending in self._pending.values():
+                if not pending.answer.done():
+                    name = self.child.name
+                    pending.answer.set_exception(Unavailable(f"MCP server {name!r} ended during the call"))
+
+    def _receive(self, line: Line) -> None:
+        if line.cut:
+            self._refuse_long(line.text)
+            return
+        if not line.text.strip():
+            return
+        try:
+            message = decode(line.text)
+        except RpcError:
+            log.warning("[%s] not JSON-RPC on stdout, ignored: %s", self.child.name, _excerpt(line.text))
+            return
+        self.heard = time.monotonic()
+        if is_request(message):
+            self._answer_server(message)
+        elif "method" in message:
+            self._route(message)
+        elif (pending := self._pending.get(message.get("id", -1))) and not pending.answer.done():
+            pending.answer.set_result(message)
+
+    def _route(self, message: Json) -> None:
+        if message["method"] != "notifications/progress":
+            self._on_notification(message)
+            return
+        params = message.get("params") or {}
+        number = params.get("progressToken")
+        pending = self._pending.get(number) if isinstance(number, int) else None
+        if pending and pending.progress:
+            pending.progress({**message, "params": {**params, "progressToken": pending.token}})
+
+    def _answer_server(self, message: Json) -> None:
+        if message["method"] == "ping":
+            answer: Json = {"jsonrpc": "2.0", "id": message["id"], "result": {}}
+        else:
+            text = f"{message['method']}: not yet; the relay offers servers no client features"
+            answer = RpcError(METHOD_NOT_FOUND, text).answer(message["id"])
+        self._write(encode(answer))
+
+    def _refuse_long(self, start: bytes) -> None:
+        log.warning("[%s] a message above the size limit on stdout, ignored", self.child.name)
+        match = _ANSWER_ID.match(start)
+        pending = self._pending.get(int(match[1])) if match else None
+        if pending and not pending.answer.done():
+            pending.answer.set_exception(Unavailable(f"the answer of {self.child.name!r} is too large"))
+
+    def _tell(self, method: str, params: Json) -> None:
+        self._write(encode(notification(method, params)))
+
+    def _write(self, line: bytes) -> None:
+        """Write without waiting; a server that is gone or does not read misses nothing that matters."""
+        try:
+            self.child.write(line)
+        except Unavailable as error:
+            log.debug("[%s] %s", self.child.name, error)
+
+
+def _excerpt(text: bytes) -> str:
+    return text[:200].decode(errors="replace")

@@ -1,0 +1,216 @@
+"""A stdio server that is kept running: started, introduced, restarted with backoff, ended.
+
+In: a command, an environment, calls. Out: answers within the server's timeout, whatever happens to it. One
+task owns the process through all of its lives; a call in flight when it ends fails at once and is not
+repeated, because a tool may have acted; the next call waits for the new process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from .backend import ServerState
+from .child import Child
+from .eras import (
+    Era,
+    Peer,
+    envelope,
+    initialize_params,
+    peer_of_discover,
+    peer_of_initialize,
+    to_client,
+    to_server,
+)
+from .link import Link, Notify
+from .messages import Json, NotSent, RpcError, Unavailable
+from .slots import Slots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from ..contract import McpServer
+
+log = logging.getLogger("shipway.relay")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two starts, doubling
+_STABLE = 10.0  # a server that lived this long starts again without a pause
+_HOPELESS = 3  # starts in a row that never came up: callers are told at once
+_START_TIMEOUT = 60.0
+_PROBE_TIMEOUT = 2.0
+_CRASH_GRACE = 1.0  # for a server that closed its stdout and lives on
+
+
+class MissingSecret(Exception):
+    """A secret that the server is to be given is not there (yet)."""
+
+
+class StdioServer:
+    """One server process at a time. `environment` is called at each start, so that rotated secrets arrive."""
+
+    def __init__(
+        self,
+        server: McpServer,
+        environment: Callable[[], Mapping[str, str]],
+        on_notification: Notify,
+    ) -> None:
+        self.state = ServerState(server.name, server.shape, optional=server.optional)
+        self._server = server
+        self._environment = environment
+        self._on_notification = on_notification
+        self._slots = Slots(server.name, server.concurrency, server.timeout_s)
+        self._link: Link | None = None
+        self._peer: Peer | None = None
+        self._changed = asyncio.Event()
+        self._failed_starts = 0
+        self._owner: asyncio.Task[None] | None = None
+        self._grace = _CRASH_GRACE
+
+    async def start(self) -> None:
+        self._owner = asyncio.create_task(self._keep_running())
+
+    async def close(self, grace: float) -> None:
+        self._grace = grace
+        if self._owner:
+            self._owner.cancel()
+            await asyncio.wait({self._owner})
+
+    # -- Calls -------------------------------------------------------------------------------------------
+
+    async def call(self, method: str, params: Json | None, era: Era, progress: Notify | None = None) -> Json:
+        """An object with `result` or `error`, in the caller's world. Raises Unavailable, in time."""
+        async with self._slots.one():
+            while True:
+                link, peer = await self._ready()
+                if method == "ping" and peer.era == "modern":
+                    return {"result": {}}
+                try:
+                    answer = await link.request(method, to_server(params, era, peer.era), progress)
+                except NotSent:
+                    if link is self._link:  # its end is about to be noticed
+                        await self._changed.wait()
+                    continue
+                if "result" not in answer:
+                    return {"error": answer.get("error")}
+                return {"result": to_client(answer["result"], method, era, peer.era)}
+
+    async def notify(self, method: str, params: Json | None) -> None:
+        """Pass a notification on, when there is a server to hear it."""
+        if self._link and self._peer:
+            await self._link.notify(method, params)
+
+    async def introduce(self) -> Peer:
+        """The server's introduction, once it has come up. Raises Unavailable, in time."""
+        async with self._slots.one():
+            return (await self._ready())[1]
+
+    async def probe(self) -> str | None:
+        if not (self._link and self._peer):
+            return self.state.last_error or "is starting"
+        link, method = self._link, "ping" if self._peer.era == "legacy" else "server/discover"
+        params = None if self._peer.era == "legacy" else {"_meta": envelope()}
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT):
+                await link.request(method, params)
+        except TimeoutError:
+            # A server that works in its only thread is busy, not down; its calls have their own timeouts.
+            if link.busy and time.monotonic() - link.heard < self._server.timeout_s:
+                return None
+            return f"did not answer {method} within {_PROBE_TIMEOUT:g} s"
+        except RpcError as error:
+            return str(error)
+        return None
+
+    async def _ready(self) -> tuple[Link, Peer]:
+        while not (self._link and self._peer):
+            if self._failed_starts >= _HOPELESS:
+                raise Unavailable(f"MCP server {self._server.name!r} is down: {self.state.last_error}")
+            await self._changed.wait()
+        return self._link, self._peer
+
+    # -- Lives -------------------------------------------------------------------------------------------
+
+    async def _keep_running(self) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            self._become("starting")
+            try:
+                reason = await self._live()
+            except (OSError, MissingSecret, RpcError, TimeoutError) as error:
+                reason = _describe(error, self._server.command)
+            if not self._peer:
+                self._failed_starts += 1
+            self._peer = None
+            self.state = replace(self.state, pid=None, restarts=self.state.restarts + 1)
+            self._become("down", reason)
+            pause = _FIRST_PAUSE if time.monotonic() - began >= _STABLE else pause
+            log.warning("[%s] %s; starting it again in %.1f s", self._server.name, reason, pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _live(self) -> str:
+        """One life, from start to end. Returns how it ended; raises what kept it from coming up."""
+        child = await Child.spawn(self._server.name, self._server.command, self._environment())
+        self.state = replace(self.state, pid=child.pid)
+        self._link = Link(child, self._on_notification)
+        reader = asyncio.create_task(self._link.read())
+        exited = asyncio.create_task(child.exited())
+        try:
+            async with asyncio.timeout(_START_TIMEOUT):
+                self._peer = await _introduce(self._link)
+            self._failed_starts = 0
+            self.state = replace(self.state, protocol=self._peer.version)
+            self._become("up")
+            await asyncio.wait({reader, exited}, return_when=asyncio.FIRST_COMPLETED)
+        except Unavailable:
+            pass  # it ended before it came up; how it ended says more
+        finally:
+            self._link = None  # from here on callers wait for the next one
+            try:
+                reason = await _uninterrupted(child.end(self._grace))
+            finally:
+                reader.cancel()
+                exited.cancel()
+                await asyncio.wait({reader, exited})
+        return reason
+
+    def _become(self, state: Literal["starting", "up", "down"], error: str | None = None) -> None:
+        self.state = self.state.become(state, error)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+async def _introduce(link: Link) -> Peer:
+    """Open the conversation. Raises RpcError when the server takes neither way."""
+    answer = await link.request("initialize", initialize_params())
+    if isinstance(result := answer.get("result"), dict):
+        await link.notify("notifications/initialized")
+        return peer_of_initialize(result)
+    modern = await link.request("server/discover", {"_meta": envelope()})
+    if isinstance(result := modern.get("result"), dict):
+        return peer_of_discover(result)
+    error = answer.get("error")
+    message = error.get("message") if isinstance(error, dict) else error
+    raise RpcError(0, f"refused initialize and server/discover: {message}")
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, str]) -> str:
+    """The result of `work`, which goes on to its end when the caller is cancelled meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _describe(error: Exception, command: tuple[str, ...]) -> str:
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return f"cannot run {command[0] if command else 'an empty command'!r}: {error.strerror or error}"
+    if isinstance(error, TimeoutError):
+        return f"did not answer initialize within {_START_TIMEOUT:g} s"
+    return str(error)
