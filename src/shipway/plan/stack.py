@@ -106,7 +106,7 @@ class StackPlan:
 def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:
     """The stack of one environment; `development` adds the replay and placeholders for its keys."""
     spec = loaded.spec
-    replay = _replay(spec) if environment == DEVELOPMENT and spec.model else None
+    replay = plan_replay(spec) if environment == DEVELOPMENT and spec.model else None
     ports = servers.sidecar_ports(spec)
     return StackPlan(
         name=spec.name,
@@ -178,7 +178,8 @@ _KEYS = {
 }
 
 
-def _replay(spec: model.Spec) -> Replay:
+def plan_replay(spec: model.Spec) -> Replay:
+    """The replay of a project, with placeholders for its model's key and for every key it declares."""
     keys = [key for keys in _KEYS.values() for key in keys]
     declared = {key: "replayed" for key in keys if key in spec.secrets}
     wanted = dict.fromkeys(_KEYS.get(spec.model.provider if spec.model else "", ())[:1], "replayed")
