@@ -1,0 +1,196 @@
+"""The `minimal` base: signed Debian packages -> a root file system with Python 3.13 and no shell.
+
+In: an architecture, the names of extra packages, mirrors. Out: `Base`, a directory tree in the cache whose
+content and modes depend on the packages and on LAYOUT alone. The tree is made beside its place and renamed
+into it, so two builds at once and a kill in the middle leave nothing half made. No script of any package
+is run: what they would do that an image needs is done here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in, interpreter_of
+from shipway.build.debian import Deb, Selection, fetch_debs, select_debs
+from shipway.errors import BuildError
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from shipway.build.bytecode import Interpreter
+    from shipway.build.mirrors import Mirror
+    from shipway.build.unpack import Tree
+
+    Say = Callable[[str], None]
+
+LAYOUT = 1
+"""Part of every key: counts up when the same packages would make another tree than before."""
+
+ARCHES = ("amd64", "arm64")
+
+BASE = (
+    *("base-files", "libc6", "libgcc-s1", "libstdc++6", "gcc-14-base"),  # the last for the others' licences
+    *("python3.13-minimal", "libpython3.13-minimal", "libpython3.13-stdlib"),
+    *("libssl3t64", "libsqlite3-0", "libexpat1", "zlib1g", "libbz2-1.0", "liblzma5", "libzstd1"),
+    *("libffi8", "libuuid1", "libreadline8t64", "libncursesw6", "libtinfo6"),
+    *("ca-certificates", "tzdata", "media-types", "netbase"),
+)
+"""Taken as they are. Following their dependencies would bring debconf, perl and a shell; what is not here
+costs `dbm.ndbm` (libdb) and OpenSSL's legacy provider."""
+
+LEFT_OUT = frozenset(
+    {
+        "dpkg",  # nothing is installed in a running container
+        "debconf",  # asks questions at installation
+        "ucf",  # keeps edited configuration through upgrades
+        "adduser",  # the users are in BASE's own /etc/passwd
+        "init-system-helpers",  # there is no init system
+        "libc-bin",  # ldconfig, locale, getent: the loader finds Debian's directories without a cache
+        "install-info",  # info pages are left out
+        "sensible-utils",  # opens editors and pagers
+    }
+)
+"""What extra packages depend on and an image does without: mostly for scripts that are never run."""
+
+_PYTHON_PACKAGE = f"python{PYTHON}-minimal"
+_SOURCES = (f"usr/lib/python{PYTHON}", "usr/lib/python3/dist-packages")
+_UNFINISHED = ".making-"
+_STALE_S = 24 * 3600
+_CERTIFICATES = "usr/share/ca-certificates"
+_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+
+_FILES = {
+    "etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
+    "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n"
+    f"nonroot:x:{contract.UID}:{contract.UID}:nonroot:/tmp:/sbin/nologin\n",
+    "etc/group": f"root:x:0:\nnogroup:x:65534:\nnonroot:x:{contract.UID}:\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
+    "services: files\nprotocols: files\nethers: files\nrpc: files\n",
+}
+
+_LINKS = {
+    "usr/bin/python3": f"python{PYTHON}",
+    "usr/bin/python": "python3",
+    "usr/lib/ssl/cert.pem": f"/{_BUNDLE}",  # where OpenSSL looks; Debian's `openssl` package would link it
+    "usr/lib/ssl/certs": "/etc/ssl/certs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A root file system: read it, never write to it, and never follow its links from outside.
+
+    `key` identifies the content. `compiled_by` is the Debian version of the Python that made the bytecode;
+    empty where this host could run none, and the tree has no bytecode.
+    """
+
+    root: Path
+    debs: tuple[Deb, ...]
+    python: str
+    arch: str
+    key: str
+    compiled_by: str
+
+
+def build_base(arch: str, packages: Sequence[str], mirrors: Sequence[Mirror], cache: Path, say: Say) -> Base:
+    """The base of an architecture ("amd64" or "arm64") with extra Debian packages, made unless in `cache`.
+
+    The other architecture's bytecode is made by this host's base. Raises BuildError and its kinds.
+    """
+    if arch not in ARCHES:
+        raise BuildError(f"no minimal base for {arch!r} yet; there is one for {' and '.join(ARCHES)}")
+    selection = Selection(arch, BASE, sorted(set(packages)), LEFT_OUT)
+    debs = select_debs(selection, mirrors, cache, say)
+    host = host_arch()
+    native = build_base(host, packages, mirrors, cache, say) if host not in (arch, "") else None
+    compiled_by = native.compiled_by if native else _python_version(debs) if host else ""
+    key = _key(arch, debs, compiled_by)
+    root = cache / "base" / key
+    if not root.is_dir():
+        say(f"assembling the {arch} base from {len(debs)} Debian packages")
+        files = fetch_debs(debs, cache, say)
+        with _making(root) as tree:
+            assemble(tree, debs, files, say)
+            _compile(tree, interpreter_of(native) if native else interpreter_in(tree, arch), say)
+    return Base(root, debs, PYTHON, arch, key, compiled_by)
+
+
+def assemble(root: Path, debs: Sequence[Deb], files: Sequence[Path], say: Say) -> None:
+    """Fill the empty directory `root` with the packages, and with what their scripts would have made."""
+    from shipway.build.unpack import Tree  # only when a base is made
+
+    tree, unrun = Tree(root), []
+    for deb, file in zip(debs, files, strict=True):
+        control = tree.add(deb.name, file)
+        tree.file(f"var/lib/dpkg/status.d/{deb.name}", control.stanza.encode(), 0o644, deb.name)
+        if control.scripts and deb.name not in BASE:
+            unrun.append(deb.name)
+    if unrun:
+        say(f"not run, as the image has no shell: the install scripts of {', '.join(unrun)}")
+    _complete(tree)
+    tree.finish()
+
+
+def _complete(tree: Tree) -> None:
+    for path, text in _FILES.items():
+        tree.file(path, text.encode(), 0o644, "shipway")
+    for path, target in _LINKS.items():
+        if path not in tree.owners:
+            tree.link(path, target, "shipway")
+    certificates = sorted((tree.root / _CERTIFICATES).rglob("*.crt"))
+    bundle = b"".join(certificate.read_bytes().rstrip(b"\n") + b"\n" for certificate in certificates)
+    tree.file(_BUNDLE, bundle, 0o644, "ca-certificates")
+    tree.remove(_CERTIFICATES)
+
+
+def _compile(root: Path, interpreter: Interpreter, say: Say) -> None:
+    """Bytecode for all that packages bring: where the root is read-only Python could not keep any."""
+    if interpreter.unavailable:
+        say(f"the base has no bytecode: {interpreter.unavailable}")
+    for path in _SOURCES:
+        if (root / path).is_dir():
+            compile_tree(interpreter, root / path, f"/{path}")
+
+
+@contextmanager
+def _making(root: Path) -> Iterator[Path]:
+    """An empty directory that becomes `root` if nothing was raised, unless another build was first."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(root.parent)
+    tree = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=root.parent))
+    try:
+        tree.chmod(0o755)
+        yield tree
+        with suppress(OSError):  # not empty: another build was first, and made the same
+            tree.rename(root)
+        if not root.is_dir():
+            raise BuildError(f"{root} could not be put in its place", "is the disk of the cache full?")
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+
+
+def _remove_stale(directory: Path) -> None:
+    """What builds that were killed have left."""
+    for path in directory.glob(f"{_UNFINISHED}*"):
+        if path.stat().st_mtime < time.time() - _STALE_S:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _python_version(debs: Sequence[Deb]) -> str:
+    """The version of the Python package, without the counter of rebuilds of one architecture."""
+    return next(re.sub(r"\+b\d+$", "", deb.version) for deb in debs if deb.name == _PYTHON_PACKAGE)
+
+
+def _key(arch: str, debs: Sequence[Deb], compiled_by: str) -> str:
+    content = [LAYOUT, arch, [deb.sha256 for deb in debs], compiled_by]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

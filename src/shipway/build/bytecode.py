@@ -1,0 +1,131 @@
+"""A base's own interpreter -> bytecode of any tree of Python sources.
+
+In: the tree of a base that this host can run, and a directory of sources with its path in the image. Out:
+`__pycache__` directories whose content depends on the sources, that path and the Python version alone:
+unchecked-hash files (PEP 552), made in sorted order by one fresh process. Bytecode does not depend on the
+architecture, so the base that compiles may be another than the one that is compiled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.errors import BuildError
+
+if TYPE_CHECKING:
+    from shipway.build.base import Base
+
+PYTHON = "3.13"
+
+LIBRARIES = {"amd64": "usr/lib/x86_64-linux-gnu", "arm64": "usr/lib/aarch64-linux-gnu"}
+"""Where Debian keeps the shared libraries of an architecture, and the dynamic loader with them."""
+
+_LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
+
+# Runs inside the interpreter. A file that does not compile is a template or a test of somebody: skipped, as
+# compileall does. The mask makes modes the same for every user.
+_COMPILE = """
+import json, os, py_compile, sys
+directory, image = sys.argv[1:]
+os.umask(0o022)
+compiled, skipped = 0, []
+for here, folders, files in os.walk(directory):
+    folders[:] = sorted(name for name in folders if name != "__pycache__")
+    for name in sorted(files):
+        path = os.path.join(here, name)
+        if not name.endswith(".py") or not os.path.isfile(path):
+            continue
+        inside = os.path.relpath(path, directory)
+        try:
+            py_compile.compile(path, dfile=os.path.join(image, inside), doraise=True,
+                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+            compiled += 1
+        except py_compile.PyCompileError:
+            skipped.append(inside)
+print(json.dumps([compiled, skipped]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python of a base, run through the base's own loader and libraries.
+
+    `unavailable` says why this host cannot run it; empty when it can.
+    """
+
+    root: Path
+    arch: str
+    unavailable: str = ""
+
+    def command(self, *arguments: str) -> tuple[str, ...]:
+        """The argument list that runs Python with nothing of the host's but its kernel."""
+        libraries = self.root / LIBRARIES[self.arch]
+        return (
+            *(str(libraries / _LOADERS[self.arch]), "--inhibit-cache", "--library-path", str(libraries)),
+            *(str(self.root / "usr/bin" / f"python{PYTHON}"), "-s", "-P", "-S", "-B", "-W", "ignore"),
+            *arguments,
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run Python with these arguments; returns its stdout. Raises BuildError when it fails."""
+        environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0"}
+        try:
+            done = subprocess.run(
+                self.command(*arguments), env=environment, capture_output=True, text=True, check=True
+            )
+        except OSError as error:
+            raise BuildError(
+                f"the base's interpreter does not start from {self.root}: {error.strerror}",
+                "if that file system is mounted noexec, put the cache elsewhere with SHIPWAY_CACHE",
+            ) from error
+        except subprocess.CalledProcessError as error:
+            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
+            raise BuildError(f"the base's interpreter failed with {error.returncode}: {last}") from error
+        return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What `compile_tree` did: files compiled, and paths that are not valid Python.
+
+    `unavailable` says why nothing was compiled at all.
+    """
+
+    files: int
+    skipped: tuple[str, ...] = ()
+    unavailable: str = ""
+
+
+def host_arch() -> str:
+    """The architecture of whose bases this host can run the Python; empty where it can run none."""
+    machine = os.uname().machine if sys.platform == "linux" else ""
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, "")
+
+
+def interpreter_of(base: Base) -> Interpreter:
+    """The interpreter in a base. Look at `unavailable` before relying on it."""
+    return interpreter_in(base.root, base.arch)
+
+
+def interpreter_in(root: Path, arch: str) -> Interpreter:
+    """The interpreter in the tree of a base of this architecture."""
+    host = host_arch() or f"{sys.platform} {os.uname().machine}"
+    return Interpreter(root, arch, "" if arch == host else f"{host} cannot run the Python of a {arch} base")
+
+
+def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> Compiled:
+    """Compile every .py file below `directory`, which will be `image_path` in the image.
+
+    Files that are not valid Python are skipped and named. Nothing is compiled, and the result says so, when
+    the interpreter cannot run here. Raises BuildError when it should run and does not.
+    """
+    if interpreter.unavailable:
+        return Compiled(0, unavailable=interpreter.unavailable)
+    compiled, skipped = json.loads(interpreter.run("-c", _COMPILE, str(directory), image_path))
+    return Compiled(compiled, tuple(skipped))
