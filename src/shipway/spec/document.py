@@ -40,7 +40,7 @@ def read(path: Path) -> Document:
         raise SpecError([_syntax(path.name, text, str(error))]) from None
     except RecursionError:
         raise SpecError(
-            [Finding("syntax", "too many lists or tables in each other", "", path.name)]
+            [Finding("syntax", "lists or tables too deep in each other", "", path.name)]
         ) from None
 
 

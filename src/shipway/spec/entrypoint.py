@@ -1,0 +1,107 @@
+"""Whether the entry point is there, by looking at files: nothing of the project is imported or run.
+
+In: the project's paths, and the text of the entry module. Out: where the module is, or a finding.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shipway.spec.words import listed, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+IMAGE_PYTHON = (3, 13)
+ROOTS = ("src", "")
+"""Where a project keeps its packages, the first that has the entry point's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint:
+    """`support.agent:make()` in its parts, and the file that it is in."""
+
+    module: str
+    attribute: str
+    source_root: str
+    file: str
+
+
+def locate(entrypoint: str, paths: Collection[str]) -> Entrypoint | None:
+    """The entry point's file among the project's paths; None when it is not there."""
+    module, _, attribute = entrypoint.partition(":")
+    for root in ROOTS:
+        base = f"{root}/" if root else ""
+        for file in (f"{base}{module.replace('.', '/')}{end}" for end in (".py", "/__init__.py")):
+            if file in paths:
+                return Entrypoint(module, attribute.removesuffix("()"), root, file)
+    return None
+
+
+def missing_module(entrypoint: str, paths: Collection[str]) -> tuple[str, str]:
+    """Message and fix for an entry point whose module is not among the project's paths."""
+    module, _, attribute = entrypoint.partition(":")
+    known = sorted(set(_modules(paths)))
+    file = module.replace(".", "/") + ".py"
+    message = f"the entry point's module `{module}` is not there: neither {file} nor src/{file}"
+    if close := nearest(module, known) or nearest(module, [m for m in known if m.endswith(f".{module}")]):
+        return message, f'write entrypoint = "{close}:{attribute}"'
+    if not known:
+        return message, "write the agent into that file"
+    return message, f"name one of the project's modules: {listed(known[:8], 'or')}"
+
+
+def _modules(paths: Collection[str]) -> Iterator[str]:
+    for path in paths:
+        inner = path.removeprefix("src/")
+        if re.fullmatch(r"([A-Za-z_]\w*/)*[A-Za-z_]\w*\.py", inner) and not inner.startswith("tests/"):
+            yield inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def attribute_problem(text: str, entry: Entrypoint) -> tuple[str, str, str, int] | None:
+    """Rule, message, fix and line when the module cannot have the attribute; None when it does or may."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        if sys.version_info < IMAGE_PYTHON:  # newer syntax than this interpreter's is no mistake
+            return None
+        line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
+        return "python-syntax", f"this is not Python: {error.args[0]}", "correct it", line
+    names = _defined(tree.body)
+    if entry.attribute in names or not {"*", "__getattr__"}.isdisjoint(names):
+        return None
+    message = f"`{entry.module}` defines no `{entry.attribute}`, which the entry point names"
+    public = sorted(name for name in names if not name.startswith("_"))
+    if close := nearest(entry.attribute, public):
+        return "entrypoint-missing", message, f'write entrypoint = "{entry.module}:{close}"', 0
+    there = f"it defines {listed(public[:12])}" if public else "it defines nothing"
+    return "entrypoint-missing", message, f"name what answers; {there}", 0
+
+
+def _defined(body: list[ast.stmt]) -> set[str]:
+    """The names that a module's top level binds, also in branches; `*` for a star import."""
+    names: set[str] = set()
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name.split(".")[0] for alias in statement.names)
+        else:
+            names.update(_bound(statement))
+    return names
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    """Names that a statement assigns, and what the blocks inside of it define."""
+    for field in ("body", "orelse", "finalbody"):
+        yield from _defined(getattr(statement, field, []))
+    for inner in (*getattr(statement, "handlers", []), *getattr(statement, "cases", [])):
+        yield from _defined(inner.body)
+    expressions = [node for node in ast.iter_child_nodes(statement) if not isinstance(node, ast.stmt)]
+    for node in (inner for expression in expressions for inner in ast.walk(expression)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id

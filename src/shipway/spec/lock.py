@@ -1,0 +1,119 @@
+"""Where a project says what it depends on -> Lock.
+
+In: the project's directory. Out: the first there is of uv.lock, pylock.toml, requirements.txt and
+pyproject.toml, with a digest that changes when the dependencies may have. Nothing is resolved here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from shipway.errors import Finding, SpecError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
+KINDS: tuple[Kind, ...] = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
+PYTHON = "3.13"  # of the base `minimal`, Debian 13's
+_INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[= ]\s*(\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """`path` is relative to the project, empty when it depends on nothing that it says."""
+
+    kind: Kind
+    path: str
+    digest: str | None
+    """sha256:…; of pyproject.toml over its dependencies alone, so that a new version changes nothing."""
+    requires_python: str | None
+
+
+def read_lock(project_root: Path) -> Lock:
+    """The project's source of dependencies. Raises SpecError when it cannot be used for the image."""
+    project = _toml(project_root / "pyproject.toml")
+    kind = _kind(project_root, project)
+    lock = _toml(project_root / kind) if kind in ("uv.lock", "pylock.toml") else {}
+    python = project.get("project", {}).get("requires-python") or lock.get("requires-python")
+    findings = [*_python_findings(python, kind, project), *_dynamic_findings(kind, project)]
+    if findings:
+        raise SpecError(findings)
+    path = "" if kind == "none" else kind
+    return Lock(kind, path, _digest(project_root, kind, project), python)
+
+
+def _kind(root: Path, pyproject: dict[str, Any]) -> Kind:
+    there = [kind for kind in KINDS if (root / kind).is_file()]
+    if there == ["pyproject.toml"] and not ("project" in pyproject or "dependency-groups" in pyproject):
+        return "none"  # a file for tools alone
+    return there[0] if there else "none"
+
+
+def _digest(root: Path, kind: Kind, pyproject: dict[str, Any]) -> str | None:
+    if kind == "none":
+        return None
+    digest = hashlib.sha256()
+    if kind == "pyproject.toml":
+        project = pyproject.get("project", {})
+        relevant = {key: project.get(key) for key in ("dependencies", "optional-dependencies")}
+        relevant["dependency-groups"] = pyproject.get("dependency-groups")
+        digest.update(json.dumps(relevant, sort_keys=True).encode())
+    else:
+        for path in _files(root / kind, ()) if kind == "requirements.txt" else (root / kind,):
+            digest.update(path.read_bytes() + b"\0")
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _files(path: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
+    """A requirements file and those that it includes, each once."""
+    if path in seen:
+        return seen
+    if not path.is_file():
+        by = seen[-1].name
+        fix = f"correct the line of {by} that begins with -r or -c"
+        raise SpecError([Finding("lock", f"{by} includes {path.name}, which is not there", fix, by)])
+    seen = (*seen, path)
+    for match in filter(None, map(_INCLUDE.match, path.read_text(encoding="utf-8").splitlines())):
+        seen = _files(path.parent / match[1], seen)
+    return seen
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        fix = "make it again with `uv lock`" if path.name == "uv.lock" else "correct the file"
+        raise SpecError([Finding("lock", f"this file cannot be read: {error}", fix, path.name)]) from None
+
+
+def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[Finding]:
+    if python is None:
+        return []
+    file = "pyproject.toml" if project.get("project", {}).get("requires-python") else kind
+    try:
+        allowed = SpecifierSet(python)
+    except (InvalidSpecifier, TypeError, AttributeError):
+        fix = f'write a range such as requires-python = ">={PYTHON}"'
+        return [Finding("python-version", f'requires-python = "{python}" is no range of versions', fix, file)]
+    if any(allowed.contains(f"{PYTHON}.{patch}") for patch in range(50)):
+        return []
+    message = f'requires-python = "{python}" excludes {PYTHON}, which is the Python of the image'
+    return [Finding("python-version", message, f"widen it to include {PYTHON}, and lock again", file)]
+
+
+def _dynamic_findings(kind: Kind, project: dict[str, Any]) -> list[Finding]:
+    if kind != "pyproject.toml" or "dependencies" not in project.get("project", {}).get("dynamic", ()):
+        return []
+    message = "the dependencies are dynamic: the build backend would have to run to say them"
+    fix = "lock them with `uv lock`, or write them into [project]"
+    return [Finding("lock", message, fix, "pyproject.toml")]

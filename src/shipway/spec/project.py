@@ -1,0 +1,211 @@
+"""The project that agent.toml belongs to: which of its files go into the image, and where.
+
+In: a loaded agent.toml. Out: a Project, or SpecError with every finding: a missing entry point, a file of
+secrets that would go along. The decision (`select`) is pure; nothing of the project is imported or run.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from shipway.errors import Finding, SpecError
+from shipway.spec import entrypoint
+from shipway.spec.tree import is_noise, read_tree, walk
+from shipway.spec.words import listed
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shipway.spec.entrypoint import Entrypoint
+    from shipway.spec.load import Loaded
+    from shipway.spec.model import Spec
+    from shipway.spec.tree import Tree
+
+NOT_SHIPPED = frozenset(
+    {
+        *("tests", "test", "docs", "doc", "examples", "evals", "replays", "scripts", "bench", "benchmarks"),
+        *("build", "dist", "setup.py", "conftest.py", "noxfile.py", "tasks.py", "fabfile.py"),
+    }
+)
+"""Top-level names beside the entry point's package that are for those who develop it."""
+SECRET_FILES = (".env*", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*", ".netrc")
+HARMLESS = ("*.example", "*.sample", "*.template", "*.pub")
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFile:
+    """One file: its absolute path in the image, and its `source` below the project's root. Bytes."""
+
+    path: str
+    source: str
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the image is made from, beside what is installed into it."""
+
+    root: Path
+    name: str
+    source_root: str
+    """`src` or empty: below it are the top-level modules, which the image has in /app/src."""
+    files: tuple[ProjectFile, ...]
+    prompts_digest: str | None
+    """sha256:… over the sorted names and contents of the prompts; None without prompts."""
+    source: contract.Source
+
+
+def read_project(loaded: Loaded) -> Project:
+    """Read the project around a loaded agent.toml. Raises SpecError with every finding."""
+    root, spec = loaded.path.resolve().parent, loaded.spec
+    tree = read_tree(root)
+    entry = entrypoint.locate(spec.entrypoint, tree.paths)
+    included = {glob: tuple(_expand(root, glob)) for glob in spec.image.include}
+    chosen = select(spec, tree.paths, [p for paths in included.values() for p in paths], entry)
+    findings = [
+        *_entrypoint_findings(loaded, tree, entry),
+        *_empty_findings(loaded, tree, included),
+        *(finding for source in sorted(set(chosen.values())) for finding in _file_findings(root, source)),
+    ]
+    if findings or entry is None:
+        raise SpecError(findings)
+    files = tuple(_file(root, path, source) for path, source in sorted(chosen.items()))
+    digest = _prompts_digest(root, _prompts(spec, tree.paths), spec.prompts) if spec.prompts else None
+    return Project(root, spec.name, entry.source_root, files, digest, tree.source)
+
+
+# -- The decision ------------------------------------------------------------------------------------------
+
+
+def select(
+    spec: Spec, paths: Iterable[str], included: Iterable[str], entry: Entrypoint | None
+) -> dict[str, str]:
+    """Path in the image -> path in the project, of every file that goes along."""
+    paths = tuple(paths)
+    base = f"{entry.source_root}/" if entry and entry.source_root else ""
+    code = [path for path in paths if entry and _is_code(path, base, _wanted(spec, entry), paths)]
+    sources = {f"{contract.SOURCE}/{path.removeprefix(base)}": path for path in (*included, *code)}
+    start = f"{spec.prompts}/".removeprefix("./").replace("//", "/")
+    prompts = {f"{contract.PROMPTS}/{path.removeprefix(start)}": path for path in _prompts(spec, paths)}
+    return sources | prompts
+
+
+def _wanted(spec: Spec, entry: Entrypoint) -> frozenset[str]:
+    """Top-level modules that somebody named: the entry point's, and those of MCP servers."""
+    runs = [server.run for server in spec.mcp.values() if isinstance(server.run, str)]
+    named = [run.removeprefix("project:") for run in runs if run.startswith("project:")]
+    return frozenset(module.split(".")[0] for module in (entry.module, *named))
+
+
+def _is_code(path: str, base: str, wanted: frozenset[str], paths: tuple[str, ...]) -> bool:
+    """Whether a file belongs to a module that the image has to be able to import."""
+    if not path.startswith(base):
+        return False
+    top, _, rest = path.removeprefix(base).partition("/")
+    if "tests" in rest.split("/") or top.endswith(".egg-info"):
+        return False
+    if top.removesuffix(".py") in wanted:
+        return bool(rest) or top.endswith(".py")
+    if base:
+        return bool(rest) or top.endswith(".py")
+    if top in NOT_SHIPPED or top.startswith("test_") or top.endswith("_test.py"):
+        return False
+    return f"{top}/__init__.py" in paths if rest else top.endswith(".py")
+
+
+def _prompts(spec: Spec, paths: Iterable[str]) -> list[str]:
+    if spec.prompts is None:
+        return []
+    start = PurePosixPath(spec.prompts).as_posix() + "/"
+    return [path for path in paths if path.startswith(start)]
+
+
+def _is_secret_file(name: str) -> bool:
+    """By its name alone: what people keep keys and passwords in."""
+    matches = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
+    return matches and not any(fnmatch.fnmatch(name, pattern) for pattern in HARMLESS)
+
+
+# -- Reading -----------------------------------------------------------------------------------------------
+
+
+def _expand(root: Path, glob: str) -> Iterator[str]:
+    """The files of one `image.include`, ignored by git or not; of a directory all that is in it."""
+    for match in root.glob(glob):
+        if match.is_dir() and not match.is_symlink():
+            yield from walk(root, match)
+        elif not is_noise(path := match.relative_to(root).as_posix()):
+            yield path
+
+
+def _file(root: Path, path: str, source: str) -> ProjectFile:
+    status = (root / source).stat()
+    return ProjectFile(path, source, status.st_size, bool(status.st_mode & 0o100))
+
+
+def _prompts_digest(root: Path, paths: list[str], directory: str) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        content = (root / path).read_bytes()
+        name = os.path.relpath(path, directory)
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return f"sha256:{digest.hexdigest()}"
+
+
+# -- Findings ----------------------------------------------------------------------------------------------
+
+
+def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -> Iterator[Finding]:
+    key, name = ("entrypoint",), loaded.spec.entrypoint
+    if entry:
+        text = (tree.root / entry.file).read_text(encoding="utf-8", errors="replace")
+        if problem := entrypoint.attribute_problem(text, entry):
+            rule, message, fix, line = problem
+            at_key = rule == "entrypoint-missing"
+            yield (
+                loaded.merged.finding(rule, key, message, fix)
+                if at_key
+                else Finding(rule, message, fix, entry.file, line)
+            )
+    elif tree.by_git and (ignored := entrypoint.locate(name, tuple(walk(tree.root, tree.root)))):
+        message = f"the entry point's module {ignored.file} is ignored by git, and would not be in the image"
+        fix = f"take it out of .gitignore; `git check-ignore -v {ignored.file}` says which line"
+        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
+    else:
+        message, fix = entrypoint.missing_module(name, tree.paths)
+        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
+
+
+def _empty_findings(loaded: Loaded, tree: Tree, included: dict[str, tuple[str, ...]]) -> Iterator[Finding]:
+    spec = loaded.spec
+    for index, (glob, paths) in enumerate(included.items()):
+        if not paths:
+            message = f'image.include "{glob}" matches no file in {tree.root}'
+            fix = "correct the pattern (** is any depth), make the files first, or remove it"
+            yield loaded.merged.finding("include-empty", ("image", "include", index), message, fix)
+    if spec.prompts and not _prompts(spec, tree.paths):
+        there = (tree.root / spec.prompts).is_dir()
+        how = "is empty, or git ignores all of it" if there else "is not there"
+        message = f'the directory of the prompts, "{spec.prompts}", {how}'
+        fix = f"put a prompt into it, such as {spec.prompts}/system.md, or remove `prompts`"
+        yield loaded.merged.finding("prompts-missing", ("prompts",), message, fix)
+
+
+def _file_findings(root: Path, source: str) -> Iterator[Finding]:
+    path = root / source
+    if path.is_symlink() and not (path.is_file() and path.resolve().is_relative_to(root)):
+        target = os.readlink(path)
+        message = f"{source} is a link to {target}; expected a file inside the project"
+        fix = "put a copy in its place, or keep the link out of the image"
+        yield Finding("link", message, fix, source)
+    elif _is_secret_file(path.name) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
+        message = f"{source} would go into the image, and files named so hold secrets"
+        where = listed(["add it to .gitignore", "move it out of the package", "narrow image.include"], "or")
+        yield Finding("secret-file", message, f"{where}; at run time secrets come by [secrets]", source)
