@@ -174,11 +174,11 @@ def test_a_script_may_call_only_what_the_request_offers(client: anthropic.Anthro
         ask(client, {"role": "user", "content": "time in Tokyo"})
 
 
-def test_other_providers_are_refused_with_not_yet(server: Server) -> None:
-    answer = httpx2.post(f"{server.url}/v1/responses", json={"model": "gpt-5", "input": "hi"})
+def test_a_provider_that_is_not_replayed_yet_says_so(server: Server) -> None:
+    answer = httpx2.post(f"{server.url}/v1beta/models/gemini-2.5-pro:generateContent", json={})
     assert answer.status_code == 404
     assert answer.headers["x-should-retry"] == "false"
-    assert "OpenAI Responses (/v1/responses) cannot be replayed yet" in answer.json()["error"]["message"]
+    assert "cannot be replayed yet" in answer.json()["error"]["message"]
 
 
 def test_a_recorded_error_is_the_error_it_was(replays: Path) -> None:

@@ -5,20 +5,18 @@ In: request bodies; recorded and scripted answers. Out: what `provider.Provider`
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay import canonical as canon
+from shipway.replay import sse
 from shipway.replay.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 _UNMATCHED = ("stream", "metadata")  # how the answer is sent, and who asked: neither changes what is answered
-_PACE_MS = 20.0  # between two events of a stream that was never recorded
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -118,12 +116,12 @@ def _text(content: Any) -> str:
 
 def synthesise(body: Any, say: str, call: Call | None) -> Any:
     request = canon.text(canonical(body))
-    seed = hashlib.sha256(canon.text([request, say]).encode()).hexdigest()
+    seed = canon.digest(request, say)
     content: list[dict[str, Any]] = [{"type": "text", "text": say}] if say else []
     if call:
-        content.append(
-            {"type": "tool_use", "id": f"toolu_{seed[24:48]}", "name": call.tool, "input": call.input}
-        )
+        use = {"type": "tool_use", "id": f"toolu_{seed[24:48]}", "name": call.tool, "input": call.input}
+        content.append(use)
+    usage = {"input_tokens": canon.count(request), "output_tokens": canon.count(canon.text(content))}
     return {
         "id": f"msg_{seed[:24]}",
         "type": "message",
@@ -132,18 +130,14 @@ def synthesise(body: Any, say: str, call: Call | None) -> Any:
         "content": content,
         "stop_reason": "tool_use" if call else "end_turn",
         "stop_sequence": None,
-        "usage": {"input_tokens": _tokens(request), "output_tokens": _tokens(canon.text(content))},
+        "usage": usage,
     }
-
-
-def _tokens(text: str) -> int:
-    return len(text) // 4 + 1  # the usual rule of thumb for English
 
 
 # -- A message and its stream --------------------------------------------------------------------------------
 
 
-def to_events(answer: Any) -> Events:
+def to_events(answer: Any, asked: Any) -> Events:
     usage = answer.get("usage") or {}
     late = {
         key: answer[key]
@@ -157,11 +151,7 @@ def to_events(answer: Any) -> Events:
         {"type": "message_delta", "delta": late, "usage": {"output_tokens": usage.get("output_tokens", 1)}},
         {"type": "message_stop"},
     ]
-    return [(i * _PACE_MS, _frame(event)) for i, event in enumerate(events)]
-
-
-def _frame(event: Mapping[str, Any]) -> str:
-    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+    return sse.paced(sse.frame(event, event["type"]) for event in events)
 
 
 def _block_events(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -175,8 +165,7 @@ def _block_events(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]
 def _open_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The block as it starts, and the deltas that complete it. Blocks of other types start complete."""
     if block["type"] == "text":
-        pieces = re.findall(r"(?:\S+\s*){1,3}|\s+", block["text"])
-        deltas = [{"type": "text_delta", "text": piece} for piece in pieces]
+        deltas = [{"type": "text_delta", "text": piece} for piece in sse.pieces(block["text"])]
         cited = block.get("citations") or []
         deltas += [{"type": "citations_delta", "citation": citation} for citation in cited]
         return block | {"text": ""} | ({"citations": []} if cited else {}), deltas
@@ -196,7 +185,7 @@ def _open_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, A
 def to_body(events: Events) -> Any:
     message: dict[str, Any] = {}
     inputs: dict[int, str] = {}
-    for event in _parse(events):
+    for event in sse.values(events):
         match event["type"]:
             case "message_start":
                 message = event["message"] | {"content": []}
@@ -231,16 +220,3 @@ def _apply(block: dict[str, Any], delta: dict[str, Any], index: int, inputs: dic
             inputs[index] = inputs.get(index, "") + delta["partial_json"]
         case other:
             raise ConversionError(f"the recorded stream has a delta of the unknown type {other}")
-
-
-def _parse(events: Events) -> Iterator[dict[str, Any]]:
-    stream = "".join(text for _, text in events).replace("\r\n", "\n")
-    for frame in stream.split("\n\n"):
-        data = "\n".join(line[5:].strip() for line in frame.split("\n") if line.startswith("data:"))
-        if data:
-            try:
-                yield json.loads(data)
-            except ValueError:
-                raise ConversionError(
-                    f"the recorded stream has an event that is no JSON: {data[:60]}"
-                ) from None

@@ -8,11 +8,12 @@ In: JSON values. Out: JSON values in which
 - generated ids are numbered by first appearance (the provider knows where they are);
 - 1.0 is 1.
 
-`text` is the canonical JSON that keys are compared by.
+`text` is the canonical JSON that keys are compared by; `digest` and `count` make ids and usage from it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -66,3 +67,13 @@ class Ids:
 def text(value: Any) -> str:
     """Canonical JSON: sorted keys, no spaces."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(*values: str) -> str:
+    """64 hexadecimal digits that follow from the values: ids for answers that nobody recorded."""
+    return hashlib.sha256("\0".join(values).encode()).hexdigest()
+
+
+def count(written: str) -> int:
+    """About how many tokens: the rule of thumb for English, four characters each."""
+    return len(written) // 4 + 1

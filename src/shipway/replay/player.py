@@ -64,7 +64,7 @@ class Player:
         body = provider.synthesise(request.body, chosen.say, chosen.call)
         note = _drift(self._tape, request)
         if provider.streams(request.body):
-            return Answer(chosen.place, events=provider.to_events(body), note=note)
+            return Answer(chosen.place, events=provider.to_events(body, request.body), note=note)
         return Answer(chosen.place, body=body, note=note)
 
 
@@ -79,7 +79,11 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
         return _as_recorded(recording.file, response)
     try:
         if response.events is None:
-            return Answer(recording.file, headers=response.headers, events=provider.to_events(response.body))
+            return Answer(
+                recording.file,
+                headers=response.headers,
+                events=provider.to_events(response.body, request.body),
+            )
         return Answer(recording.file, headers=response.headers, body=provider.to_body(response.events))
     except ErrorEventError as error:
         return Answer(recording.file, status=error.status, headers=response.headers, body=error.body)
@@ -105,7 +109,7 @@ def _miss(message: str, provider: Provider | None) -> Answer:
 
 def _foreign(tape: Tape, request: Request) -> str:
     if name := providers.not_yet(request.path):
-        return f"{name} ({request.path}) cannot be replayed yet, only Anthropic's Messages API."
+        return f"{name} ({request.path}) cannot be replayed yet, only {providers.KNOWN}."
     return f"nothing in {tape.directory} answers {request.method} {request.path}."
 
 

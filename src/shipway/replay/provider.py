@@ -59,8 +59,8 @@ class Provider(Protocol):
     def synthesise(self, body: Any, say: str, call: Call | None) -> Any:
         """The answer to `body` as JSON; ids and counts follow from the request alone."""
 
-    def to_events(self, answer: Any) -> Events:
-        """A JSON answer as the provider would have streamed it."""
+    def to_events(self, answer: Any, asked: Any) -> Events:
+        """A JSON answer as the provider would have streamed it to `asked`. Raises ConversionError."""
 
     def to_body(self, events: Events) -> Any:
         """A streamed answer as JSON. Raises ConversionError."""

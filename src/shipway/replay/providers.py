@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shipway.replay import anthropic
+from shipway.replay import anthropic, openai_chat, openai_responses
 
 if TYPE_CHECKING:
     from shipway.replay.provider import Provider
 
-PROVIDERS: tuple[Provider, ...] = (anthropic,)
+PROVIDERS: tuple[Provider, ...] = (
+    anthropic,
+    openai_responses,
+    openai_chat,
+)
 
+KNOWN = "Anthropic Messages, OpenAI Responses and OpenAI Chat Completions"
 NOT_YET = (
-    ("/responses", "OpenAI Responses"),
-    ("/chat/completions", "OpenAI Chat Completions"),
     (":generateContent", "Gemini"),
     (":streamGenerateContent", "Gemini"),
 )

@@ -52,7 +52,7 @@ answers = st.builds(
 
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
-    assert anthropic.to_body(anthropic.to_events(answer)) == answer
+    assert anthropic.to_body(anthropic.to_events(answer, {})) == answer
 
 
 @settings(max_examples=40)
@@ -60,7 +60,7 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 def test_the_sdk_reads_our_stream_as_the_same_message(answer: dict[str, Any]) -> None:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
-    for _, text in anthropic.to_events(answer):
+    for _, text in anthropic.to_events(answer, {}):
         event = json.loads(text.partition("data: ")[2])
         snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
     assert snapshot.to_dict(exclude_none=True) == Message.construct(**answer).to_dict(exclude_none=True)
@@ -68,12 +68,12 @@ def test_the_sdk_reads_our_stream_as_the_same_message(answer: dict[str, Any]) ->
 
 def test_chunks_may_be_cut_anywhere() -> None:
     answer = anthropic.synthesise({"model": "m"}, "some words to say", Call("log", {"n": 3}))
-    stream = "".join(text for _, text in anthropic.to_events(answer)).replace("\n", "\r\n")
+    stream = "".join(text for _, text in anthropic.to_events(answer, {})).replace("\n", "\r\n")
     assert anthropic.to_body([(0, character) for character in stream]) == answer
 
 
 def test_a_stream_that_was_cut_has_no_other_form() -> None:
-    events = anthropic.to_events(anthropic.synthesise({}, "hi", None))
+    events = anthropic.to_events(anthropic.synthesise({}, "hi", None), {})
     with pytest.raises(ConversionError, match="without message_stop"):
         anthropic.to_body(events[:-1])
 

@@ -39,7 +39,7 @@ def test_broken_json_has_its_line() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"request": {"method": "POST"}}, "request: missing"),
+        ({"request": {"method": "POST"}}, "'path' is missing"),
         ({"extra": 1}, "extra: not a key"),
         ({"format": 99}, "format 99 is newer"),
         ({"response": {"status": 200}}, "either `body` or `events`"),

@@ -9,7 +9,7 @@ from shipway.replay.tape import Recording, Tape, canonical_body, key
 
 ERROR = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}\n\n'
 MESSAGE = anthropic.synthesise({"model": "m"}, "hi there", None)
-EVENTS = tuple(anthropic.to_events(MESSAGE))
+EVENTS = tuple(anthropic.to_events(MESSAGE, {}))
 
 
 def request(question: str, *, stream: bool = False) -> Request:
