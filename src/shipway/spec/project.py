@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -77,7 +76,7 @@ def read_project(loaded: Loaded) -> Project:
     if findings or entry is None:
         raise SpecError(findings)
     files = tuple(_file(root, path, source) for path, source in sorted(chosen.items()))
-    digest = _prompts_digest(root, _prompts(spec, tree.paths), spec.prompts) if spec.prompts else None
+    digest = _prompts_digest(root, spec, tree.paths) if spec.prompts else None
     return Project(root, spec.name, entry.source_root, files, digest, tree.source)
 
 
@@ -92,8 +91,7 @@ def select(
     base = f"{entry.source_root}/" if entry and entry.source_root else ""
     code = [path for path in paths if entry and _is_code(path, base, _wanted(spec, entry), paths)]
     sources = {f"{contract.SOURCE}/{path.removeprefix(base)}": path for path in (*included, *code)}
-    start = f"{spec.prompts}/".removeprefix("./").replace("//", "/")
-    prompts = {f"{contract.PROMPTS}/{path.removeprefix(start)}": path for path in _prompts(spec, paths)}
+    prompts = {f"{contract.PROMPTS}/{_inner(path, spec)}": path for path in _prompts(spec, paths)}
     return sources | prompts
 
 
@@ -127,6 +125,11 @@ def _prompts(spec: Spec, paths: Iterable[str]) -> list[str]:
     return [path for path in paths if path.startswith(start)]
 
 
+def _inner(path: str, spec: Spec) -> str:
+    """A prompt's path below the directory of the prompts."""
+    return PurePosixPath(path).relative_to(spec.prompts or "").as_posix()
+
+
 def _is_secret_file(name: str) -> bool:
     """By its name alone: what people keep keys and passwords in."""
     matches = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
@@ -150,12 +153,11 @@ def _file(root: Path, path: str, source: str) -> ProjectFile:
     return ProjectFile(path, source, status.st_size, bool(status.st_mode & 0o100))
 
 
-def _prompts_digest(root: Path, paths: list[str], directory: str) -> str:
+def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(paths):
+    for path in sorted(_prompts(spec, paths)):
         content = (root / path).read_bytes()
-        name = os.path.relpath(path, directory)
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        digest.update(f"{_inner(path, spec)}\0{len(content)}\0".encode() + content)
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -165,15 +167,12 @@ def _prompts_digest(root: Path, paths: list[str], directory: str) -> str:
 def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -> Iterator[Finding]:
     key, name = ("entrypoint",), loaded.spec.entrypoint
     if entry:
-        text = (tree.root / entry.file).read_text(encoding="utf-8", errors="replace")
-        if problem := entrypoint.attribute_problem(text, entry):
+        file = tree.root / entry.file
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+        if text is not None and (problem := entrypoint.attribute_problem(text, entry)):
             rule, message, fix, line = problem
-            at_key = rule == "entrypoint-missing"
-            yield (
-                loaded.merged.finding(rule, key, message, fix)
-                if at_key
-                else Finding(rule, message, fix, entry.file, line)
-            )
+            in_module = Finding(rule, message, fix, entry.file, line)
+            yield in_module if rule == "python-syntax" else loaded.merged.finding(rule, key, message, fix)
     elif tree.by_git and (ignored := entrypoint.locate(name, tuple(walk(tree.root, tree.root)))):
         message = f"the entry point's module {ignored.file} is ignored by git, and would not be in the image"
         fix = f"take it out of .gitignore; `git check-ignore -v {ignored.file}` says which line"
@@ -201,7 +200,7 @@ def _empty_findings(loaded: Loaded, tree: Tree, included: dict[str, tuple[str, .
 def _file_findings(root: Path, source: str) -> Iterator[Finding]:
     path = root / source
     if path.is_symlink() and not (path.is_file() and path.resolve().is_relative_to(root)):
-        target = os.readlink(path)
+        target = path.readlink()
         message = f"{source} is a link to {target}; expected a file inside the project"
         fix = "put a copy in its place, or keep the link out of the image"
         yield Finding("link", message, fix, source)
