@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build import oci
 from shipway.build.base import build_base
-from shipway.build.bytecode import compile_tree, interpreter_of
+from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install, install_wheel, require_script, site_packages
@@ -110,8 +110,8 @@ class _Builder:
 
     def _native(self, base: Base) -> Base:
         """The base whose interpreter this host can run; bytecode does not depend on the architecture."""
-        host = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(os.uname().machine, "")
-        return base if base.arch == host or not host else self._base(host)
+        host = host_arch()
+        return base if host in ("", base.arch) else self._base(host)
 
     def _base_layer(self, base: Base) -> Layer:
         name = f"base ({self.plan.base.kind}, {len(base.debs)} Debian packages)"
@@ -126,7 +126,9 @@ class _Builder:
     def _environment(
         self, environment: Environment, pins: str, base: Base, interpreter: Interpreter
     ) -> Layer:
-        key = digest_of("environment", pins, environment.path, environment.script, self.platform, base.python)
+        key = digest_of(
+            "environment", pins, environment.path, environment.script, self.platform, base.compiled_by
+        )
         count = pins.count("==")
 
         def entries() -> list[Entry]:
@@ -144,7 +146,7 @@ class _Builder:
     def _runtime(self, base: Base, interpreter: Interpreter) -> Layer:
         wheel = runtime_wheel(self.cache.root)
         path = f"{contract.VENV}/{site_packages(self.plan.python)}"
-        key = digest_of("runtime", hashlib.sha256(wheel.read_bytes()).hexdigest(), path, base.python)
+        key = digest_of("runtime", hashlib.sha256(wheel.read_bytes()).hexdigest(), path, base.compiled_by)
 
         def entries() -> list[Entry]:
             with self.cache.working() as directory:
@@ -159,7 +161,9 @@ class _Builder:
         manifest = contract.encode(self.plan.manifest)
         digests = [_digest(self.root / file.source) for file in self.plan.files]
         files = [(f.path, f.executable) for f in self.plan.files]
-        key = digest_of("project", files, digests, manifest, list(self.plan.process.volumes), base.python)
+        key = digest_of(
+            "project", files, digests, manifest, list(self.plan.process.volumes), base.compiled_by
+        )
 
         def entries() -> list[Entry]:
             with self.cache.working() as directory:

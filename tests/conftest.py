@@ -1,0 +1,59 @@
+"""What every kind of test may ask for: engines that are really there, and free ports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PLACES = ("/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin")
+"""Looked into beside PATH: Debian keeps some servers out of it."""
+
+
+@pytest.fixture
+def engine() -> Callable[[str], str]:
+    """The path of a program that works here; else the test is skipped, or fails where engines are required."""
+    return _engine
+
+
+def _engine(program: str) -> str:
+    for path in _places(program):
+        if _works(program, path):
+            return path
+    reason = f"{program} is not installed, or does not answer"
+    if os.environ.get("SHIPWAY_REQUIRE_ENGINES"):
+        pytest.fail(f"{reason}, and SHIPWAY_REQUIRE_ENGINES is set")
+    pytest.skip(reason)
+
+
+def _places(program: str) -> list[str]:
+    found = shutil.which(program)
+    others = [str(p) for place in PLACES for p in sorted(Path("/").glob(f"{place[1:]}/{program}"))]
+    return [*([found] if found else []), *others]
+
+
+def _works(program: str, path: str) -> bool:
+    if program != "docker":
+        return True
+    try:
+        return subprocess.run((path, "info"), capture_output=True, timeout=20).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A port of loopback that nobody listens on."""
+
+    def port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number: int = probe.getsockname()[1]
+        return number
+
+    return port
