@@ -1,0 +1,166 @@
+"""(StackPlan, Machine) -> LocalPlan: a pure function.
+
+In: the stack, and what was found on this machine. Out: argv, environment, directory, probe and order of each
+process, the files the agent reads, the environments that are installed. Nothing here looks at the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from shipway.local import services
+from shipway.local.plan import GRACE_S, Environment, LocalPlan, Probe, Process
+from shipway.local.ports import LOOPBACK
+from shipway.local.variables import agent_variables, inherited, secret_values
+from shipway_runtime import contract
+from shipway_runtime.contract import env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.local.plan import Machine
+    from shipway.plan.servers import ServerProgram
+    from shipway.plan.stack import Replay, Sidecar, StackPlan
+
+
+def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float | None = None) -> LocalPlan:
+    """The processes of the stack, in the order they start.
+
+    Raises StackError for a service that can neither be run nor reached, and for a key that `live` needs.
+    """
+    replay = None if live else stack.replay
+    run = services.plan(stack, machine)
+    values = secret_values(stack, machine, replay, run.urls)
+    stood_in = machine.state + "/data"
+    sidecars = tuple(_sidecar(sidecar, stack, machine, values) for sidecar in stack.sidecars)
+    agent = Process(
+        name="agent",
+        role="agent",
+        argv=(f"{machine.state}/venv/bin/python", "-m", "shipway_runtime"),
+        env=agent_variables(stack, machine, replay, values, run.urls) | _commands(stack, machine),
+        cwd=machine.root,
+        address=f"http://{LOOPBACK}:{machine.ports.api}",
+        probe=Probe("agent", (f"http://{LOOPBACK}:{machine.ports.admin}/readyz",)),
+        after=tuple(process.name for process in run.processes),
+        grace_s=stack.agent.grace_s + GRACE_S,
+    )
+    played = (_replay(replay, machine, speed),) if replay else ()
+    files = {name: value for name, value in values.items() if stack.agent.secrets.get(name) == "file"}
+    return LocalPlan(
+        name=stack.name,
+        root=machine.root,
+        ports=machine.ports,
+        processes=(*run.processes, *played, *sidecars, agent),
+        environments=_environments(stack, machine),
+        setups=run.setups,
+        files=_documents(stack, machine),
+        secrets=files,
+        directories=(stood_in,) if stack.storage else (),
+        remarks=(*run.remarks, *_missing(stack, values), *_undeclared(stack, machine)),
+    )
+
+
+def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mapping[str, str]) -> Process:
+    port = machine.ports.sidecars[sidecar.name]
+    python = f"{machine.state}/venv/bin/python"
+    relay = (python, "-m", "shipway_runtime.relay", sidecar.name, "--port", str(port), "--")
+    own = {name: _here(value, stack, machine) for name, value in sidecar.env.items()}
+    return Process(
+        name=f"mcp-{sidecar.name}",
+        role="sidecar",
+        argv=(*relay, *_command(sidecar.name, sidecar.program, stack, machine)),
+        env=inherited(machine.variables)
+        | own
+        | {name: values[name] for name in sidecar.secrets if name in values},
+        cwd=machine.root,
+        address=f"http://{LOOPBACK}:{port}/mcp",
+        probe=Probe("http", (f"http://{LOOPBACK}:{port}/healthz",)),
+    )
+
+
+def _replay(replay: Replay, machine: Machine, speed: float | None) -> Process:
+    port = machine.ports.replay
+    pace = ("--speed", f"{speed:g}") if speed is not None else ()
+    argv = (machine.python, "-m", "shipway.replay", replay.directory, "--port", str(port), *pace)
+    return Process(
+        name="replay",
+        role="replay",
+        argv=argv,
+        env=inherited(machine.variables),
+        cwd=machine.root,
+        address=f"http://{LOOPBACK}:{port}",
+        probe=Probe("http", (f"http://{LOOPBACK}:{port}/healthz",)),
+    )
+
+
+def _commands(stack: StackPlan, machine: Machine) -> dict[str, str]:
+    """Where the relay finds the MCP servers here: commands of inside ones, addresses of sidecars."""
+    found = {
+        env.mcp_command(name): json.dumps(_command(name, program, stack, machine))
+        for name, program in stack.agent.inside.items()
+    }
+    for name, port in machine.ports.sidecars.items():
+        found[env.mcp_target(name)] = f"http://{LOOPBACK}:{port}/mcp"
+    return found
+
+
+def _command(name: str, program: ServerProgram, stack: StackPlan, machine: Machine) -> tuple[str, ...]:
+    here = dataclasses.replace(program, args=tuple(_here(a, stack, machine) for a in program.args))
+    return here.command(f"{machine.state}/mcp/{name}", f"{machine.state}/venv/bin/python")
+
+
+def _here(text: str, stack: StackPlan, machine: Machine) -> str:
+    """A path below storage.path, also after `--option=`, as it is on this machine."""
+    option, equals, value = text.rpartition("=") if text.startswith("-") else ("", "", text)
+    if stack.storage and PurePosixPath(value).is_relative_to(stack.storage.path):
+        below = PurePosixPath(value).relative_to(stack.storage.path)
+        return f"{option}{equals}{PurePosixPath(machine.state, 'data', below)}"
+    return text
+
+
+def _environments(stack: StackPlan, machine: Machine) -> tuple[Environment, ...]:
+    programs = dict(stack.agent.inside) | {sidecar.name: sidecar.program for sidecar in stack.sidecars}
+    return (
+        Environment("agent", f"{machine.state}/venv"),
+        *(
+            Environment(f"mcp {name}", f"{machine.state}/mcp/{name}", program.requirement, program.script)
+            for name, program in programs.items()
+            if program.kind == "pypi"
+        ),
+    )
+
+
+def _documents(stack: StackPlan, machine: Machine) -> dict[str, str]:
+    manifest = contract.Manifest(
+        name=stack.name,
+        entrypoint=stack.agent.entrypoint,
+        settings=stack.config.settings,
+        mcp=tuple(_stood_in(server, stack, machine) for server in stack.agent.mcp),
+        prompts=machine.prompts_digest,
+    )
+    run = f"{machine.state}/run"
+    return {
+        f"{run}/shipway.json": contract.encode(manifest),
+        f"{run}/config.json": contract.encode(stack.config),
+    }
+
+
+def _stood_in(server: contract.McpServer, stack: StackPlan, machine: Machine) -> contract.McpServer:
+    variables = {name: _here(value, stack, machine) for name, value in server.env.items()}
+    return dataclasses.replace(server, env=variables)
+
+
+def _missing(stack: StackPlan, values: Mapping[str, str]) -> tuple[str, ...]:
+    names = [name for name in stack.agent.secrets if name not in values]
+    return tuple(f"secret {name} has no value: set it in the environment or in .env" for name in names)
+
+
+def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
+    urls = {service.env_url for service in stack.services}
+    names = [name for name in machine.dotenv if name not in stack.agent.secrets and name not in urls]
+    return tuple(
+        f".env: {name} is not in [secrets] of agent.toml, so the agent does not get it" for name in names
+    )

@@ -1,0 +1,101 @@
+"""The environment of each local process, complete: nothing else of the user's shell reaches it.
+
+In: the stack and the machine. Out: names and values. As in the container, a process gets the proxy, CA,
+locale and trace variables, its own settings, and the secrets that are declared for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.errors import StackError
+from shipway.local.ports import LOOPBACK
+from shipway.plan.stack import base_urls
+from shipway_runtime import contract
+from shipway_runtime.contract import env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.local.plan import Machine
+    from shipway.plan.stack import Replay, StackPlan
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_HERE = ("127.0.0.1", "localhost")
+
+
+def inherited(variables: Mapping[str, str]) -> dict[str, str]:
+    """What every process gets of shipway's own environment. The stack itself is never behind a proxy."""
+    found = {name: value for name, value in variables.items() if name in contract.CHILD_VARIABLES}
+    if any(found.get(name) or found.get(name.lower()) for name in _PROXIES):
+        known = [part for part in (found.get("no_proxy") or found.get("NO_PROXY") or "").split(",") if part]
+        found["NO_PROXY"] = found["no_proxy"] = ",".join(dict.fromkeys([*known, *_HERE]))
+    return found | {"PYTHONUNBUFFERED": "1"}
+
+
+def secret_values(
+    stack: StackPlan, machine: Machine, replay: Replay | None, urls: Mapping[str, str]
+) -> dict[str, str]:
+    """The value of each secret that has one: given, a service's URL, or a placeholder while replaying.
+
+    Raises StackError when the model is to be asked live and nobody gave its key.
+    """
+    placeholders = dict(replay.placeholders) if replay else {}
+    keys = tuple(stack.replay.placeholders) if stack.replay else ()
+    values = {}
+    for name in dict.fromkeys([*stack.agent.secrets, *keys]):
+        value = urls.get(name) or machine.value(name) or placeholders.get(name)
+        if value:
+            values[name] = value
+    if stack.replay and not replay and not any(key in values for key in keys):
+        raise StackError(
+            f"--live needs {keys[0] if keys else 'the key of the model'}, which is not in the environment "
+            "or in .env",
+            "set it, or leave out --live and use replayed answers",
+        )
+    return values
+
+
+def agent_variables(
+    stack: StackPlan,
+    machine: Machine,
+    replay: Replay | None,
+    values: Mapping[str, str],
+    urls: Mapping[str, str],
+) -> dict[str, str]:
+    """The agent's environment but for its MCP servers."""
+    given = {name: value for name, value in values.items() if stack.agent.secrets.get(name) != "file"}
+    shared = inherited(machine.variables)
+    shared["PATH"] = f"{machine.state}/venv/bin:{shared.get('PATH', '/usr/bin:/bin')}"
+    return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(machine, replay)
+
+
+def _settings(stack: StackPlan, machine: Machine) -> dict[str, str]:
+    state = machine.state
+    settings = {
+        env.ENVIRONMENT: stack.environment,
+        env.HOST: LOOPBACK,
+        env.API_PORT: str(machine.ports.api),
+        env.ADMIN_PORT: str(machine.ports.admin),
+        env.RELAY_PORT: str(machine.ports.relay),
+        env.MANIFEST: f"{state}/run/shipway.json",
+        env.CONFIG: f"{state}/run/config.json",
+        env.POLICY: f"{state}/run/policy.json",
+        env.SOURCE: machine.source,
+        env.SECRETS: f"{state}/secrets",
+        env.CHECK_INTERVAL: "1",
+        env.DRAIN_DELAY: "0",
+    }
+    if stack.prompts:
+        settings[env.PROMPTS] = f"{machine.root}/{stack.prompts}"
+    if stack.storage:
+        settings[env.STORAGE] = f"{state}/data"
+    return settings
+
+
+def _model_urls(machine: Machine, replay: Replay | None) -> dict[str, str]:
+    """The replay's address; without it, a gateway that the user's environment names."""
+    if replay:
+        return base_urls(machine.ports.replay)
+    names = contract.BASE_URL_VARIABLES.values()
+    return {name: value for name in names if (value := machine.value(name))}
