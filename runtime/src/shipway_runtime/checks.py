@@ -75,7 +75,7 @@ async def _secrets_present(secrets: Secrets) -> str | None:
 def _server_check(relay: Relay, server: contract.McpServer) -> Check:
     def detail() -> dict[str, Any]:
         state = relay.states()[server.name]
-        return {"shape": state.shape, "relay": state.state, "restarts": state.restarts}
+        return {key: getattr(state, key) for key in ("shape", "protocol", "restarts", "pid")}
 
     probe = functools.partial(relay.probe, server.name)
     return Check(f"mcp:{server.name}", probe, not server.optional, detail)

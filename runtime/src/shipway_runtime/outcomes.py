@@ -6,19 +6,21 @@ control comes later; the line stays the same.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
+from .contract import Outcome, TokenCounts
 from .telemetry import OUTCOMES
 
-if TYPE_CHECKING:
-    from .contract import Outcome
+FIELDS = tuple(field.name for field in dataclasses.fields(Outcome) if field.name != "tokens")
+TOKENS = tuple(field.name for field in dataclasses.fields(TokenCounts))
 
 _log = logging.getLogger(OUTCOMES)
 
 
 def record(outcome: Outcome) -> None:
-    """Write one outcome."""
-    _log.info("%s", json.dumps(asdict(outcome)))
+    """Write one outcome. (`dataclasses.asdict` would take half of the time a turn costs.)"""
+    document = {name: getattr(outcome, name) for name in FIELDS}
+    document["tokens"] = {name: getattr(outcome.tokens, name) for name in TOKENS}
+    _log.info(json.dumps(document))

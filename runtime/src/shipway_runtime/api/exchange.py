@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from starlette.types import Message, Receive, Scope, Send
 
+WATCH_AFTER_S = 0.02
+
 DRAIN_NOTICE = b": shipway.drain\n\n"
 """A comment line: every parser of event streams must skip it, so no client can trip over it, while one that
 looks (and an access log) sees that this is the last answer from here. An event of our own would reach SDKs
@@ -65,7 +67,7 @@ async def errors_answered(scope: Scope, receive: Receive, send: Send) -> AsyncIt
 @contextlib.asynccontextmanager
 async def cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
     """Runs its block, and cancels it when the client leaves; the block then just ends."""
-    task = asyncio.current_task()
+    task, watcher = asyncio.current_task(), None
     gone = False
 
     async def watch() -> None:
@@ -76,7 +78,12 @@ async def cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
         if task:
             task.cancel()
 
-    watcher = asyncio.create_task(watch())
+    def start() -> None:
+        nonlocal watcher
+        watcher = asyncio.create_task(watch())
+
+    # An answer that is there at once needs no watcher, whose task would be a tenth of its cost.
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, start)
     try:
         yield
     except asyncio.CancelledError:
@@ -84,7 +91,9 @@ async def cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
             raise
         task.uncancel()
     finally:
-        watcher.cancel()
+        timer.cancel()
+        if watcher:
+            watcher.cancel()
 
 
 async def send_events(
