@@ -17,7 +17,7 @@ PLACES = ("/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin"
 
 @pytest.fixture
 def engine() -> Callable[[str], str]:
-    """The path of a program that works here; else the test is skipped, or fails where engines are required."""
+    """The path of a program that works here; else the test is skipped, or fails if engines are required."""
     return _engine
 
 

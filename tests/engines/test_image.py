@@ -88,6 +88,20 @@ def ports(docker: Docker, name: str) -> dict[str, str]:
     }
 
 
+GIVE = """
+import os
+for here, directories, files in os.walk("/data"):
+    os.chown(here, 65532, 65532)
+    for name in files:
+        os.lchown(os.path.join(here, name), 65532, 65532)
+"""
+
+
+def give(docker: Docker, image: str, volume: tuple[str, ...]) -> None:
+    """Make the volume the agent's own, as an orchestrator does (fsGroup): git refuses other people's."""
+    docker("run", "--rm", "--user", "0", *volume, "--entrypoint", "/usr/bin/python3", image, "-c", GIVE)
+
+
 def test_hello_runs_as_nobody_on_a_read_only_root(docker: Docker, tmp_path: Path) -> None:
     build("01-hello", tmp_path)
     publish = ("--publish", "127.0.0.1::8080", "--publish", "127.0.0.1::8081")
@@ -125,7 +139,7 @@ def test_support_with_its_sidecar_answers_by_tools(
     repository = tmp_path / "volume/repo"
     subprocess.run((sys.executable, tmp_path / "02-support/seed.py", repository), check=True)
     volume = ("--volume", f"{repository.parent}:/data")
-    subprocess.run(("chmod", "-R", "a+rwX", repository.parent), check=True)
+    give(docker, "registry.example.com/support:latest", volume)
     port = free_port()
     with subprocess.Popen(
         (sys.executable, "-m", "shipway.replay", str(EXAMPLES / "02-support/replays"), "--port", str(port)),
