@@ -43,9 +43,8 @@ def secrets_are_declared(spec: model.Spec, merged: Merged) -> Findings:
         shown = "a secret (name not shown: it looks like a value)" if hidden(name) else f"the secret `{name}`"
         close = nearest(name, spec.secrets)
         hint = f"; did you mean `{close}`?" if close else ""
-        declare = (
-            'declare it: [secrets] <NAME> = "env"' if hidden(name) else f'add {name} = "env" to [secrets]'
-        )
+        own = "declare a secret in [secrets], and write its name here"
+        declare = own if hidden(name) else f'add {name} = "env" to [secrets]'
         message = f"`{merged.name(path)}` names {shown}, which [secrets] does not declare{hint}"
         yield merged.finding("undeclared-secret", path, message, f"write `{close}`" if close else declare)
 

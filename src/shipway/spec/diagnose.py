@@ -90,7 +90,7 @@ def _finding(kind: str, loc: tuple[str | int, ...], path: Path, merged: Merged) 
 def _missing(path: Path, merged: Merged) -> Finding:
     key = keys.find(path)
     expected = f": {key.expected}" if key else ""
-    where = f"[{merged.name(path[:-1])}]" if len(path) > 1 else merged.document.file
+    where = _table(path[:-1], merged) if len(path) > 1 else merged.document.file
     message = f"{where} has no `{path[-1]}`, and needs it{expected}"
     return merged.finding("missing-key", path, message, _example(path, "add, for example, "))
 
@@ -107,8 +107,13 @@ def _unknown(path: Path, merged: Merged) -> Finding:
     if homes := _homes(name):
         belongs = f"; `{name}` belongs in {listed(homes, 'or')}"
         return merged.finding("unknown-key", path, message + belongs, f"move it to {listed(homes, 'or')}")
-    where = f"[{merged.name(table)}]" if table else "the top level"
+    where = _table(table, merged) if table else "the top level"
     return merged.finding("unknown-key", path, message, f"remove it; {where} may hold {listed(known)}")
+
+
+def _table(path: Path, merged: Merged) -> str:
+    is_item = isinstance(path[-1], int)
+    return f"`{merged.name(path)}`" if is_item else f"[{merged.name(path)}]"
 
 
 def _homes(name: str) -> list[str]:
@@ -151,7 +156,7 @@ def _wrong_value(path: Path, value: Any, merged: Merged) -> Finding:
         shown = "no name of a secret (not shown: it may be the value)"
     problem = _problem(path, value)
     message = f"`{merged.name(path)}` is {shown}{problem and f', which {problem}'}; expected {expected}"
-    return merged.finding("wrong-value", path, message, _fix(path, value, key) or _example(path, "write "))
+    return merged.finding("wrong-value", path, message, _fix(path, value, key) or _example(path))
 
 
 def _problem(path: Path, value: Any) -> str:
@@ -178,12 +183,12 @@ def _fix(path: Path, value: Any, key: keys.Key | None) -> str:
     return ""
 
 
-def _example(path: Path, lead: str) -> str:
-    """The line of reference.toml for this key."""
+def _example(path: Path, lead: str = "for example: ") -> str:
+    """The line of reference.toml for this key, or for the list that it is in."""
     from shipway.spec.reference import example  # only when something is wrong
 
-    key = keys.find(path)
-    line = example(key.pattern) if key else ""
+    key = keys.find(path[:-1] if isinstance(path[-1], int) else path)
+    line = example(key) if key else ""
     return f"{lead}{line}" if line else ""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shipway.errors import Finding, SpecError
-from shipway.spec import merge, positions
+from shipway.spec import merge
 from shipway.spec.checks import check
 from shipway.spec.diagnose import diagnose
 from shipway.spec.document import read
@@ -22,6 +22,7 @@ from shipway.spec.keys import OVERLAY
 from shipway.spec.merge import Merged
 from shipway.spec.model import Section, Spec
 from shipway.spec.pending import pending
+from shipway.spec.sound import sound
 from shipway.spec.words import listed, nearest
 
 DEVELOPMENT = "development"
@@ -122,34 +123,8 @@ def _findings(merged: Merged) -> list[Finding]:
     except ValidationError as error:
         wrong = diagnose(error, merged)
     findings = [finding for _, finding in wrong]
-    sound = _without(merged.data, [path for path, _ in wrong])
+    rest = sound(merged.data, [path for path, _ in wrong])
     try:
-        return findings + check(Spec.model_validate(sound), Merged(merged.document, sound, merged.origins))
+        return findings + check(Spec.model_validate(rest), Merged(merged.document, rest, merged.origins))
     except ValidationError:
         return findings
-
-
-def _without(data: Mapping[str, Any], wrong: list[positions.Path]) -> dict[str, Any]:
-    """The document without what is wrong in it, so that the rules across keys can look at the rest.
-
-    A wrong secret stays declared, and of a wrong server or section nothing is left: no rule may blame what
-    follows from a finding that is there already.
-    """
-    sound = {"name": "unnamed", "entrypoint": "unnamed:agent"} | dict(data)
-    for path in wrong:
-        top = path[0]
-        table = sound.get(top)
-        if len(path) == 1 and top in ("name", "entrypoint"):
-            sound[top] = {"name": "unnamed", "entrypoint": "unnamed:agent"}[top]
-        elif top == "secrets" and len(path) > 1 and isinstance(table, dict):
-            kept = {name: value for name, value in table.items() if name != path[1]}
-            sound[top] = kept | ({path[1]: "env"} if str(path[1]).isidentifier() else {})
-        elif (
-            top in ("mcp", "services", "config", "env", "tenants")
-            and len(path) > 1
-            and isinstance(table, dict)
-        ):
-            sound[top] = {name: value for name, value in table.items() if name != path[1]}
-        else:
-            sound.pop(top, None)
-    return sound

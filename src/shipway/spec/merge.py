@@ -13,9 +13,9 @@ from typing import Any
 
 from shipway.errors import Finding
 from shipway.spec.document import Document, freeze
-from shipway.spec.keys import OVERLAY, find
+from shipway.spec.keys import OVERLAY, find, known
 from shipway.spec.positions import Path
-from shipway.spec.words import dotted
+from shipway.spec.words import dotted, listed, nearest
 
 COMMAND_LINE = "command line"
 
@@ -109,8 +109,12 @@ def command_line(base: Merged, values: Mapping[str, str]) -> tuple[Merged, list[
 
 
 def _refuse(name: str) -> Finding:
-    fix = f"keys below {', '.join(OVERLAY)} can be set there, as in model.max_tokens=4096"
-    return Finding("unknown-key", f"`{name}` is no key that the command line can set", fix, COMMAND_LINE)
+    close = nearest(name, (".".join(p) for p, key in known().items() if p[0] in OVERLAY and not key.is_table))
+    message = f"`{name}` is no key that the command line can set"
+    if close and "*" not in close:
+        return Finding("unknown-key", f"{message}; did you mean `{close}`?", f"write {close}=…", COMMAND_LINE)
+    fix = f"it can set keys of {listed(OVERLAY)}, as in model.max_tokens=4096"
+    return Finding("unknown-key", message, fix, COMMAND_LINE)
 
 
 def _value(is_text: bool, text: str) -> Any:

@@ -64,11 +64,24 @@ def described() -> Mapping[Pattern, str]:
     return found
 
 
-def example(pattern: Pattern) -> str:
+def example(key: keys.Key) -> str:
     """The line of reference.toml that shows a key, such as `timeout = "60s"`; empty for a table."""
-    line = text().split("\n")[_lines()[pattern]] if pattern in _lines() else ""
-    line = line.removeprefix("# ")
-    return line if re.match(rf"{re.escape(pattern[-1])} = ", line) else ""
+    kind = (_type(key.owner), key.pattern[-1])
+    same = [p for p, k in keys.known().items() if (_type(k.owner), p[-1]) == kind]
+        p for p, k in keys.known().items() if (_type(k.owner), p[-1]) == (_type(key.owner), key.pattern[-1])
+    ]
+    home = key.pattern[2:] if key.pattern[0] in OVERLAYS else key.pattern
+    for pattern in (home, key.pattern, *(same if key.owner else ())):
+        line = text().split("\n")[_lines()[pattern]].removeprefix("# ") if pattern in _lines() else ""
+        name = r"\S+" if pattern and pattern[-1] == "*" else re.escape(key.pattern[-1])
+        if re.match(rf"{name} = ", line):
+            return line
+    return ""
+
+
+def _type(owner: type[Section] | None) -> str:
+    """The name of a type; an overlay's, EnvModel, is that of what it overlays, Model."""
+    return owner.__name__.removeprefix("Env") or "Env" if owner else ""
 
 
 # -- JSON Schema -------------------------------------------------------------------------------------------
@@ -77,40 +90,26 @@ def example(pattern: Pattern) -> str:
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of agent.toml as people write it: durations and sizes are texts."""
     raw = Spec.model_json_schema(mode="validation")
-    descriptions = {(key.owner, key.pattern[-1]): described().get(p, "") for p, key in _described_keys()}
-    owners = {owner.__name__: owner for owner, _ in descriptions if owner}
-    definitions = {name: _table(owners.get(name), raw["$defs"][name], descriptions) for name in raw["$defs"]}
-    root = _table(Spec, {k: v for k, v in raw.items() if k != "$defs"}, descriptions)
+    definitions = {name: _described(name, _clean(table)) for name, table in raw.pop("$defs").items()}
+    root = _described("Spec", _clean(raw))
     return {"$schema": SCHEMA_URL, "title": "agent.toml", **root, "$defs": definitions}
 
 
-def _described_keys() -> list[tuple[Pattern, keys.Key]]:
-    """Keys with a comment; the first comment of a type's key speaks for the type."""
-    found: dict[tuple[type[Section] | None, str], tuple[Pattern, keys.Key]] = {}
-    for pattern, key in keys.known().items():
-        if pattern in described():
-            found.setdefault((key.owner, pattern[-1]), (pattern, key))
-    return list(found.values())
+@functools.cache
+def _comments() -> Mapping[tuple[str, str], str]:
+    """(type, key) -> the first comment on it; an overlay's type is described by what it overlays."""
+    found: dict[tuple[str, str], str] = {}
+    for pattern, comment in described().items():
+        found.setdefault((_type(keys.known()[pattern].owner), pattern[-1]), comment)
+    return found
 
 
-def _table(
-    owner: type[Section] | None,
-    table: dict[str, Any],
-    descriptions: Mapping[tuple[type[Section] | None, str], str],
-) -> dict[str, Any]:
-    cleaned: dict[str, Any] = _clean(table)
-    for name, value in cleaned.get("properties", {}).items():
-        if said := descriptions.get((owner, name)) or _same_key(name, owner, descriptions):
-            value["description"] = said
-    return cleaned
-
-
-def _same_key(
-    name: str, owner: type[Section] | None, descriptions: Mapping[tuple[type[Section] | None, str], str]
-) -> str:
-    """An overlay's type, EnvModel, is described by the type it overlays, Model."""
-    base = owner.__name__.removeprefix("Env") if owner and owner.__name__.startswith("Env") else ""
-    return next((d for (o, n), d in descriptions.items() if o and o.__name__ == base and n == name), "")
+def _described(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    kind = name.removeprefix("Env") or "Env"
+    for key, value in table.get("properties", {}).items():
+        if comment := _comments().get((kind, key)):
+            value["description"] = comment
+    return table
 
 
 def _clean(value: Any) -> Any:
@@ -176,7 +175,7 @@ def _row(pattern: Pattern) -> str:
     key = keys.known()[pattern]
     name = "NAME" if pattern[-1] == "*" else pattern[-1]
     said = "" if pattern[-1] == "*" else described().get(pattern, "")
-    shown = f"; for example `{example(pattern)}`" if example(pattern) else ""
+    shown = f"; for example `{example(key)}`" if example(key) else ""
     cells = (f"`{name}`", _not_yet(pattern) + said, key.expected + shown)
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
