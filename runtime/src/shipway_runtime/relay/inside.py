@@ -87,7 +87,7 @@ class Inside:
         message = decode(await request.body(MAX_MESSAGE))
         era = era_of(request.headers, message.get("method", ""))
         if not is_request(message):
-            await self._take_notification(request, message, era)
+            self._take_notification(request, message, era)
             return Reply(202)
         try:
             if era == "modern":
@@ -135,7 +135,7 @@ class Inside:
             return session
         raise SessionGone
 
-    async def _take_notification(self, request: Request, message: Json, era: Era) -> None:
+    def _take_notification(self, request: Request, message: Json, era: Era) -> None:
         method, params = message.get("method"), message.get("params") or {}
         if era == "modern" or method is None or method in _OURS:
             return  # a modern client cancels by hanging up, and answers nothing: the relay asks nothing
@@ -144,7 +144,7 @@ class Inside:
             if session and (call := session.calls.get(params.get("requestId"))):
                 call.cancel()
         else:
-            await self._server.notify(method, message.get("params"))
+            self._server.notify(method, message.get("params"))
 
     # -- Calls -------------------------------------------------------------------------------------------
 

@@ -79,14 +79,14 @@ class Link:
             await self.child.drain()
             return await answer
         except asyncio.CancelledError:
-            self._tell("notifications/cancelled", {"requestId": number, "reason": "the caller gave up"})
+            self.notify("notifications/cancelled", {"requestId": number, "reason": "the caller gave up"})
             raise
         finally:
             del self._pending[number]
 
-    async def notify(self, method: str, params: Json | None = None) -> None:
-        self.child.write(encode(notification(method, params)))
-        await self.child.drain()
+    def notify(self, method: str, params: Json | None = None) -> None:
+        """Tell the server something, without waiting for it to read."""
+        self._write(encode(notification(method, params)))
 
     async def read(self) -> None:
         """Serve what the server writes, until it closes its stdout; then every request fails."""
@@ -142,9 +142,6 @@ class Link:
         pending = self._pending.get(int(match[1])) if match else None
         if pending and not pending.answer.done():
             pending.answer.set_exception(Unavailable(f"the answer of {self.child.name!r} is too large"))
-
-    def _tell(self, method: str, params: Json) -> None:
-        self._write(encode(notification(method, params)))
 
     def _write(self, line: bytes) -> None:
         """Write without waiting; a server that is gone or does not read misses nothing that matters."""

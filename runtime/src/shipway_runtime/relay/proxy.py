@@ -73,6 +73,8 @@ class Proxy:
         except RpcError as error:
             if isinstance(error, Unavailable):
                 self._note(str(error))
+            if "method" in message and "id" not in message:
+                return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
             if error.code == TIMED_OUT and is_request(message):
                 self._give_up(request, message)
             legacy = is_request(message) and era_of(request.headers, message["method"]) == "legacy"

@@ -74,9 +74,12 @@ class StdioServer:
 
     async def close(self, grace: float) -> None:
         self._grace = grace
+        self._failed_starts = _HOPELESS
+        self._become("down", "the relay is closing")
         if self._owner:
             self._owner.cancel()
             await asyncio.wait({self._owner})
+        self.state = replace(self.state, pid=None)
 
     # -- Calls -------------------------------------------------------------------------------------------
 
@@ -97,10 +100,10 @@ class StdioServer:
                     return {"error": answer.get("error")}
                 return {"result": to_client(answer["result"], method, era, peer.era)}
 
-    async def notify(self, method: str, params: Json | None) -> None:
+    def notify(self, method: str, params: Json | None) -> None:
         """Pass a notification on, when there is a server to hear it."""
         if self._link and self._peer:
-            await self._link.notify(method, params)
+            self._link.notify(method, params)
 
     async def introduce(self) -> Peer:
         """The server's introduction, once it has come up. Raises Unavailable, in time."""
@@ -188,7 +191,7 @@ async def _introduce(link: Link) -> Peer:
     """Open the conversation. Raises RpcError when the server takes neither way."""
     answer = await link.request("initialize", initialize_params())
     if isinstance(result := answer.get("result"), dict):
-        await link.notify("notifications/initialized")
+        link.notify("notifications/initialized")
         return peer_of_initialize(result)
     modern = await link.request("server/discover", {"_meta": envelope()})
     if isinstance(result := modern.get("result"), dict):

@@ -81,6 +81,7 @@ class Upstream:
         session = self._sessions.get(headers.get(HEADER, ""))
         if session is None:
             return await self.send(request.method, headers, body)
+        self._sessions.move_to_end(headers[HEADER])
         used = session.id
         response = await self.send(request.method, headers | {HEADER: used}, body)
         if request.method == "DELETE":

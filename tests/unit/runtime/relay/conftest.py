@@ -52,6 +52,7 @@ async def serving(app):
             await asyncio.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
+        server.force_exit = True  # what is open still belongs to what a test has given up
         server.stop.set()
         await task
 

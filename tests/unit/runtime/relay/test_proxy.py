@@ -119,6 +119,7 @@ def test_a_server_that_is_not_there(harness):
             legacy = await client.post("tools/list", number="a")
             assert (legacy.status_code, legacy.json()["id"]) == (200, "a")
             assert legacy.json()["error"]["code"] == -32000
+            assert (await client.tell("notifications/initialized")).status_code == 202
             modern = await client.modern("tools/list")
             assert modern.status_code == 503
             assert "cannot be reached" in modern.json()["error"]["message"]

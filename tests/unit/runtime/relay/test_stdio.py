@@ -264,6 +264,22 @@ def test_closing_ends_stubborn_servers_in_parallel_and_what_they_started(harness
     asyncio.run(scenario())
 
 
+def test_callers_hear_at_once_that_the_relay_is_closing(harness):
+    async def scenario():
+        async with harness.running(harness.toy_server()) as relay:
+            client = relay.client()
+            await relay.up()
+            hanging = asyncio.create_task(client.failure("hang"))
+            await harness.until(lambda: relay.relay.states()["toy"].pid)
+            await asyncio.sleep(0.05)
+            await relay.relay.close(5.0)
+            assert "ended during the call" in (await hanging)["message"]
+            assert "the relay is closing" in (await client.failure("id"))["message"]
+            assert relay.relay.states()["toy"].pid is None
+
+    asyncio.run(scenario())
+
+
 def test_a_server_whose_children_hold_its_stdout_is_seen_to_end(harness):
     async def scenario():
         async with harness.running(harness.toy_server("--child")) as relay:
