@@ -31,7 +31,7 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read agent.toml, or the one in the directory `path`. Raises SpecError with one finding."""
-    path = path / FILE if path.is_dir() and path.name != FILE else path
+    path = path if path.suffix == ".toml" else path / FILE
     text = _text(path)
     try:
         data = tomllib.loads(text)
@@ -87,35 +87,49 @@ def _refuse(finding: Finding) -> SpecError:
 
 # -- Syntax errors in plain words ------------------------------------------------------------------------
 
+_QUOTES = "put text in double quotes; write one key a line"
+_CLOSE = "close it with the quote it began with"
 _PLAIN_WORDS = (
-    ("Cannot overwrite a value", "this key is already set above", "keep one of the two"),
-    ("Cannot declare", "this table is already there above", "put its keys into one table"),
+    ("Cannot overwrite a value", "this key is set above already", "keep one of the two"),
+    ("Cannot declare", "this table is there above already", "put the keys of both into one table"),
+    ("Cannot redefine", "this table is there above already", "put the keys of both into one table"),
     (
         "Cannot mutate immutable namespace",
-        "an inline table { … } cannot be added to",
-        "write its keys inside {}",
+        "a table written as { … } cannot be added to",
+        "write it inside { … }",
     ),
-    ("Duplicate inline table key", "a key is twice in this inline table", "keep one of the two"),
-    ("Invalid initial character for a key part", "expected a key", "quote a key with other than A-Za-z0-9_-"),
+    ("Duplicate inline table key", "a key is in this table twice", "keep one of the two"),
+    ("Invalid statement", "expected a key, a [table] or a # comment", 'quote a key such as "é" or "a b"'),
+    (
+        "Invalid initial character for a key part",
+        "expected a key",
+        "write { … } on one line, with key = value in it",
+    ),
     ("Expected '=' after a key", "a key without a value; expected key = value", "add = and the value"),
-    ("Expected newline or end of document", "there is more on this line after the value", "one key a line"),
-    ("Unterminated string", "a string does not end", "close it with the quote it began with"),
+    ("Expected newline or end of document", "after the value there is something else", _QUOTES),
+    ("Unterminated string", "a text does not end", _CLOSE),
+    ("Expected \"'", "a text does not end", _CLOSE),
+    ("Illegal character '\\n'", "a text does not end on its line", _CLOSE),
+    ("Illegal character", "a control character", "remove it; in double quotes write it as \\u0001"),
     (
-        "Illegal character '\\n'",
-        "a string does not end on this line",
-        "close it with the quote it began with",
+        "Unclosed array",
+        "a list does not end; expected , or ]",
+        "separate its items with , and close it with ]",
     ),
-    ("Unclosed array", "a list does not end; expected , or ]", "close it with ]"),
-    ("Unclosed inline table", "an inline table does not end; expected , or }", "close it with }"),
-    ("Expected ']' at the end of a table", "a table's name does not end; expected ]", "close it with ]"),
     (
-        "Expected ']]' at the end of an array",
-        "an array table's name does not end; expected ]]",
-        "close it with ]]",
+        "Unclosed inline table",
+        "a table does not end; expected , or }",
+        "separate its keys with , and close it with }",
     ),
-    ("Unescaped '\\' in a string", "\\ begins an escape here, and this is none", "write \\\\, or use '…'"),
-    ("Invalid hex value", "this \\u escape is no character", "write \\\\u, or use '…'"),
-    ("Invalid date or datetime", "this is no date that exists", "quote it if it is text"),
+    ("Expected ']' at the end of a table", "a table's header does not end; expected ]", "close it with ]"),
+    ("Expected ']]' at the end of an array", "a header does not end; expected ]]", "close it with ]]"),
+    (
+        "Unescaped '\\' in a string",
+        "in double quotes \\ begins an escape, and this is none",
+        "write \\\\, or use '…'",
+    ),
+    ("Invalid hex value", "\\u and \\U need hexadecimal digits", "write \\\\, or use '…'"),
+    ("Invalid date or datetime", "there is no such date", "quote it if it is text"),
 )
 
 
@@ -126,7 +140,7 @@ def _syntax(file: str, text: str, error: str) -> Finding:
     shown = lines[number - 1].strip()
     known = ((message, fix) for start, message, fix in _PLAIN_WORDS if what.startswith(start))
     message, fix = next(known, None) or _unknown(what, shown)
-    return Finding("syntax", f"{message}: {_redact(shown)}", fix, file, number)
+    return Finding("syntax", f"`{_redact(shown)}`: {message}", fix, file, number)
 
 
 def _split(error: str) -> tuple[str, int]:
@@ -139,10 +153,10 @@ def _unknown(what: str, shown: str) -> tuple[str, str]:
     if what.startswith("Invalid value") and shown.rstrip().endswith("="):
         return "a key without a value", "write the value after ="
     if what.startswith("Invalid value"):
-        return "this value is not TOML", "put text in double quotes; true and false are lower-case"
+        return "this value is not TOML", "put text in straight double quotes; true and false are lower-case"
     return f"not TOML ({what})", "see https://toml.io for what a line may hold"
 
 
 def _redact(shown: str) -> str:
     """The offending line, at most 60 characters of it, without long words: they may be secrets."""
-    return re.sub(r"[A-Za-z0-9+/_-]{24,}", "…", shown)[:60] or "(an empty line)"
+    return re.sub(r"[A-Za-z0-9+/_-]{24,}", "…", shown)[:60] or "the end"

@@ -68,8 +68,6 @@ def example(key: keys.Key) -> str:
     """The line of reference.toml that shows a key, such as `timeout = "60s"`; empty for a table."""
     kind = (_type(key.owner), key.pattern[-1])
     same = [p for p, k in keys.known().items() if (_type(k.owner), p[-1]) == kind]
-        p for p, k in keys.known().items() if (_type(k.owner), p[-1]) == (_type(key.owner), key.pattern[-1])
-    ]
     home = key.pattern[2:] if key.pattern[0] in OVERLAYS else key.pattern
     for pattern in (home, key.pattern, *(same if key.owner else ())):
         line = text().split("\n")[_lines()[pattern]].removeprefix("# ") if pattern in _lines() else ""
