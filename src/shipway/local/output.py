@@ -82,7 +82,7 @@ def tail(directory: Path, name: str, lines: int) -> list[str]:
 def known(directory: Path) -> list[str]:
     """The names that have a file, in the order they were made."""
     files = sorted(directory.glob("*.log"), key=lambda path: (path.stem == SELF, path.stem))
-    return [path.stem for path in files if path.stem != "up"]
+    return [path.stem for path in files]
 
 
 def merged(directory: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -60,6 +60,8 @@ class Running:
         await self._process.wait()
         await asyncio.wait({self._lines}, timeout=_LAST_WORDS_S)
         self._lines.cancel()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)  # what it started and left behind
         code = self._process.returncode or 0
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 FILE, LOCK = "stack.json", "stack.lock"
 
 
+Name = Literal["waiting", "starting", "running", "restarting", "stopping", "stopped"]
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessState:
     """One process. `since` is when it came into its state, in seconds since the epoch."""
 
     name: str
-    state: Literal["waiting", "starting", "running", "restarting", "stopping", "stopped"]
+    state: Name
     since: float
     address: str
     pid: int | None = None
@@ -114,9 +117,13 @@ class Lock:
                     "wait for it, or end it: shipway down",
                 )
             time.sleep(0.1)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self.sign()
         remove(self._root)
+
+    def sign(self) -> None:
+        """Write into it who holds it: this process."""
+        os.ftruncate(self.fileno(), 0)
+        os.pwrite(self.fileno(), f"{os.getpid()}\n".encode(), 0)
 
     def is_held(self) -> bool:
         """Whether somebody else holds it now."""

@@ -1,0 +1,64 @@
+"""`shipway up`: run the whole stack on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("up")
+@click.argument("directory", type=click.Path(path_type=Path), default=".")
+@click.option("--engine", type=click.Choice(["docker", "processes"]), help="What runs the stack.")
+@click.option("-d", "--detach", is_flag=True, help="Go to the background when the agent is ready.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the API; default: 8080.")
+@click.option("--live", is_flag=True, help="Ask the real model, with your key, instead of replaying it.")
+@click.option(
+    "--speed", type=click.FloatRange(0, min_open=True), help="Pace of replayed answers; 1 as recorded."
+)
+@click.option("--record", is_flag=True, help="Record the real model's answers.")
+@click.option("--record-missing", is_flag=True, help="Record what is not in replays/.")
+@click.option(
+    "--env-file", type=click.Path(path_type=Path, exists=True), help="Values of secrets; default: .env."
+)
+@click.option(
+    "--wait-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds until it is said why the agent is not ready.",
+)
+def command(
+    directory: Path,
+    engine: str | None,
+    detach: bool,
+    port: int | None,
+    live: bool,
+    speed: float | None,
+    record: bool,
+    record_missing: bool,
+    env_file: Path | None,
+    wait_timeout: float,
+) -> None:
+    """Run the agent, its MCP servers, its databases and a replayed model on this machine.
+
+    Ctrl-C ends everything in order; a second one does not wait.
+    """
+    from shipway.errors import StackError
+    from shipway.local.up import Options, up
+
+    if engine == "docker":
+        raise StackError("--engine docker: not yet", "use --engine processes, or leave it out")
+    if record or record_missing:
+        name = "--record" if record else "--record-missing"
+        raise StackError(f"{name}: not yet", "put recorded exchanges or scripted replies into replays/")
+    if engine is None:
+        say("running as processes of this machine; containers come later")
+    options = Options(directory, detach, port, live, speed, env_file, wait_timeout)
+    sys.exit(up(options, say))
+
+
+def say(message: str) -> None:
+    """Talk: to stderr, so that stdout stays data."""
+    click.echo(message, err=True)

@@ -1,0 +1,210 @@
+"""`shipway up`, from agent.toml to a running stack.
+
+In: the project's directory and the options. Out: the exit code, when the stack has ended; with `detach`, when
+it is ready. Everything that can be wrong with the input is found before the first process starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.errors import StackError
+from shipway.local import databases, dotenv, environments, ports, state
+from shipway.local.output import Output, tail
+from shipway.local.plan import STATE, LocalPlan, Machine
+from shipway.local.planning import plan_local
+from shipway.local.supervisor import StartFailedError, Supervisor
+from shipway.local.warden import Warden
+from shipway.plan.stack import StackPlan, plan_replay, plan_stack
+from shipway.spec.load import load
+from shipway.spec.lock import read_lock
+from shipway.spec.project import Project, read_project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shipway.local.supervisor import Status
+    from shipway.spec.load import Loaded
+
+_TAIL = 30  # lines of a failed process that a detached start shows
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line. `wait_s`: after how long an agent that is not ready is talked about."""
+
+    directory: Path
+    detach: bool = False
+    port: int | None = None
+    live: bool = False
+    speed: float | None = None
+    env_file: Path | None = None
+    wait_s: float = 30.0
+
+
+def up(options: Options, say: Callable[[str], None]) -> int:
+    """Run the project's stack. Raises SpecError, ResolveError and StackError."""
+    loaded = load(options.directory)
+    project = read_project(loaded)
+    stack = _stack(loaded, project)
+    lock = state.Lock(project.root)
+    lock.take()
+    machine = _survey(stack, project, options)
+    plan = plan_local(stack, machine, live=options.live, speed=options.speed)
+    for remark in plan.remarks:
+        say(remark)
+    _prepare(plan, loaded, machine, say)
+    if options.detach:
+        return _detach(plan, lock, options, say)
+    return _supervise(plan, lock, options, quiet=False, report=lambda status, lines: None)
+
+
+def _stack(loaded: Loaded, project: Project) -> StackPlan:
+    """The development stack; recordings are replayed in a project without [model], too."""
+    stack = plan_stack(loaded)
+    if stack.replay is None and (project.root / "replays").is_dir():
+        return dataclasses.replace(stack, replay=plan_replay(loaded.spec))
+    return stack
+
+
+def _survey(stack: StackPlan, project: Project, options: Options) -> Machine:
+    root = project.root
+    return Machine(
+        root=str(root),
+        source=str(root / project.source_root),
+        python=sys.executable,
+        ports=ports.choose(stack, options.port),
+        prompts_digest=project.prompts_digest,
+        variables=dict(os.environ),
+        dotenv=dotenv.read(options.env_file or root / ".env"),
+        installed=databases.find(stack, root / STATE),
+    )
+
+
+def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[str], None]) -> None:
+    """Everything on disk that the processes need."""
+    root = Path(plan.root)
+    lock, image = read_lock(root), loaded.spec.image
+    sources = environments.Sources(root, lock.path or None, image.groups, image.extras)
+    environments.prepare(plan, sources, Path(machine.source), say)
+    for name in plan.directories:
+        Path(name).mkdir(parents=True, exist_ok=True)
+    for name, text in plan.files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    _write_secrets(root / STATE / "secrets", plan.secrets)
+    for setup in plan.setups:
+        databases.set_up(setup, say)
+
+
+def _write_secrets(directory: Path, secrets: dict[str, str]) -> None:
+    """One file a secret, for the owner's eyes alone; what is no secret any more goes."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in directory.iterdir():
+        if old.name not in secrets:
+            old.unlink()
+    for name, value in secrets.items():
+        new = directory / f".{name}.new"
+        new.touch(mode=0o600)
+        new.write_text(value)
+        new.replace(directory / name)
+
+
+def _supervise(
+    plan: LocalPlan,
+    lock: state.Lock,
+    options: Options,
+    *,
+    quiet: bool,
+    report: Callable[[Status, list[str]], None],
+) -> int:
+    root = Path(plan.root)
+    lock.sign()
+    warden = Warden.start(lock.fileno())
+    output = Output(root / STATE / "logs", [process.name for process in plan.processes], quiet=quiet)
+    try:
+        return asyncio.run(_run(plan, output, warden, options.wait_s, report))
+    finally:
+        warden.dismiss()
+        state.remove(root)
+        output.say("ended")
+        output.close()
+
+
+async def _run(
+    plan: LocalPlan,
+    output: Output,
+    warden: Warden,
+    wait_s: float,
+    report: Callable[[Status, list[str]], None],
+) -> int:
+    return await Supervisor(plan, output, warden, wait_s, report).run()
+
+
+# -- In the background ---------------------------------------------------------------------------------------
+
+
+def _detach(plan: LocalPlan, lock: state.Lock, options: Options, say: Callable[[str], None]) -> int:
+    """Fork the supervisor into a session of its own, and wait for its word over a pipe."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        return _in_background(plan, lock, options, writing)
+    os.close(writing)
+    try:
+        with os.fdopen(reading, encoding="utf-8") as pipe:
+            line = pipe.readline()
+    except KeyboardInterrupt:
+        os.kill(child, signal.SIGTERM)
+        raise
+    return _tell(json.loads(line) if line else {}, plan, say)
+
+
+def _in_background(plan: LocalPlan, lock: state.Lock, options: Options, pipe: int) -> int:
+    logs = Path(plan.root, STATE, "logs")
+    logs.mkdir(parents=True, exist_ok=True)
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    talk = os.open(logs / "up.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(talk, 1)
+    os.dup2(talk, 2)
+
+    def report(status: str, lines: list[str], process: str = "") -> None:
+        message = json.dumps({"status": status, "lines": lines, "process": process})
+        with contextlib.suppress(OSError):
+            os.write(pipe, message.encode() + b"\n")
+
+    try:
+        return _supervise(plan, lock, options, quiet=True, report=report)
+    except StartFailedError as error:
+        report("failed", [str(error)], error.process)
+        raise
+
+
+def _tell(word: dict[str, object], plan: LocalPlan, say: Callable[[str], None]) -> int:
+    """What the supervisor said, for the person who waits: 0 when the agent is ready."""
+    logs = Path(plan.root, STATE, "logs")
+    lines = word.get("lines")
+    if word.get("status") == "failed" and isinstance(lines, list):
+        for line in tail(logs, str(word["process"]), _TAIL):
+            say(f"  {line}")
+        raise StackError(lines[0], f"all of it: shipway logs {word['process']}")
+    if not isinstance(lines, list):
+        raise StackError("the stack ended while it was starting", f"what it said: {logs / 'up.txt'}")
+    for line in lines:
+        say(line)
+    if word["status"] == "unready":
+        raise StackError("the stack runs, but the agent is not ready", "look: shipway status, shipway logs")
+    return 0
