@@ -15,15 +15,30 @@ if TYPE_CHECKING:
     from shipway.plan.image import ImagePlan
 
 
+PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+def _platforms(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, ...]:
+    platforms = tuple(value.split(",")) if value else ()
+    if unknown := [platform for platform in platforms if platform not in PLATFORMS]:
+        raise click.BadParameter(f"{unknown[0]}; expected {' or '.join(PLATFORMS)}")
+    return platforms
+
+
 @click.command("build")
 @click.argument("directory", type=click.Path(path_type=Path), default=".")
 @click.option("-t", "--tag", metavar="REF", help="Name of the agent's image; default: [image] repository.")
 @click.option(
-    "--platform", metavar="P,…", help="linux/amd64, linux/arm64; default: [image] platforms."
+    "--platform",
+    metavar="P,…",
+    callback=_platforms,
+    help="linux/amd64, linux/arm64; default: [image] platforms.",
 )
 @click.option("--load", is_flag=True, help="Give the images to Docker or Podman as well.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="OCI layout; default: .shipway/images.")
-def command(directory: Path, tag: str | None, platform: str | None, load: bool, output: Path | None) -> None:
+def command(
+    directory: Path, tag: str | None, platform: tuple[str, ...], load: bool, output: Path | None
+) -> None:
     """Make the agent's image and the images of its sidecars, without a container engine.
 
     Writes an OCI layout and .shipway/release.json. stdout is the agent's image with its digest.
@@ -62,13 +77,10 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _chosen(plan: ImagePlan, tag: str | None, platform: str | None) -> ImagePlan:
+def _chosen(plan: ImagePlan, tag: str | None, platforms: tuple[str, ...]) -> ImagePlan:
     """The plan with what the command line says instead."""
-    platforms = tuple(platform.split(",")) if platform else plan.platforms
-    if unknown := [p for p in platforms if p not in ("linux/amd64", "linux/arm64")]:
-        raise click.UsageError(f"--platform {unknown[0]}: expected linux/amd64, linux/arm64 or both")
     repository = tag if tag and plan.role == "agent" else plan.repository
-    return dataclasses.replace(plan, platforms=platforms, repository=repository)
+    return dataclasses.replace(plan, platforms=platforms or plan.platforms, repository=repository)
 
 
 def _tagged(image: BuiltImage) -> str:

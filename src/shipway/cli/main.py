@@ -6,6 +6,7 @@ or spec, 3 a gate said no, 130 interrupted. A traceback is shown with --debug al
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
@@ -38,7 +39,9 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            near = difflib.get_close_matches(cmd_name, COMMANDS, 1)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"there is no command `{cmd_name}`{meant}")
         module = importlib.import_module(f"shipway.cli.{cmd_name}")
         return cast("click.Command", module.command)
 

@@ -1,0 +1,152 @@
+"""`shipway build` and `shipway plan`, as people use and misuse them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.scenarios.conftest import Run
+
+Write = Callable[[Mapping[str, str]], Path]
+AGENT = "async def agent(messages, ctx):\n    return 'x'\n"
+SPEC = 'name = "a"\nentrypoint = "agent:agent"\n'
+
+
+@pytest.mark.network
+def test_stdout_is_the_reference_and_nothing_else(shipway: Run, project: Write) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC})
+    done = shipway("build", "-t", "registry.example.com/team/a:1.2", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    reference = done.stdout.strip()
+    assert reference.startswith("registry.example.com/team/a:1.2@sha256:")
+    release = json.loads((directory / ".shipway/release.json").read_text())
+    assert release["images"] == {"agent": reference}
+    names = json.loads((directory / ".shipway/images/manifest.json").read_text())[0]["RepoTags"]
+    assert names == ["registry.example.com/team/a:1.2"]
+
+
+@pytest.mark.network
+def test_over_its_size_the_build_fails_and_names_the_largest_parts(shipway: Run, project: Write) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC + '[image]\nsize = "10MB"\n'})
+    done = shipway("build", cwd=directory)
+    assert done.returncode == 1
+    assert "over the limit of 10 MB" in done.stderr
+    assert "base (minimal" in done.stderr
+    assert done.stdout == ""
+    assert not (directory / ".shipway/release.json").exists()
+
+
+@pytest.mark.network
+def test_both_platforms_come_from_one_host(shipway: Run, project: Write) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC, "requirements.txt": "msgspec==0.20.0\n"})
+    done = shipway("build", "--platform", "linux/amd64,linux/arm64", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    layout = directory / ".shipway/images"
+    (top,) = json.loads((layout / "index.json").read_text())["manifests"]
+    index = json.loads((layout / "blobs" / top["digest"].replace(":", "/")).read_text())
+    assert [m["platform"]["architecture"] for m in index["manifests"]] == ["amd64", "arm64"]
+
+
+@pytest.mark.network
+def test_a_dependency_without_a_wheel_is_named(shipway: Run, project: Write) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC, "requirements.txt": "pyspark==3.5.0\n"})
+    done = shipway("build", cwd=directory)
+    assert done.returncode == 1
+    assert "pyspark==3.5.0 has no wheel for this platform" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_network_it_says_what_was_not_reached(shipway: Run, project: Write, tmp_path: Path) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC})
+    nowhere = {
+        "SHIPWAY_CACHE": str(tmp_path / "cache"),
+        "SHIPWAY_DEBIAN_MIRROR": "http://127.0.0.1:9/debian",
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "UV_CACHE_DIR": str(tmp_path / "uv"),
+        "UV_HTTP_RETRIES": "0",
+    }
+    done = shipway("build", cwd=directory, env=nowhere)
+    assert done.returncode == 1
+    assert "http://127.0.0.1:9/debian/dists/trixie/InRelease cannot be reached" in done.stderr
+    assert "cache" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class Tampered(BaseHTTPRequestHandler):
+    """A mirror whose index nobody signed."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Origin: Debian\nCodename: trixie\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def tampered() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Tampered)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/debian"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_index_that_nobody_signed_is_refused(
+    shipway: Run, project: Write, tmp_path: Path, tampered: str
+) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC})
+    mirror = {"SHIPWAY_CACHE": str(tmp_path / "cache"), "SHIPWAY_DEBIAN_MIRROR": tampered}
+    done = shipway("build", cwd=directory, env=mirror)
+    assert done.returncode == 1
+    assert "InRelease" in done.stderr
+    assert "sign" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "there is no agent.toml"),
+        ({"agent.toml": 'name = "a\n'}, "does not end on its line [syntax]"),
+        ({"agent.toml": SPEC}, "entrypoint"),
+        ({"agent.toml": SPEC + "[rollout]\nsteps = []\n", "agent.py": AGENT}, "rollout"),
+        ({"agent.toml": SPEC + '[policy]\nrequests = "60/min"\n', "agent.py": AGENT}, "not do yet"),
+    ],
+    ids=["no agent.toml", "syntax", "no entry point", "wrong value", "not yet"],
+)
+def test_wrong_input_is_exit_code_2_and_one_message(
+    shipway: Run, project: Write, files: dict[str, str], message: str
+) -> None:
+    directory = project({"README.md": "", **files})
+    done = shipway("build", cwd=directory)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_command_that_is_not_there_suggests_one(shipway: Run, tmp_path: Path) -> None:
+    done = shipway("biuld", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "did you mean `build`" in done.stderr
+
+
+def test_a_platform_that_is_not_there_is_a_usage_error(shipway: Run, tmp_path: Path) -> None:
+    done = shipway("build", "--platform", "linux/riscv64", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "linux/riscv64" in done.stderr
+
+
+def test_a_plan_is_json_that_names_the_environment(shipway: Run, project: Write) -> None:
+    spec = SPEC + "[config]\ntone = 1\n[env.prod.config]\ntone = 2\n[env.prod.api]\nauth = 'none'\n"
+    directory = project({"agent.toml": spec, "agent.py": AGENT})
+    plan = json.loads(shipway("plan", "stack", "--env", "prod", cwd=directory).stdout)
+    assert plan["environment"] == "prod"
+    assert plan["config"]["settings"]["config"] == {"tone": 2}
+    assert plan["config"]["provenance"]["config.tone"].startswith("env.prod")
