@@ -121,6 +121,8 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
     await app.inside.start()
     try:
         await http.serve()
+    except SystemExit:  # uvicorn has logged why, and would exit with 3
+        raise SystemExit(1) from None
     finally:
         await app.inside.close(_GRACE)
 

@@ -28,6 +28,7 @@ log = logging.getLogger("shipway.relay")
 _CHUNK = 2**16
 _EOF_GRACE = 2.0  # seconds to end after stdin is closed, before SIGTERM
 _LOG_LINE = 4096  # bytes of one stderr line
+_SIGNALS = frozenset(signal.Signals)
 _LOG_RATE = 100  # stderr lines a second
 
 
@@ -111,6 +112,7 @@ class Child:
             await self._exits_within(grace - patience)
         self._signal(signal.SIGKILL)  # also what the server started and left behind
         await self._exits_within(5.0)
+        await asyncio.wait({self._stderr}, timeout=0.5)  # its last words, often the reason, are on their way
         self._stderr.cancel()
         await asyncio.wait({self._stderr})
         self._transport.close()
@@ -120,8 +122,6 @@ class Child:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._exited.wait()
-                # The pipes' ends are still on their way to us: last words are often the reason.
-                await asyncio.wait({self._stderr}, timeout=0.5)
         return self._process.returncode is not None
 
     def _signal(self, number: signal.Signals) -> None:
@@ -133,7 +133,7 @@ class Child:
         if code is None:
             end = "did not end after SIGKILL"
         elif code < 0:
-            end = f"was ended by {signal.Signals(-code).name}"
+            end = f"was ended by {signal.Signals(-code).name if -code in _SIGNALS else -code}"
         else:
             end = f"exited with code {code}"
         return f"{end}; its last words: {self.last_words}" if self.last_words else end

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from .messages import (
     METHOD_NOT_FOUND,
     Json,
+    NotSent,
     RpcError,
     Unavailable,
     decode,
@@ -56,6 +57,7 @@ class Link:
         self._on_notification = on_notification
         self._pending: dict[int, _Pending] = {}
         self._ids = itertools.count(1)
+        self._ended = False
 
     @property
     def busy(self) -> int:
@@ -65,8 +67,10 @@ class Link:
     async def request(self, method: str, params: Json | None = None, progress: Notify | None = None) -> Json:
         """The answer: an object with `result` or `error`. When cancelled, the server is told.
 
-        Raises Unavailable when the process ends first.
+        Raises NotSent when the process has ended, and Unavailable when it ends first.
         """
+        if self._ended:
+            raise NotSent(f"MCP server {self.child.name!r} has closed its output")
         number = next(self._ids)
         meta = meta_of(params)
         token = meta.get("progressToken")
@@ -94,6 +98,7 @@ class Link:
             async for line in self.child.lines():
                 self._receive(line)
         finally:
+            self._ended = True
             for pending in self._pending.values():
                 if not pending.answer.done():
                     name = self.child.name

@@ -145,6 +145,9 @@ class StdioServer:
                 reason = await self._live()
             except (OSError, MissingSecret, RpcError, TimeoutError) as error:
                 reason = _describe(error, self._server.command)
+            except Exception as error:  # a start that fails in a new way must not end the trying
+                log.exception("[%s] cannot be started", self._server.name)
+                reason = f"cannot be started: {error}"
             if not self._peer:
                 self._failed_starts += 1
             self._peer = None

@@ -37,6 +37,12 @@ class Server(uvicorn.Server):
     async def main_loop(self):
         await self.stop.wait()
 
+    async def shutdown(self, sockets=None):
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
 
 @contextlib.asynccontextmanager
 async def serving(app):
@@ -52,7 +58,6 @@ async def serving(app):
             await asyncio.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.force_exit = True  # what is open still belongs to what a test has given up
         server.stop.set()
         await task
 

@@ -60,7 +60,8 @@ def test_a_sidecar_behind_the_relay_of_its_agent(harness):
                 assert await relay.relay.probe("toy") is None
                 pid = int(await client.call("id"))
                 os.kill(pid, signal.SIGKILL)
-                await harness.until(lambda: not harness.alive(pid))
+                while (await http.get(f"{url}/healthz")).json()["server"]["restarts"] == 0:
+                    await asyncio.sleep(0.01)
                 assert int(await client.call("id")) != pid
                 pid = int(await client.call("id"))
 
@@ -88,3 +89,13 @@ def test_a_wrong_command_line():
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "expected the server's command after --" in done.stderr
+
+
+def test_a_port_that_is_taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        words = [sys.executable, "-m", "shipway_runtime.relay", "toy", "--port", port, "--", "cat"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr

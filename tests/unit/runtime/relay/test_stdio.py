@@ -50,7 +50,7 @@ def test_a_server_that_is_killed_serves_the_next_call(harness):
             await client.open()
             before = int(await client.call("id"))
             os.kill(before, signal.SIGKILL)
-            await harness.until(lambda: not harness.alive(before))
+            await harness.until(lambda: relay.relay.states()["toy"].restarts == 1)
             after = int(await client.call("id"))
             state = relay.relay.states()["toy"]
             assert after not in (before, 0)
@@ -186,6 +186,29 @@ def test_a_command_that_does_not_exist_is_told_to_callers(harness):
     asyncio.run(scenario())
 
 
+def test_a_command_that_no_system_takes_is_told_to_callers(harness):
+    async def scenario():
+        environ = {"SHIPWAY_MCP_TOY_COMMAND": '["a\\u0000b"]'}
+        async with harness.running(harness.toy_server(), environ=environ) as relay:
+            await harness.until(lambda: relay.relay.states()["toy"].restarts >= 3)
+            error = await relay.client().failure("echo", text="x")
+            assert "cannot be started: embedded null byte" in error["message"]
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_closes_its_stdout_is_started_again(harness):
+    async def scenario():
+        async with harness.running(harness.toy_server()) as relay:
+            client = relay.client()
+            before = int(await client.call("id"))
+            assert "ended during the call" in (await client.failure("mute"))["message"]
+            assert int(await client.call("id")) != before
+            assert not harness.alive(before)
+
+    asyncio.run(scenario())
+
+
 def test_a_server_sees_its_own_environment_and_secrets_only(harness):
     async def scenario():
         environ = {
@@ -253,7 +276,7 @@ def test_closing_ends_stubborn_servers_in_parallel_and_what_they_started(harness
     async def scenario():
         servers = [harness.toy_server("--ignore-eof", "--child", name=f"stubborn{n}") for n in range(3)]
         pids = []
-        async with harness.running(*servers, grace=1.0) as relay:
+        async with harness.running(*servers, grace=0.5) as relay:
             for server in servers:
                 client = relay.client(server.name)
                 pids += [int(await client.call("id")), int((await client.call("cancelled")).strip("[]"))]

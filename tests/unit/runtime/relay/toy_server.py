@@ -4,8 +4,8 @@
                          [--child]
 
 Tools: echo (its text), id (this process's), env (its environment), sleep (seconds), slow (progress, done),
-die, hang, flood (lines on stderr), huge (an answer of that size), ask (asks the client), change (notifies),
-cancelled (the requests that were). Calls run in threads, so that one does not hold up the next.
+die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that size), ask (asks the client),
+change (notifies), cancelled (the requests that were). Calls run in threads: one does not hold up the next.
 """
 
 import argparse
@@ -18,7 +18,21 @@ import sys
 import threading
 import time
 
-TOOLS = ("echo", "id", "env", "sleep", "slow", "die", "hang", "flood", "huge", "ask", "change", "cancelled")
+TOOLS = (
+    "echo",
+    "id",
+    "env",
+    "sleep",
+    "slow",
+    "die",
+    "mute",
+    "hang",
+    "flood",
+    "huge",
+    "ask",
+    "change",
+    "cancelled",
+)
 INFO = {"name": "toy", "version": "1.2.3"}
 CAPABILITIES = {"tools": {"listChanged": True}, "logging": {}}
 LOCK = threading.Lock()
@@ -55,6 +69,9 @@ def call(number, name, arguments, meta):
     if name == "die":
         print("toy server: out of luck", file=sys.stderr, flush=True)
         os._exit(7)
+    if name == "mute":
+        os.close(sys.stdout.fileno())
+        threading.Event().wait()
     if name == "hang":
         threading.Event().wait()
     if name == "flood":
