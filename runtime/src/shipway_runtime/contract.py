@@ -10,13 +10,15 @@ manifest, the config, the policy, the outcome and the release, each with `encode
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import codec
 from .codec import ContractError as ContractError
 from .codec import encode as encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FORMAT = 1
 
@@ -46,7 +48,7 @@ SECRETS = "/run/secrets"
 UID = 65532  # user and group of every container; "nonroot" in distroless images
 
 
-class env:  # noqa: N801 - reads as a namespace: env.API_PORT
+class env:
     """Names of the environment variables that the runtime reads."""
 
     ENVIRONMENT = "SHIPWAY_ENV"  # "development" or the environment's name
