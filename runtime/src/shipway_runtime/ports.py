@@ -17,6 +17,7 @@ LISTENING = "0A"  # the state in /proc/net/tcp
 
 def bind(host: str, port: int, *, purpose: str, variable: str) -> socket.socket:
     """A socket bound to host and port. `purpose` and `variable` are for the message of a StartError."""
+    sock: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -25,6 +26,8 @@ def bind(host: str, port: int, *, purpose: str, variable: str) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
     except OSError as error:
+        if sock:
+            sock.close()
         raise StartError(_explain(host, port, purpose, variable, error)) from None
     return sock
 

@@ -1,16 +1,19 @@
 """Plain functions: `async def agent(messages, ctx)` that returns a text or yields pieces of one.
 
 In: a function, a method or a callable object; async or not; with `ctx` or without. Out: an async generator
-of pieces. One that is not async runs in a thread of its own for the whole turn, so it may block, and a
-thread that never ends cannot keep the process from exiting.
+of pieces. One that is not async runs in a thread of its own, so it may block, and a thread that never ends
+cannot keep the process from exiting.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import functools
 import inspect
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .kinds import Conversational
@@ -35,19 +38,18 @@ def adapt(function: Any) -> Conversational:
     is_async = any(map(_is_async, (function, getattr(function, "__call__", None))))  # noqa: B004
 
     async def agent(messages: list[Message], ctx: Context) -> AsyncGenerator[str, None]:
-        arguments = (messages, ctx) if takes_context else (messages,)
-        if not is_async:
-            async for piece in _in_thread(function, arguments):
-                yield piece
-            return
-        result = function(*arguments)
+        call = functools.partial(function, *((messages, ctx) if takes_context else (messages,)))
+        if is_async:
+            result = call()
+        else:
+            [result] = [made async for made in _in_thread(lambda: [call()])]
         if inspect.isawaitable(result):
             result = await result
-        if hasattr(result, "__aiter__"):
-            async for piece in result:
-                yield _text(piece)
-        else:
-            yield _text(result)
+        async with contextlib.aclosing(_stream(result)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, str):
+                    raise TypeError(f"the agent gave a {type(piece).__qualname__}; expected text")
+                yield piece
 
     return Conversational(agent)
 
@@ -71,40 +73,52 @@ def _is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _text(piece: object) -> str:
-    if not isinstance(piece, str):
-        raise TypeError(f"the agent gave a {type(piece).__qualname__}; expected text")
-    return piece
+async def _stream(result: Any) -> AsyncGenerator[Any, None]:
+    """What a function returned, as a stream of pieces; its generator is closed with this one."""
+    if hasattr(result, "__aiter__"):
+        try:
+            async for piece in result:
+                yield piece
+        finally:
+            if hasattr(result, "aclose"):
+                await result.aclose()
+    elif hasattr(result, "__next__"):
+        async with contextlib.aclosing(_in_thread(lambda: result)) as pieces:
+            async for piece in pieces:
+                yield piece
+    else:
+        yield result
 
 
-async def _in_thread(function: Callable[..., Any], arguments: tuple[Any, ...]) -> AsyncGenerator[str, None]:
-    """The pieces of a function that blocks. Once nobody wants them it ends at its next piece."""
+async def _in_thread(produce: Callable[[], Iterable[Any]]) -> AsyncGenerator[Any, None]:
+    """What `produce` gives, in a thread that may block. Once nobody wants more it ends at its next piece."""
     loop, pieces = asyncio.get_running_loop(), asyncio.Queue[Any]()
     unwanted = threading.Event()
 
     def put(item: object) -> None:
-        loop.call_soon_threadsafe(pieces.put_nowait, item)
+        with contextlib.suppress(RuntimeError):  # the loop has closed: the process ends
+            loop.call_soon_threadsafe(pieces.put_nowait, item)
 
     def work() -> None:
         try:
-            result = function(*arguments)
-            for piece in [result] if isinstance(result, str) else _iterable(result):
+            for piece in produce():
                 if unwanted.is_set():
                     return
-                put(_text(piece))
+                put(piece)
             put(_END)
         except BaseException as error:  # noqa: BLE001 - crosses over to the turn
-            put(error)
+            put(_Failure(error))
 
     threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True).start()
     try:
         while (item := await pieces.get()) is not _END:
-            if isinstance(item, BaseException):
-                raise item
+            if isinstance(item, _Failure):
+                raise item.error
             yield item
     finally:
         unwanted.set()
 
 
-def _iterable(result: object) -> Iterable[object]:
-    return result if hasattr(result, "__next__") else [result]  # type: ignore[return-value]
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: BaseException

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from shipway_runtime import config, contract
+from shipway_runtime.errors import StartError
+
+
+@pytest.fixture
+def environ(tmp_path):
+    (tmp_path / "shipway.json").write_text(json.dumps({"name": "a", "entrypoint": "a:b"}))
+    return {"SHIPWAY_MANIFEST": str(tmp_path / "shipway.json"), "SHIPWAY_ENV": "development"}
+
+
+def rendered(**settings):
+    return json.dumps({"environment": "prod", "settings": settings})
+
+
+def test_defaults_are_the_images(environ):
+    deployment = config.read(environ)
+    assert deployment.places.host == "0.0.0.0"
+    assert (deployment.places.api_port, deployment.places.admin_port) == (8080, 8081)
+    assert deployment.revision == "unreleased"
+    assert deployment.places.storage is None
+
+
+def test_a_config_replaces_the_settings_as_a_whole(environ, tmp_path):
+    manifest = {"name": "a", "entrypoint": "a:b", "settings": {"config": {"x": 1}, "storage": {"path": "/d"}}}
+    Path(environ["SHIPWAY_MANIFEST"]).write_text(json.dumps(manifest))
+    assert config.read(environ).places.storage == Path("/d")
+    del environ["SHIPWAY_ENV"]
+    (tmp_path / "config.json").write_text(rendered(health={"grace_s": 5}))
+    deployment = config.read(environ | {"SHIPWAY_CONFIG": str(tmp_path / "config.json")})
+    assert deployment.environment == "prod"
+    assert deployment.settings.health.grace_s == 5.0
+    assert deployment.settings.config == {}
+    assert deployment.places.storage is None
+
+
+def test_the_storage_variable_wins(environ):
+    given = {"SHIPWAY_STORAGE": "/x", "SHIPWAY_CONFIG_JSON": rendered(storage={"path": "/d"})}
+    assert config.read(environ | given | {"SHIPWAY_ENV": "prod"}).places.storage == Path("/x")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"SHIPWAY_MANIFEST": "/nonexistent.json"}, "/nonexistent.json: no manifest there"),
+        ({"SHIPWAY_CONFIG": "/nonexistent.json"}, "/nonexistent.json: the config cannot be read"),
+        ({"SHIPWAY_API_PORT": "many"}, 'SHIPWAY_API_PORT: expected a number of at least 0, saw "many"'),
+        ({"SHIPWAY_DRAIN_DELAY": "-1"}, 'SHIPWAY_DRAIN_DELAY: expected a number of at least 0, saw "-1"'),
+        (
+            {"SHIPWAY_CONFIG_JSON": rendered()},
+            'SHIPWAY_ENV is "development", but the config was rendered for',
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_named(environ, given, message):
+    with pytest.raises(StartError, match=message):
+        config.read(environ | given)
+
+
+def test_without_an_environment_the_strict_rules_hold(environ):
+    del environ["SHIPWAY_ENV"]
+    deployment = config.read(environ)
+    assert deployment.environment == "production"
+    with pytest.raises(StartError, match=r"api\.auth is not set"):
+        config.refuse_unsafe(deployment)
+
+
+def deployed(environ, **changes):
+    deployment = config.read(environ)
+    return dataclasses.replace(
+        deployment, settings=dataclasses.replace(deployment.settings, **changes), environment="prod"
+    )
+
+
+OPEN = contract.Api(auth="none")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"api": contract.Api(auth="keys", keys="K")}, 'api.auth = "keys": not yet'),
+        ({"api": contract.Api(auth="jwt")}, 'api.auth = "jwt": not yet'),
+        ({"api": OPEN, "storage": contract.Storage("/d", "URL")}, "storage.url .*: not yet"),
+        ({"api": OPEN, "limits": contract.Limits(concurrency=1)}, "limits: not yet"),
+    ],
+)
+def test_protection_that_is_not_there_is_refused(environ, changes, message):
+    with pytest.raises(StartError, match=message):
+        config.refuse_unsafe(deployed(environ, **changes))
+
+
+def test_nothing_to_refuse(environ):
+    config.refuse_unsafe(deployed(environ, api=OPEN))
+    config.refuse_unsafe(config.read(environ))
+
+
+def test_a_policy_file_is_not_ignored(environ, tmp_path):
+    (tmp_path / "policy.json").write_text("{}")
+    deployment = config.read(environ | {"SHIPWAY_POLICY": str(tmp_path / "policy.json")})
+    assert config.list_unenforced(deployment) == [f"the policy in {tmp_path}/policy.json"]
+    config.refuse_unsafe(deployment)
+
+
+def test_the_agents_environment_keeps_what_is_set(environ):
+    deployment = config.read(environ | {"SHIPWAY_RELAY_PORT": "9"})
+    manifest = dataclasses.replace(deployment.manifest, mcp=(contract.McpServer("big-git", "inside"),))
+    settings = contract.Settings(model=contract.Model("https://gateway.internal/v1", "m", max_tokens=7))
+    deployment = dataclasses.replace(deployment, manifest=manifest, settings=settings)
+    assert config.agent_environment(deployment, {"SHIPWAY_MODEL": "mine"}) == {
+        "SHIPWAY_MCP_BIG_GIT_URL": "http://127.0.0.1:9/mcp/big-git",
+        "SHIPWAY_MAX_TOKENS": "7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "environ", "url"),
+    [
+        ("anthropic", {}, "https://api.anthropic.com"),
+        ("anthropic", {"ANTHROPIC_BASE_URL": "http://r:1"}, "http://r:1"),
+        ("anthropic", {"OPENAI_BASE_URL": "http://r:1"}, "https://api.anthropic.com"),
+        ("https://gateway", {}, "https://gateway"),
+        ("https://gateway", {"OPENAI_BASE_URL": "http://r:1"}, "http://r:1"),
+    ],
+)
+def test_the_base_url_in_effect(provider, environ, url):
+    assert config.model_url(contract.Model(provider, "m"), environ) == url

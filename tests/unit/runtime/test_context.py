@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from shipway_runtime.context import Context
+from shipway_runtime.contract import Secret
+from shipway_runtime.secrets import Secrets
+
+
+@pytest.fixture
+def context(tmp_path):
+    (tmp_path / "prompts" / "sub").mkdir(parents=True)
+    (tmp_path / "prompts" / "greet.md").write_text("Greet!")
+    (tmp_path / "prompts" / "sub" / "bye.txt").write_text("Bye!")
+    (tmp_path / "outside.md").write_text("no")
+    secrets = Secrets({"A": Secret("env"), "B": Secret("env")}, tmp_path, {"A": "hunter22"})
+    return Context("c", 1, None, None, {}, {}, None, tmp_path / "prompts", secrets)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("greet", "Greet!"), ("greet.md", "Greet!"), ("sub/bye", "Bye!"), ("sub/bye.txt", "Bye!")],
+)
+def test_prompts_by_name(context, name, text):
+    assert context.prompt(name) == text
+
+
+@pytest.mark.parametrize("name", ["nope", "../outside", "sub"])
+def test_a_missing_prompt_lists_those_there_are(context, name):
+    with pytest.raises(LookupError, match=rf'no prompt "{name}" in .*; there is greet.md, sub/bye.txt'):
+        context.prompt(name)
+
+
+def test_secrets_by_name(context):
+    assert context.secret("A") == "hunter22"
+    assert "hunter22" not in repr(context)
+    with pytest.raises(LookupError, match=r"B: not in the environment"):
+        context.secret("B")
+    with pytest.raises(LookupError, match=r"C is not declared in .secrets.; declared: A, B"):
+        context.secret("C")

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HELLO = "async def agent(messages, ctx): return 'ok'"
+
+ENVIRONMENT = """
+import os
+AT_IMPORT = {k: v for k, v in os.environ.items() if k.startswith(("SHIPWAY_", "KEY_", "ANTHROPIC"))}
+
+async def agent(messages, ctx):
+    import json
+    return json.dumps({"environ": AT_IMPORT, "config": ctx.config, "model": ctx.model.name,
+                       "secret": ctx.secret("KEY_FILE"), "prompt": ctx.prompt("greet")})
+"""
+
+
+def answer(response):
+    return json.loads(response.json()["output"][0]["content"][0]["text"])
+
+
+def fails(start, source, **given):
+    running = start(source, ready=False, **given)
+    code = running.exit_code()
+    assert code == 1
+    return running.log()
+
+
+def test_an_import_that_fails_shows_the_users_traceback_alone(start):
+    log = fails(start, "import json\n\ndef boom():\n    json.loads('{')\n\nboom()\n")
+    assert "the entry point agent:agent could not be imported" in log
+    assert 'agent.py", line 6, in <module>' in log
+    assert "JSONDecodeError" in log
+    assert "shipway_runtime" not in log
+    assert "importlib" not in log
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"env": {"SHIPWAY_ENV": "prod"}}, "api.auth is not set"),
+        ({"storage": 7}, "storage: not a key of this format"),
+        ({"env": {"SHIPWAY_STORAGE": "/proc/nowhere"}}, "conversations cannot be kept in /proc/nowhere"),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said_in_one_line(start, given, message):
+    log = fails(start, HELLO, **given)
+    assert message in log
+    assert "Traceback" not in log
+
+
+def test_outside_development_the_message_is_json(start):
+    log = fails(
+        start, "raise ValueError('no')", env={"SHIPWAY_ENV": "prod"}, settings={"api": {"auth": "none"}}
+    )
+    line = json.loads(log.splitlines()[-1])
+    assert line["level"] == "critical"
+    assert line["message"] == "the entry point agent:agent could not be imported"
+    assert line["exception"].endswith("ValueError: no")
+
+
+def test_a_port_in_use_is_named_with_its_owner(start):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        log = fails(start, HELLO, env={"SHIPWAY_ADMIN_PORT": str(port)})
+    assert f"port {port} (the admin port) is in use by " in log
+    assert "pid " in log
+    assert "SHIPWAY_ADMIN_PORT" in log
+
+
+def test_the_agent_finds_its_environment(start, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "KEY_FILE").write_text("from-file\n")
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "greet.md").write_text("Greet!")
+    with socket.create_server(("127.0.0.1", 0)) as model:
+        base = f"http://127.0.0.1:{model.getsockname()[1]}"
+        config = {
+            "environment": "development",
+            "settings": {
+                "model": {"provider": "anthropic", "name": "m", "max_tokens": 5, "timeout_s": 2.5},
+                "secrets": {"KEY_FILE": {"source": "file"}, "KEY_ENV": {"source": "env"}},
+                "config": {"greeting": "short"},
+            },
+            "provenance": {"model.name": "env.prod"},
+        }
+        env = {
+            "SHIPWAY_CONFIG_JSON": json.dumps(config),
+            "SHIPWAY_SECRETS": str(tmp_path / "secrets"),
+            "ANTHROPIC_BASE_URL": base,
+            "KEY_ENV": "from-env",
+        }
+        running = start(ENVIRONMENT, env=env)
+        got = answer(running.ask())
+        ready = running.admin.get("/readyz").json()
+    assert got["environ"]["SHIPWAY_MODEL"] == "m"
+    assert got["environ"]["SHIPWAY_MAX_TOKENS"] == "5"
+    assert got["environ"]["SHIPWAY_MODEL_TIMEOUT"] == "2.5"
+    assert got["environ"]["ANTHROPIC_BASE_URL"] == base
+    assert got["environ"]["KEY_FILE"] == got["secret"] == "from-file"
+    assert got["config"] == {"greeting": "short"}
+    assert (got["model"], got["prompt"]) == ("m", "Greet!")
+    assert ready["checks"]["model"]["state"] == ready["checks"]["secrets"]["state"] == "up"
+    shown = running.admin.get("/config")
+    assert shown.json()["provenance"] == {"model.name": "env.prod"}
+    assert "from-file" not in shown.text
+    assert "from-env" not in shown.text
+
+
+def test_a_missing_secret_is_named_and_keeps_traffic_away(start):
+    running = start(HELLO, ready=False, settings={"secrets": {"GITHUB_TOKEN": {"source": "env"}}})
+
+    def secrets() -> dict:
+        return running.admin.get("/readyz").json()["checks"].get("secrets", {})
+
+    running.wait_for(
+        lambda: running.get_admin("/readyz") == 503 and secrets().get("state") == "down", "failure"
+    )
+    assert secrets()["last_error"] == "GITHUB_TOKEN: not in the environment"
+    assert running.get_admin("/healthz") == 200
+
+
+@pytest.mark.parametrize(
+    ("choice", "status", "word"), [("unready", 503, "unready"), ("degraded", 200, "degraded")]
+)
+def test_a_model_that_is_down(start, choice, status, word):
+    settings = {
+        "model": {"provider": "http://127.0.0.1:9", "name": "m"},
+        "health": {"when_model_down": choice},
+    }
+    running = start(HELLO, ready=False, settings=settings)
+
+    def state() -> dict:
+        response = running.admin.get("/readyz")
+        body = response.json()
+        return {"status": (response.status_code, body["status"]), "model": body["checks"].get("model", {})}
+
+    running.wait_for(
+        lambda: running.get_admin("/readyz") and state()["model"].get("state") == "down", "a failing check"
+    )
+    running.wait_for(lambda: state()["status"] == (status, word), word)
+    assert "127.0.0.1:9" in state()["model"]["last_error"]
+
+
+def test_a_blocked_agent_blocks_no_admin_port(start):
+    running = start("import time\nasync def agent(messages): time.sleep(600)")
+    body = b'{"input": "hi"}'
+    client = socket.create_connection(("127.0.0.1", running.ports["API"]), timeout=20)
+    client.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    def blocked() -> bool:
+        response = running.admin.get("/healthz")
+        assert response.status_code == 200
+        return bool(response.json()["status"] == "blocked")
+
+    running.wait_for(blocked, "stall")
+    assert "agent.py:2 in agent" in running.admin.get("/healthz").json()["at"]
+    assert running.admin.get("/readyz").status_code == 200
+    running.wait_for(lambda: "main loop has been blocked" in running.log(), "log line")
+    client.close()
+
+
+def test_health_answers_while_the_agent_is_imported(start, tmp_path):
+    gate = tmp_path / "gate"
+    source = (
+        f"import time, pathlib\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.01)\n{HELLO}"
+    )
+    running = start(source, ready=False)
+    running.wait_for(lambda: running.get_admin("/healthz") == 200, "health")
+    assert running.admin.get("/healthz").json()["status"] == "starting"
+    assert running.get_admin("/readyz") == 503
+    gate.touch()
+    running.wait_ready()
+    assert running.ask().status_code == 200
+
+
+def test_sigterm_during_the_import_exits_0_at_once(start):
+    running = start("import time\ntime.sleep(600)", ready=False)
+    running.wait_for(lambda: running.get_admin("/healthz") == 200, "health")
+    running.terminate()
+    assert running.exit_code() == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "async "])
+def test_factories_are_called_once(start, prefix):
+    source = f"""
+made = 0
+{prefix}def make():
+    global made
+    made += 1
+    async def agent(messages):
+        return str(made)
+    return agent
+"""
+    running = start(source, entrypoint="agent:make()")
+    assert [answer(running.ask()) for _ in range(2)] == [1, 1]
+
+
+def test_a_factory_that_fails_shows_the_users_traceback_alone(start):
+    log = fails(start, "def make():\n    raise ValueError('no')", entrypoint="agent:make()")
+    assert "the entry point agent:make() could not be made" in log
+    assert 'agent.py", line 2, in make' in log
+    assert "shipway_runtime" not in log
+
+
+APP = """
+from contextlib import asynccontextmanager
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+state = []
+
+@asynccontextmanager
+async def lifespan(app):
+    state.append("started")
+    yield
+    print('{"closed": true}', flush=True)
+
+app = Starlette(routes=[Route("/", lambda request: PlainTextResponse(state[0]))], lifespan=lifespan)
+"""
+
+
+def test_an_asgi_application_owns_the_port(start):
+    running = start(APP, entrypoint="agent:app", env={"SHIPWAY_REVISION": "r-2"})
+    response = running.api.get("/")
+    assert response.text == "started"
+    assert response.headers["x-shipway-revision"] == "r-2"
+    assert running.api.get("/v1/responses").status_code == 404
+    assert running.get_admin("/readyz") == 200
+    running.terminate()
+    assert running.exit_code() == 0
+    assert running.outcomes() == [{"closed": True}], "the lifespan ends in order"
+
+
+def test_an_application_that_cannot_start(start):
+    source = APP.replace('state.append("started")', 'raise ValueError("no database")')
+    log = fails(start, source, entrypoint="agent:app")
+    assert "ValueError: no database" in log
+    assert "the application's own startup failed" in log
+
+
+def test_conversations_survive_a_restart(start, tmp_path):
+    env = {"SHIPWAY_STORAGE": str(tmp_path / "data")}
+    count = "async def agent(messages): return str(len(messages))"
+    first = start(count, env=env)
+    conversation = first.ask().json()["conversation"]["id"]
+    first.terminate()
+    assert first.exit_code() == 0
+    second = start(count, env=env)
+    assert answer(second.ask(conversation=conversation)) == 3
+
+
+TOY_SERVER = Path(__file__).parent / "relay" / "toy_server.py"
+
+URL = """
+import os
+
+async def agent(messages, ctx):
+    return f'"{ctx.mcp["toy"]} {os.environ["SHIPWAY_MCP_TOY_URL"]}"'
+"""
+
+
+def test_an_mcp_server_inside(start):
+    server = {"name": "toy", "shape": "inside", "command": [sys.executable, str(TOY_SERVER)]}
+    running = start(URL, mcp=[server])
+    check = running.admin.get("/readyz").json()["checks"]["mcp:toy"]
+    assert (check["state"], check["shape"]) == ("up", "inside")
+    url = f"http://127.0.0.1:{running.ports['RELAY']}/mcp/toy"
+    assert answer(running.ask()) == f"{url} {url}"
+    running.terminate()
+    assert running.exit_code() == 0
+    end = time.monotonic() + 10
+    while _runs(check["pid"]):
+        assert time.monotonic() < end, "the server outlives the runtime"
+        time.sleep(0.02)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from shipway_runtime import telemetry
+
+
+@pytest.fixture
+def configured():
+    """`configure` for one test; the process's logging is put back afterwards."""
+    root, factory = logging.getLogger(), logging.getLogRecordFactory()
+    outcomes = logging.getLogger(telemetry.OUTCOMES)
+    before = root.handlers[:], root.level, outcomes.handlers[:], outcomes.propagate
+    levels = {name: logging.getLogger(name).level for name in ("uvicorn", "httpx2")}
+    yield lambda **given: telemetry.configure(
+        redact=lambda text: text.replace("hunter2", "[redacted]"), revision="r-1", **given
+    )
+    logging.setLogRecordFactory(factory)
+    root.handlers[:], root.level, outcomes.handlers[:], outcomes.propagate = before
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def fail():
+    raise ValueError("hunter2")
+
+
+def test_json_lines_hold_no_secret(configured, capsys):
+    configured(plain=False)
+    log = logging.getLogger("theirs")
+    log.warning("key %s", "hunter2")
+    try:
+        fail()
+    except ValueError:
+        log.exception("failed")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[0].pop("time").endswith("Z")
+    assert lines[0] == {
+        "level": "warning",
+        "logger": "theirs",
+        "message": "key [redacted]",
+        "revision": "r-1",
+    }
+    assert lines[1]["exception"].endswith("ValueError: [redacted]")
+
+
+def test_handlers_that_the_agent_adds_are_covered(configured, capsys):
+    configured(plain=True)
+    log = logging.getLogger("theirs")
+    handler = logging.StreamHandler()
+    log.addHandler(handler)
+    try:
+        try:
+            fail()
+        except ValueError:
+            log.exception("key %s", "hunter2")
+    finally:
+        log.removeHandler(handler)
+    err = capsys.readouterr().err
+    assert err.count("ValueError: [redacted]") == 2
+    assert "hunter2" not in err
+
+
+def test_a_message_with_wrong_arguments_raises_nothing(configured, capsys, monkeypatch):
+    configured(plain=True)
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    logging.getLogger("theirs").warning("%d", "text")
+
+
+def test_outcomes_are_bare_lines_on_stdout(configured, capsys):
+    configured(plain=True)
+    logging.getLogger(telemetry.OUTCOMES).info("{}")
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("{}\n", "")
