@@ -61,6 +61,10 @@ class Unavailable(RpcError):
         super().__init__(code, message, status=503)
 
 
+class Exhausted(Unavailable):
+    """The caller's time or its room in the queue is used up, which says nothing about the server's state."""
+
+
 class NotSent(Unavailable):
     """The message did not leave: it is safe to send it again to the server's next process."""
 

@@ -137,8 +137,9 @@ def test_a_call_without_an_answer_ends_with_its_timeout(harness):
         return 202, {}, b""
 
     async def scenario():
-        async with in_front_of(harness, script, timeout_s=0.3) as (_, client, service):
+        async with in_front_of(harness, script, timeout_s=0.3) as (relay, client, service):
             error = await client.failure("slow")
+            assert relay.relay.states()["crm"].state == "starting"
             assert error == {"code": -32001, "message": "MCP server 'crm' did not answer within 0.3 s"}
             method, _, told = await harness.until(lambda: len(service.requests) == 2 and service.requests[1])
             assert (method, told["method"]) == ("POST", "notifications/cancelled")
@@ -305,5 +306,17 @@ def test_a_target_in_the_environment_wins(harness):
             server = McpServer("my-crm", "sidecar", url="http://127.0.0.1:9/mcp")
             async with harness.running(server, environ={"SHIPWAY_MCP_MY_CRM_TARGET": url}) as relay:
                 assert (await relay.client("my-crm").post("ping")).json()["result"] == {"here": True}
+
+    asyncio.run(scenario())
+
+
+def test_a_session_that_nobody_can_open_again_is_gone_for_the_client_too(harness):
+    async def script(method, headers, message):
+        return 404, {}, b"Session not found"
+
+    async def scenario():
+        async with in_front_of(harness, script) as (_, client, _service):
+            client.session = {"mcp-session-id": "of another relay"}
+            assert (await client.post("ping")).status_code == 404
 
     asyncio.run(scenario())

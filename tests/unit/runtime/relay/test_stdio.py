@@ -257,6 +257,8 @@ def test_denied_tools_are_in_no_list_and_are_refused(harness):
             error = await client.failure("die")
             message = "tool 'die' of MCP server 'toy' is not allowed by mcp.toy.tools"
             assert error == {"code": -32602, "message": message}
+            await client.tell("tools/call", {"name": "die"})  # nor as a notification
+            assert await client.call("echo", text="alive") == "alive"
             assert relay.relay.states()["toy"].restarts == 0
 
     asyncio.run(scenario())

@@ -4,7 +4,7 @@
                          [--child]
 
 Tools: echo (its text), id (this process's), env (its environment), sleep (seconds), slow (progress, done),
-die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that size), ask (asks the client),
+die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that size), ask (the client),
 change (notifies), cancelled (the requests that were). Calls run in threads: one does not hold up the next.
 """
 
