@@ -1,9 +1,9 @@
 """A base's own interpreter -> bytecode of any tree of Python sources.
 
 In: the tree of a base that this host can run, and a directory of sources with its path in the image. Out:
-`__pycache__` directories whose content depends on the sources, that path and the Python version alone:
-unchecked-hash files (PEP 552), made in sorted order by one fresh process. Bytecode does not depend on the
-architecture, so the base that compiles may be another than the one that is compiled.
+`__pycache__` directories with unchecked-hash files (PEP 552), each of which depends on its source, that path
+and the version of Python alone. Bytecode does not depend on the architecture, so the base that compiles may
+be another than the one that is compiled.
 """
 
 from __future__ import annotations
@@ -28,27 +28,66 @@ LIBRARIES = {"amd64": "usr/lib/x86_64-linux-gnu", "arm64": "usr/lib/aarch64-linu
 
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
-# Runs inside the interpreter. A file that does not compile is a template or a test of somebody: skipped, as
-# compileall does. The mask makes modes the same for every user.
+# Runs inside the interpreter. What Python writes for a file depends on what the process compiled or loaded
+# before (cpython#129724). So each file has a fork of its own; the parent imports little but what is frozen
+# into Python, and nothing from bytecode that may or may not be there yet. A file that does not compile is
+# somebody's template or test: skipped, as compileall does.
 _COMPILE = """
-import json, os, py_compile, sys
+import importlib.util, marshal, os, sys
 directory, image = sys.argv[1:]
-os.umask(0o022)
-compiled, skipped = 0, []
+sys.pycache_prefix = None
+os.umask(0o022)  # the same modes for every user
+workers, running, skipped, count = len(os.sched_getaffinity(0)), {}, [], 0
+
+def compile_one(inside):
+    path = os.path.join(directory, inside)
+    with open(path, "rb") as file:
+        source = file.read()
+    try:
+        code = compile(source, os.path.join(image, inside), "exec", dont_inherit=True)
+    except Exception:
+        return 1
+    target = importlib.util.cache_from_source(path)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    unchecked = (0b01).to_bytes(4, "little")
+    with open(target, "wb") as file:
+        file.write(importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source))
+        file.write(marshal.dumps(code))
+    return 0
+
+def fork(inside):
+    process = os.fork()
+    if process:
+        running[process] = inside
+        return
+    code = 2
+    try:
+        code = compile_one(inside)
+    except BaseException as error:
+        print(f"{inside}: {error}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+def reap():
+    process, status = os.wait()
+    inside, code = running.pop(process), os.waitstatus_to_exitcode(status)
+    if code == 1:
+        skipped.append(inside)
+    elif code:
+        sys.exit(f"{inside} could not be compiled ({code})")
+
 for here, folders, files in os.walk(directory):
-    folders[:] = sorted(name for name in folders if name != "__pycache__")
-    for name in sorted(files):
-        path = os.path.join(here, name)
-        if not name.endswith(".py") or not os.path.isfile(path):
+    folders[:] = sorted(set(folders) - {"__pycache__"})
+    for path in sorted(os.path.join(here, name) for name in files if name.endswith(".py")):
+        if not os.path.isfile(path):
             continue
-        inside = os.path.relpath(path, directory)
-        try:
-            py_compile.compile(path, dfile=os.path.join(image, inside), doraise=True,
-                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-            compiled += 1
-        except py_compile.PyCompileError:
-            skipped.append(inside)
-print(json.dumps([compiled, skipped]))
+        if len(running) >= workers:
+            reap()
+        fork(os.path.relpath(path, directory))
+        count += 1
+while running:
+    reap()
+import json
+print(json.dumps([count - len(skipped), sorted(skipped)]))
 """
 
 
@@ -127,5 +166,7 @@ def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> 
     """
     if interpreter.unavailable:
         return Compiled(0, unavailable=interpreter.unavailable)
-    compiled, skipped = json.loads(interpreter.run("-c", _COMPILE, str(directory), image_path))
+    compiled, skipped = json.loads(
+        interpreter.run("-X", "pycache_prefix=/nonexistent", "-c", _COMPILE, str(directory), image_path)
+    )
     return Compiled(compiled, tuple(skipped))

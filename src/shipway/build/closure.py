@@ -143,12 +143,17 @@ class _Closure:
     def of(self, base: Iterable[str], extras: Sequence[str]) -> tuple[Package, ...]:
         for name in base:
             self.chosen[name] = self._require(name)
-        waiting = [self._require(name) for name in extras if name not in self.chosen]
-        while waiting:
-            package = waiting.pop(0)
-            if self.chosen.setdefault(package.name, package) is package:
-                waiting += (found for group in package.depends if (found := self._missing(group, package)))
+        for name in extras:
+            self._add(self._require(name))
         return tuple(self.chosen[name] for name in sorted(self.chosen))
+
+    def _add(self, package: Package) -> None:
+        if package.name in self.chosen:
+            return
+        self.chosen[package.name] = package
+        for group in package.depends:
+            if missing := self._missing(group, package):
+                self._add(missing)
 
     def _missing(self, group: Sequence[Requirement], wanted_by: Package) -> Package | None:
         """The package that a dependency adds; None when it is met already, or left out."""
