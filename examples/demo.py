@@ -33,7 +33,7 @@ def main() -> int:
     try:
         ask(QUESTION, "Tokyo")
         ask("What changed last in the repository?", "webhook")
-        show("/readyz", readyz())
+        show_readyz()
         stop_and_recover("git")
     finally:
         shipway("down", cwd=EXAMPLE)
@@ -69,12 +69,12 @@ def ask(question: str, expected: str) -> None:
     """Ask as a user would; the answer streams to the terminal."""
     answer = ""
     say(f'shipway ask "{question}"')
-    with subprocess.Popen(
-        (SHIPWAY, "ask", question), cwd=EXAMPLE, stdout=subprocess.PIPE, text=True
-    ) as asked:
+    command, pipe = (SHIPWAY, "ask", question), subprocess.PIPE
+    with subprocess.Popen(command, cwd=EXAMPLE, stdout=pipe, stderr=pipe, text=True) as asked:
         while piece := asked.stdout.read(1) if asked.stdout else "":
             print(piece, end="", flush=True)
             answer += piece
+        print(asked.stderr.read() if asked.stderr else "", end="")
     if asked.returncode or expected not in answer:
         raise SystemExit(fail(f"expected an answer that names {expected}, saw {answer!r}"))
 
@@ -87,7 +87,7 @@ def stop_and_recover(server: str) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_for(f"{name} to be named", lambda: readyz()["checks"][name]["state"] != "up")
-        show("/readyz", readyz())
+        show_readyz()
     finally:
         say(f"going on (kill -CONT {pid})")
         os.kill(pid, signal.SIGCONT)
@@ -99,17 +99,19 @@ def readyz() -> dict[str, object]:
     """What the admin port says; a 503 is an answer as well."""
     import httpx2
 
-    return httpx2.get(f"{status()['addresses']['admin']}/readyz").json()
+    return httpx2.get(f"{stack()['admin']}/readyz").json()
 
 
-def status() -> dict[str, object]:
+def stack() -> dict[str, object]:
+    """What `shipway status` knows of the stack's processes."""
     command = (SHIPWAY, "status", "--json")
-    return json.loads(subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True).stdout)
+    done = subprocess.run(command, cwd=EXAMPLE, capture_output=True, text=True)
+    return json.loads(done.stdout)["stack"]
 
 
 def server_process(server: str) -> int:
     """The stdio server itself: the child of the sidecar's relay."""
-    relay = next(p["pid"] for p in status()["processes"] if p["name"] == f"mcp-{server}")
+    relay = next(p["pid"] for p in stack()["processes"] if p["name"] == f"mcp-{server}")
     children = Path(f"/proc/{relay}/task/{relay}/children").read_text().split()
     return int(children[0]) if children else relay
 
@@ -144,8 +146,13 @@ def shipway(*arguments: str, cwd: Path | None = None, capture: bool = False) -> 
     return done.stdout or ""
 
 
-def show(what: str, value: object) -> None:
-    print(f"{what}: {json.dumps(value, indent=2)}", flush=True)
+def show_readyz() -> None:
+    """`/readyz` as it is answered, a line for each check."""
+    document = readyz()
+    say(f"GET /readyz: {document['status']}")
+    for name, check in document["checks"].items():
+        why = f": {check['last_error']}" if check["state"] == "down" else ""
+        print(f"  {name:<10} {check['state']}{why}", flush=True)
 
 
 def say(message: str) -> None:
