@@ -121,9 +121,7 @@ class Inside:
         if era == "legacy":
             raise RpcError(METHOD_NOT_FOUND, "server/discover needs MCP-Protocol-Version: 2026-07-28")
         peer = await self._server.introduce()
-        if (
-            reason := await self._server.probe()
-        ):  # what is discovered also answers: a relay in front relies on it
+        if reason := await self._server.probe():  # a relay in front takes this for a sign of life
             raise Unavailable(f"MCP server {self._spec.name!r} {reason}")
         return json_reply(_answer(message, discover_result(peer, self._spec.name)))
 
@@ -139,11 +137,11 @@ class Inside:
         method, params = message.get("method"), message.get("params") or {}
         if era == "modern" or method is None or method in _OURS:
             return  # a modern client cancels by hanging up, and answers nothing: the relay asks nothing
-        session = self._session(request)
+        session, cancelled = self._session(request), params.get("requestId")
         if method == "notifications/cancelled":
-            if session and (call := session.calls.get(params.get("requestId"))):
+            if session and isinstance(cancelled, (int, str)) and (call := session.calls.get(cancelled)):
                 call.cancel()
-        else:
+        elif method.startswith("notifications/"):  # and no call that wants no answer
             self._server.notify(method, message.get("params"))
 
     # -- Calls -------------------------------------------------------------------------------------------

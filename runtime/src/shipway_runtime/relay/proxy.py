@@ -17,7 +17,17 @@ from .backend import ServerState
 from .eras import era_of
 from .exchange import Reply, Request, error_reply
 from .framing import EventSplitter, TooLong, data_of, event, with_data
-from .messages import MAX_MESSAGE, TIMED_OUT, Json, RpcError, Unavailable, decode, encode, is_request
+from .messages import (
+    MAX_MESSAGE,
+    TIMED_OUT,
+    Exhausted,
+    Json,
+    RpcError,
+    Unavailable,
+    decode,
+    encode,
+    is_request,
+)
 from .probe import Prober
 from .sessions import HEADER
 from .slots import Slots
@@ -71,7 +81,7 @@ class Proxy:
         try:
             return await self._forward(request, body, message)
         except RpcError as error:
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable) and not isinstance(error, Exhausted):
                 self._note(str(error))
             if "method" in message and "id" not in message:
                 return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
@@ -95,15 +105,14 @@ class Proxy:
                     if response.headers.get("content-type", "").startswith("text/event-stream"):
                         self._note_answer(response, body, message)
                         headers = self._headers_back(response, message)
-                        events = self._events(
-                            response, message, deadline if is_call else None, held.pop_all()
-                        )
+                        until = deadline if is_call else None
+                        events = self._events(request, response, message, until, held.pop_all())
                         return Reply(response.status_code, events, headers)
                     content = await self._upstream.read(response)
             except TimeoutError:
                 raise self._slots.late() from None
             self._note_answer(response, body, message)
-            return self._plain(response, content, message)
+            return self._plain(request, response, content, message)
         raise AssertionError("unreachable")
 
     def _note_answer(self, response: httpx2.Response, body: bytes, message: Json) -> None:
@@ -119,9 +128,10 @@ class Proxy:
 
     # -- An answer in one piece --------------------------------------------------------------------------
 
-    def _plain(self, response: httpx2.Response, content: bytes, message: Json) -> Reply:
+    def _plain(self, request: Request, response: httpx2.Response, content: bytes, message: Json) -> Reply:
         headers = self._headers_back(response, message)
-        if not is_request(message):
+        session_gone = response.status_code == 404 and HEADER in request.headers
+        if not is_request(message) or session_gone:
             return Reply(response.status_code, content, headers)
         try:
             answer = decode(content)
@@ -133,16 +143,13 @@ class Proxy:
 
     def _no_answer(self, response: httpx2.Response, content: bytes) -> RpcError:
         """What to tell a caller whose request got something that is not JSON-RPC."""
-        seen = f"HTTP {response.status_code}"
+        seen, auth = f"HTTP {response.status_code}", self._spec.auth
         if response.is_redirect:
-            seen += (
-                f" to {response.headers.get('location')}; redirects are not followed, so set the final URL"
-            )
+            target = response.headers.get("location")
+            seen += f" to {target}; redirects are not followed, so set the final URL"
         elif response.status_code in (401, 403):
-            name = self._spec.auth
-            seen += (
-                f"; check the secret {name!r}" if name else f"; name a secret in mcp.{self._spec.name}.auth"
-            )
+            key = f"mcp.{self._spec.name}.auth"
+            seen += f"; check the secret {auth!r}" if auth else f"; name a secret in {key}"
         elif text := content[:200].decode(errors="replace").strip():
             seen += f": {text}"
         where = f"MCP server {self._spec.name!r} at {self._upstream.url}"
@@ -151,11 +158,17 @@ class Proxy:
     # -- An answer in events -----------------------------------------------------------------------------
 
     async def _events(
-        self, response: httpx2.Response, message: Json, deadline: float | None, held: AsyncExitStack
+        self,
+        request: Request,
+        response: httpx2.Response,
+        message: Json,
+        deadline: float | None,
+        held: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
         """The server's events; for a request that they leave open, an error at the end. Ends what is held."""
         splitter, chunks = EventSplitter(MAX_MESSAGE), aiter(response.aiter_raw())
-        answered, error = not is_request(message), None
+        answered = not is_request(message)
+        error: Unavailable | None = None
         async with held:
             try:
                 while True:
@@ -169,18 +182,16 @@ class Proxy:
                         yield passed
             except TimeoutError:
                 error = self._slots.late()
+                self._give_up(request, message)
             except TooLong:
                 error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")
             except self._upstream.connection_errors as broken:
                 error = self._upstream.broken(broken)
-            if error:
                 self._note(str(error))
             # A server that numbers its events may end a stream on purpose: the client fetches the rest.
             if not answered and (error or not splitter.numbered):
-                error = error or Unavailable(
-                    f"MCP server {self._spec.name!r} ended the stream without an answer"
-                )
-                yield event(encode(error.answer(message["id"])))
+                ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
+                yield event(encode((error or ended).answer(message["id"])))
 
     def _inspect(self, raw: bytes, message: Json) -> tuple[bytes, bool]:
         """An event as the client may see it, and whether it answers `message`."""

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from .messages import TIMED_OUT, Unavailable
+from .messages import TIMED_OUT, Exhausted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,12 +27,10 @@ class Slots:
     async def take(self) -> float:
         """Take a slot, to be given back. Returns the call's deadline in the loop's time.
 
-        Raises Unavailable when too many wait already, or none is free in time.
+        Raises Exhausted when too many wait already, or none is free in time.
         """
         if self._callers >= self._most:
-            raise Unavailable(
-                f"MCP server {self._name!r} is busy: {self._callers} calls are running or waiting"
-            )
+            raise Exhausted(f"MCP server {self._name!r} is busy: {self._callers} calls run or wait already")
         deadline = asyncio.get_running_loop().time() + self._timeout_s
         self._callers += 1
         try:
@@ -51,7 +49,7 @@ class Slots:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Hold a slot and keep its deadline. Raises Unavailable."""
+        """Hold a slot and keep its deadline. Raises Exhausted."""
         deadline = await self.take()
         try:
             async with asyncio.timeout_at(deadline):
@@ -61,7 +59,7 @@ class Slots:
         finally:
             self.give_back()
 
-    def late(self) -> Unavailable:
+    def late(self) -> Exhausted:
         """What to tell a caller whose time is over."""
         message = f"MCP server {self._name!r} did not answer within {self._timeout_s:g} s"
-        return Unavailable(message, code=TIMED_OUT)
+        return Exhausted(message, code=TIMED_OUT)
