@@ -66,10 +66,7 @@ class Conversations:
         try:
             if directory is not None:
                 directory.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(place, isolation_level=None)  # each statement commits itself
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            _migrate(self._db, place)
+            self._db = _open(place)
         except (OSError, sqlite3.Error) as error:
             raise StartError(
                 f"conversations cannot be kept in {place}: {error}; "
@@ -123,6 +120,18 @@ class Conversations:
             "INSERT INTO turn VALUES (?, ?, ?, ?, ?, ?)",
             (conversation, turn, previous, started, status, text),
         )
+
+
+def _open(place: str) -> sqlite3.Connection:
+    db = sqlite3.connect(place, isolation_level=None)  # each statement commits itself
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        _migrate(db, place)
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _migrate(db: sqlite3.Connection, place: str) -> None:

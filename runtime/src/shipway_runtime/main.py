@@ -110,6 +110,8 @@ async def serve(
         turns, app = build_api(deployment, secrets, control, drain, kind.agent)
     drain.serving()
     await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
+    if turns:
+        turns.close()
     beating.cancel()
 
 

@@ -111,6 +111,10 @@ class Turns:
         if bool(self._running) != before:
             self.changed = time.time()
 
+    def close(self) -> None:
+        """Close the store; no turn is in flight any more."""
+        self._store.close()
+
     async def tell_draining(self) -> None:
         """Let every open stream know that this process is going away."""
         await asyncio.gather(*(t.tell() for t in self._running if t.tell), return_exceptions=True)
