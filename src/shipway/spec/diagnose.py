@@ -219,7 +219,9 @@ def _as_module(entrypoint: str) -> str:
     file, _, attribute = entrypoint.partition(":")
     module = file.removeprefix("./").removeprefix("src/").removesuffix(".py").strip("/").replace("/", ".")
     fits = re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", module)
-    return f"{module}:{attribute or 'agent'}" if fits else ""
+    called = "()" if attribute.endswith("()") else ""
+    name = re.match(r"[A-Za-z_]\w*", attribute)
+    return f"{module}:{name[0] if name else 'agent'}{called}" if fits else ""
 
 
 def _at(data: Any, path: Path) -> Any:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shipway.errors import Finding
 from shipway.spec.words import listed, nearest
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def missing_module(entrypoint: str, paths: Collection[str]) -> tuple[str, str]:
     known = sorted(set(_modules(paths)))
     file = module.replace(".", "/") + ".py"
     message = f"the entry point's module `{module}` is not there: neither {file} nor src/{file}"
-    if close := nearest(module, known) or nearest(module, [m for m in known if m.endswith(f".{module}")]):
+    deeper = next((name for name in known if name.endswith(f".{module}")), None)
+    if close := deeper or nearest(module, known):
         return message, f'write entrypoint = "{close}:{attribute}"'
     if not known:
         return message, "write the agent into that file"
@@ -62,24 +64,31 @@ def _modules(paths: Collection[str]) -> Iterator[str]:
             yield inner.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def attribute_problem(text: str, entry: Entrypoint) -> tuple[str, str, str, int] | None:
-    """Rule, message, fix and line when the module cannot have the attribute; None when it does or may."""
+def syntax_problem(text: str, file: str, python: tuple[int, int] = sys.version_info[:2]) -> Finding | None:
+    """A finding for a module that is not Python; None where `python`, which reads it, is too old to say."""
     try:
-        tree = ast.parse(text)
+        ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        if sys.version_info < IMAGE_PYTHON:  # newer syntax than this interpreter's is no mistake
-            return None
-        line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
-        return "python-syntax", f"this is not Python: {error.args[0]}", "correct it", line
-    names = _defined(tree.body)
+        if python >= IMAGE_PYTHON:
+            line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
+            return Finding("python-syntax", f"not Python: {error.args[0]}", "correct the line", file, line)
+    return None
+
+
+def missing_attribute(text: str, entry: Entrypoint) -> tuple[str, str] | None:
+    """Message and fix when the module cannot have the attribute; None when it has it, or may have it."""
+    try:
+        names = _defined(ast.parse(text).body)
+    except (SyntaxError, ValueError):
+        return None
     if entry.attribute in names or not {"*", "__getattr__"}.isdisjoint(names):
         return None
     message = f"`{entry.module}` defines no `{entry.attribute}`, which the entry point names"
     public = sorted(name for name in names if not name.startswith("_"))
     if close := nearest(entry.attribute, public):
-        return "entrypoint-missing", message, f'write entrypoint = "{entry.module}:{close}"', 0
+        return message, f'write entrypoint = "{entry.module}:{close}"'
     there = f"it defines {listed(public[:12])}" if public else "it defines nothing"
-    return "entrypoint-missing", message, f"name what answers; {there}", 0
+    return message, f"name what answers; {there}"
 
 
 def _defined(body: list[ast.stmt]) -> set[str]:

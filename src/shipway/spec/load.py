@@ -64,8 +64,12 @@ def load(path: Path, env: str | None = None, overrides: Mapping[str, str] | None
     if findings:
         raise SpecError(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))
     spec = Spec.model_validate(chosen.data)
-    tenants = {name: Spec.model_validate(tenant.data) for name, tenant in _tenants(chosen)}
-    return Loaded(spec, document.path, env, chosen, provenance(spec, chosen), tenants)
+    return Loaded(spec, document.path, env, chosen, provenance(spec, chosen), tenants(chosen))
+
+
+def tenants(merged: Merged) -> dict[str, Spec]:
+    """Each tenant's spec: the environment's, with the tenant's model and config laid over it."""
+    return {name: Spec.model_validate(tenant.data) for name, tenant in _tenants(merged)}
 
 
 def provenance(spec: Spec, merged: Merged) -> dict[str, str]:

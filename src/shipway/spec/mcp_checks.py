@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from shipway.spec.model import Mcp, Spec
 
 SOURCES = ("pypi", "npm", "image", "project")
+MEANT = {"pip": "pypi", "pipy": "pypi", "node": "npm", "docker": "image", "oci": "image", "module": "project"}
 LAUNCHERS = {"npx": "npm", "bunx": "npm", "pnpx": "npm", "uvx": "pypi", "pipx": "pypi"}
 """Programs that download a server when it starts, and what to write instead."""
 TWO_WORDS = {("npm", "exec"): "npm", ("npm", "x"): "npm", ("pnpm", "dlx"): "npm", ("yarn", "dlx"): "npm"}
@@ -57,11 +58,12 @@ def run_says_where_from(spec: Spec, merged: Merged) -> Iterator[Finding]:
 
 
 def _run_fix(prefix: str, run: str) -> str:
-    if close := nearest(prefix, SOURCES):
-        return f"write {close}:"
+    if meant := MEANT.get(prefix) or nearest(prefix, SOURCES):
+        return f'write run = "{meant}:…"'
     if " " in run:
         return "for a command write a list: run = [" + ", ".join(f'"{part}"' for part in run.split()) + "]"
-    return f'for a package from PyPI write run = "pypi:{run}", for a module of the project run = "project:…"'
+    name = run.rpartition(":")[2]
+    return f'for a package from PyPI write run = "pypi:{name}", for a module of the project run = "project:…"'
 
 
 def servers_are_installed_with_the_image(spec: Spec, merged: Merged) -> Iterator[Finding]:

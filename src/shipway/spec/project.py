@@ -167,12 +167,7 @@ def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:
 def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -> Iterator[Finding]:
     key, name = ("entrypoint",), loaded.spec.entrypoint
     if entry:
-        file = tree.root / entry.file
-        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
-        if text is not None and (problem := entrypoint.attribute_problem(text, entry)):
-            rule, message, fix, line = problem
-            in_module = Finding(rule, message, fix, entry.file, line)
-            yield in_module if rule == "python-syntax" else loaded.merged.finding(rule, key, message, fix)
+        yield from _module_findings(loaded, tree.root / entry.file, entry)
     elif tree.by_git and (ignored := entrypoint.locate(name, tuple(walk(tree.root, tree.root)))):
         message = f"the entry point's module {ignored.file} is ignored by git, and would not be in the image"
         fix = f"take it out of .gitignore; `git check-ignore -v {ignored.file}` says which line"
@@ -180,6 +175,16 @@ def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -
     else:
         message, fix = entrypoint.missing_module(name, tree.paths)
         yield loaded.merged.finding("entrypoint-missing", key, message, fix)
+
+
+def _module_findings(loaded: Loaded, file: Path, entry: Entrypoint) -> Iterator[Finding]:
+    if not file.is_file():
+        return  # a link that leads nowhere, which is a finding of its own
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if problem := entrypoint.syntax_problem(text, entry.file):
+        yield problem
+    if missing := entrypoint.missing_attribute(text, entry):
+        yield loaded.merged.finding("entrypoint-missing", ("entrypoint",), *missing)
 
 
 def _empty_findings(loaded: Loaded, tree: Tree, included: dict[str, tuple[str, ...]]) -> Iterator[Finding]:

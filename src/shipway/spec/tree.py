@@ -97,7 +97,7 @@ def _git(root: Path, *arguments: str) -> bytes | None:
     if done.returncode == 0:
         return done.stdout
     said = os.fsdecode(done.stderr).strip()
-    if "not a git repository" in said:
+    if "not a git repository (or any" in said:
         return None
     first = said.splitlines()[0] if said else f"exit code {done.returncode}"
     fix = f"git config --global --add safe.directory {root}" if "dubious ownership" in said else ""

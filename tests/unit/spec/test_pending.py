@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from shipway.errors import Finding
+from shipway.spec import keys
+from shipway.spec.pending import PENDING
+
+Findings = Callable[..., tuple[Finding, ...]]
+MODEL = '[model]\nprovider = "anthropic"\nname = "a"\n'
+
+
+def test_every_pattern_is_a_key() -> None:
+    known = keys.known()
+    for row in PENDING:
+        pattern = tuple(row.pattern.split("."))
+        assert pattern in known or (pattern[-1] == "*" and known[pattern[:-1]].is_table), row.pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (
+            '[image]\nbase = "slim"\n',
+            4,
+            "`image.base` asks for a base other than `minimal`, which shipway does not do yet",
+        ),
+        (MODEL + 'fallbacks = ["b"]\n', 6, "`model.fallbacks` asks for other models to switch to"),
+        (
+            '[env.prod.model]\nprovider = "anthropic"\nname = "a"\nfallbacks = ["b"]\n',
+            6,
+            "`env.prod.model.fallbacks`",
+        ),
+        ('[env.prod.secrets]\nX = { ecs = "arn" }\n', 4, "a secret in an orchestrator's store"),
+        ("[env.prod.resources]\nreplicas = 2\n", 4, "more than one replica"),
+        ('[env.prod.policy]\nrequests = "1/s"\n', 4, "`env.prod.policy.requests` asks for limits"),
+        (
+            '[env.prod.kubernetes]\nnamespace = "x"\n',
+            3,
+            "`env.prod.kubernetes` asks for files for Kubernetes",
+        ),
+        ('[evals]\nsuite = "evals/*.jsonl"\n', 3, "`evals` asks for evals"),
+        ('[mcp.t]\nshape = "service"\nrun = "pypi:t"\n', 3, "an MCP server deployed as a service"),
+        ('[mcp.t]\nshape = "sidecar"\nrun = "npm:t"\n', 5, "`mcp.t.run` asks for an MCP server from npm"),
+        ('[mcp.t]\nshape = "sidecar"\nrun = "image:t"\n', 5, "an MCP server from an image"),
+        ("[tenants.acme.config]\n", 3, "settings of a tenant"),
+    ],
+)
+def test_what_is_not_there_yet_is_refused_at_its_line(
+    findings: Findings, text: str, line: int, message: str
+) -> None:
+    (finding,) = findings(text)
+    assert (finding.rule, finding.line) == ("not-yet", line)
+    assert message in finding.message
+    assert finding.fix.startswith("until then ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[image]\nbase = "minimal"\nsize = "300MB"\npackages = ["git"]\nplatforms = ["linux/arm64"]\n',
+        '[image]\nrepository = "registry.example.com/x"\ngroups = ["a"]\nextras = ["b"]\n',
+        '[image]\ninclude = ["data/**"]\nmirror = "https://deb.example.com/debian"\n',
+        MODEL + "fallbacks = []\n",
+        "[resources]\nreplicas = 1\n",
+        "[policy]\n",
+        '[api]\nauth = "none"\n',
+    ],
+)
+def test_what_is_there_is_not_refused(findings: Findings, text: str) -> None:
+    assert findings(text) == ()
