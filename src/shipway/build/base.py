@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -171,10 +171,13 @@ def _making(root: Path) -> Iterator[Path]:
     try:
         tree.chmod(0o755)
         yield tree
-        with suppress(OSError):  # not empty: another build was first, and made the same
+        try:
             tree.rename(root)
-        if not root.is_dir():
-            raise BuildError(f"{root} could not be put in its place", "is the disk of the cache full?")
+        except OSError:
+            if not root.is_dir():  # otherwise another build was first, and made the same
+                raise
+    except OSError as error:
+        raise BuildError(f"the base cannot be written to {root.parent}: {error.strerror}") from error
     finally:
         shutil.rmtree(tree, ignore_errors=True)
 

@@ -37,7 +37,7 @@ import importlib.util, marshal, os, sys
 directory, image = sys.argv[1:]
 sys.pycache_prefix = None
 os.umask(0o022)  # the same modes for every user
-workers, running, skipped, count = len(os.sched_getaffinity(0)), {}, [], 0
+workers, running, skipped, failed, count = len(os.sched_getaffinity(0)), {}, [], [], 0
 
 def compile_one(inside):
     path = os.path.join(directory, inside)
@@ -73,7 +73,7 @@ def reap():
     if code == 1:
         skipped.append(inside)
     elif code:
-        sys.exit(f"{inside} could not be compiled ({code})")
+        failed.append(f"{inside} could not be compiled ({code})")
 
 for here, folders, files in os.walk(directory):
     folders[:] = sorted(set(folders) - {"__pycache__"})
@@ -86,6 +86,8 @@ for here, folders, files in os.walk(directory):
         count += 1
 while running:
     reap()
+if failed:
+    sys.exit(min(failed))
 import json
 print(json.dumps([count - len(skipped), sorted(skipped)]))
 """

@@ -8,6 +8,7 @@ from the package, without set-user-ID and set-group-ID; devices are refused.
 
 from __future__ import annotations
 
+import gzip
 import io
 import lzma
 import posixpath
@@ -16,10 +17,14 @@ import tarfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from debian.arfile import ArError, ArFile
 
 from shipway.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MERGED = ("bin", "sbin", "lib", "lib64")
 """Links to the directories of these names in /usr: what a package ships there lands behind them."""
@@ -57,6 +62,8 @@ def is_left_out(path: str) -> bool:
     return parts[:2] == ["usr", "lib"] and parts[3:4] == ["gconv"] and not _GCONV.issuperset(parts[4:])
 
 
+_READERS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.decompress, ".xz": lzma.decompress}
+_UNREADABLE = (ArError, tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, KeyError, EOFError)
 _SCRIPTS = frozenset({"preinst", "postinst"})
 
 
@@ -92,7 +99,7 @@ class Tree:
                 with _part(archive, "data.tar", package) as data:
                     for member in data:
                         self._place(data, member, package)
-        except (ArError, tarfile.TarError, lzma.LZMAError, zlib.error, KeyError, EOFError) as error:
+        except _UNREADABLE as error:
             raise BuildError(f"{package}: not a Debian package that can be read: {error}") from error
         return control
 
@@ -187,9 +194,10 @@ def _part(archive: ArFile, name: str, package: str) -> tarfile.TarFile:
     found = next((member for member in archive.getnames() if member.startswith(name)), None)
     if found is None:
         raise BuildError(f"{package}: not a Debian package: it has no {name}")
-    if found.removeprefix(name) not in ("", ".gz", ".xz"):
+    read = _READERS.get(found.removeprefix(name))
+    if read is None:
         raise BuildError(f"{package}: {found}: this compression cannot be read yet; expected .xz or .gz")
-    return tarfile.open(fileobj=io.BytesIO(archive.getmember(found).read()), mode="r:*")
+    return tarfile.open(fileobj=io.BytesIO(read(archive.getmember(found).read())), mode="r:")
 
 
 def _control(part: tarfile.TarFile) -> Control:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gzip
 import hashlib
 import http.server
 import io
@@ -38,6 +39,9 @@ class Made:
         return hashlib.sha256(self.data).hexdigest()
 
 
+COMPRESS = {".xz": lzma.compress, ".gz": gzip.compress}
+
+
 def deb(name, version="1.0", members=(), scripts=(), compression=".xz", **fields):
     """A package. `members` are (path, bytes) or TarInfo; underscores in field names stand for hyphens."""
     fields = {key.replace("_", "-"): value for key, value in fields.items()}
@@ -46,7 +50,7 @@ def deb(name, version="1.0", members=(), scripts=(), compression=".xz", **fields
     parts = {
         "debian-binary": b"2.0\n",
         "control.tar.xz": lzma.compress(tar(control)),
-        f"data.tar{compression}": lzma.compress(tar(members)) if compression == ".xz" else tar(members),
+        f"data.tar{compression}": COMPRESS.get(compression, bytes)(tar(members)),
     }
     return Made(fields, ar(parts))
 
