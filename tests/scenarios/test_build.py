@@ -31,11 +31,13 @@ def test_stdout_is_the_reference_and_nothing_else(shipway: Run, project: Write) 
 
 @pytest.mark.network
 def test_over_its_size_the_build_fails_and_names_the_largest_parts(shipway: Run, project: Write) -> None:
-    directory = project({"agent.py": AGENT, "agent.toml": SPEC + '[image]\nsize = "10MB"\n'})
+    spec = SPEC + '[image]\nsize = "10MB"\n'
+    directory = project({"agent.py": AGENT, "agent.toml": spec, "requirements.txt": "msgspec==0.20.0\n"})
     done = shipway("build", cwd=directory)
     assert done.returncode == 1
     assert "over the limit of 10 MB" in done.stderr
     assert "base (minimal" in done.stderr
+    assert "MB  msgspec 0.20.0 (dependencies)" in done.stderr
     assert done.stdout == ""
     assert not (directory / ".shipway/release.json").exists()
 

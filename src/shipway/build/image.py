@@ -18,6 +18,7 @@ from shipway.build import oci
 from shipway.build.base import build_base
 from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
+from shipway.build.contents import distribution_sizes
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install, install_wheel, require_script, site_packages
 from shipway.build.layers import Entry, Layer, tree_entries
@@ -56,18 +57,24 @@ def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say) -> BuiltIma
     """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
     built = tuple(_Builder(plan, platform, root, cache, say).build() for platform in plan.platforms)
     for image in built:
-        _check_size(plan, image)
+        _check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built)
 
 
-def _check_size(plan: ImagePlan, image: PlatformImage) -> None:
+def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
     if plan.size_limit is None or image.unpacked <= plan.size_limit:
         return
-    largest = sorted(image.layers, key=lambda layer: -layer.unpacked)[:5]
-    parts = "\n".join(f"    {layer.unpacked / 1e6:7.1f} MB  {layer.name}" for layer in largest)
+    layers = {layer.name: layer.unpacked for layer in image.layers}
+    parts = layers | {
+        f"{name} ({layer.name.partition(' (')[0]})": size
+        for layer in image.layers
+        for name, size in distribution_sizes(cache.blob(layer.digest)).items()
+    }
+    largest = sorted(parts.items(), key=lambda part: -part[1])[:12]
+    listed = "\n".join(f"    {size / 1e6:7.1f} MB  {name}" for name, size in largest)
     raise BuildError(
         f"the {plan.role} image has {image.unpacked / 1e6:.1f} MB unpacked, over the limit of "
-        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest parts:\n{parts}",
+        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest layers and distributions:\n{listed}",
         "drop a dependency, or raise [image] size",
     )
 

@@ -1,0 +1,384 @@
+"""`shipway up` and its companions, as a user runs them: real processes, loopback, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.network  # the agent's environment is installed by uv, from its cache or an index
+
+SHIPWAY = Path(sys.executable).with_name("shipway")
+HELLO = Path(__file__).parents[2] / "examples/01-hello"
+PATIENCE_S = 60.0
+
+
+class Project:
+    """A project in a temporary directory, and the shell in which shipway is called."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.root, self.port = root, port
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith("SHIPWAY_")}
+        self.env["SHIPWAY_CACHE"] = str(root / ".cache")
+
+    def write(self, **files: str) -> None:
+        """`agent_toml="…"` writes agent.toml, `agent_py` agent.py."""
+        for name, text in files.items():
+            (self.root / name.replace("_", ".", 1)).write_text(text)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(SHIPWAY), *arguments]
+        # The answers go to files: a process left behind would keep a pipe open, and hide what went wrong.
+        with (self.root / ".out").open("w+") as out, (self.root / ".err").open("w+") as err:
+            code = subprocess.call(
+                command, cwd=self.root, env=self.env, stdout=out, stderr=err, timeout=PATIENCE_S
+            )
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(command, code, out.read(), err.read())
+
+    def up(self, *options: str) -> subprocess.CompletedProcess[str]:
+        done = self.run("up", "-d", "--port", str(self.port), *options)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def foreground(self) -> subprocess.Popen[str]:
+        """`shipway up` in a session of its own, as in a terminal, read until the agent is ready."""
+        process = subprocess.Popen(
+            [str(SHIPWAY), "up", "--port", str(self.port)],
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout
+        for line in process.stdout:
+            if "ready in" in line:
+                return process
+        raise AssertionError(f"up ended with {process.wait()}")
+
+    def state(self) -> dict[str, object]:
+        return dict(json.loads((self.root / ".shipway/stack.json").read_text()))
+
+    def left(self) -> list[str]:
+        """Every process that has anything to do with this directory."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+                known += str((process / "cwd").readlink()).encode()
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if str(self.root).encode() in known and state != "Z" and int(process.name) != os.getpid():
+                found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Project]:
+    made = Project(tmp_path, free_port())
+    yield made
+    made.run("down")
+    assert until(lambda: made.left() == []), made.left()
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+AGENT_TOML = 'name = "small"\nentrypoint = "agent:agent"\n'
+ECHO = "async def agent(messages, ctx):\n    return messages[-1]['content'].upper()\n"
+WITH_A_CHILD = (
+    "import subprocess\n"
+    "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+    "async def agent(messages, ctx):\n    return str(child.pid)\n"
+)
+
+
+# -- The road ------------------------------------------------------------------------------------------------
+
+
+def test_up_ask_status_logs_down(project: Project) -> None:
+    for name in ("agent.toml", "hello.py"):
+        shutil.copy(HELLO / name, project.root)
+    up = project.up()
+    assert f"http://127.0.0.1:{project.port}" in up.stderr
+    assert 'shipway ask "' in up.stderr
+
+    first = project.run("ask", "good morning")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == "Hello! You said: good morning (turn 1, 1 messages so far)\n"
+    conversation = re.search(r"--conversation (\S+)", first.stderr)
+    assert conversation
+    second = project.run("ask", "again", "--conversation", conversation[1])
+    assert "(turn 2, 3 messages so far)" in second.stdout
+    fresh = project.run("ask", "again")
+    assert "(turn 1, 1 messages so far)" in fresh.stdout
+    document = json.loads(project.run("ask", "as data", "--json").stdout)
+    assert document["status"] == "completed"
+
+    status = project.run("status")
+    assert status.returncode == 0
+    assert re.search(r"agent +running +\d+ +0 ", status.stdout)
+    assert re.search(r"agent +up ", status.stdout)
+    assert json.loads(project.run("status", "--json").stdout)["readiness"]["status"] == "ready"
+
+    logs = project.run("logs", "agent")
+    assert "agent   | " in logs.stdout
+    assert "shipway |" not in logs.stdout
+    assert "ready in" in project.run("logs").stdout
+    assert "no process is called nobody" in project.run("logs", "nobody").stderr
+
+    down = project.run("down")
+    assert (down.returncode, down.stderr) == (0, "stopped\n")
+    assert not (project.root / ".shipway/stack.json").exists()
+    assert project.left() == []
+    assert "ready in" in project.run("logs").stdout  # the last run can still be read
+
+
+def test_nothing_runs(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    for arguments in (("ask", "hello"), ("status",)):
+        done = project.run(*arguments)
+        assert done.returncode == 1
+        assert "no stack runs in" in done.stderr
+        assert "shipway up" in done.stderr
+    assert project.run("down").returncode == 0
+    refused = project.run("ask", "hello", "--url", f"http://127.0.0.1:{project.port}")
+    assert refused.returncode == 1
+    assert f"nothing answers at http://127.0.0.1:{project.port}" in refused.stderr
+
+
+def test_what_is_not_there_yet_is_refused(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    for option in (("--engine", "docker"), ("--record",), ("--record-missing",)):
+        done = project.run("up", *option)
+        assert done.returncode == 1
+        assert "not yet" in done.stderr
+
+
+def test_secrets_from_dotenv_and_what_lacks_one(project: Project) -> None:
+    project.write(
+        agent_toml=AGENT_TOML + '[secrets]\nTOKEN = "file"\nKEY = "env"\n',
+        agent_py="import os\nasync def agent(messages, ctx):\n"
+        "    return f\"{ctx.secret('TOKEN')} {os.environ['KEY']} {'STRAY' in os.environ}\"\n",
+    )
+    lacking = project.run("up", "-d", "--port", str(project.port), "--wait-timeout", "1")
+    assert lacking.returncode == 1
+    assert "secret TOKEN has no value" in lacking.stderr
+    assert "not ready after 1 s" in lacking.stderr
+    assert re.search("secrets is (starting|down): .*TOKEN", lacking.stderr)
+    status = project.run("status")
+    assert status.returncode == 1
+    assert "unready" in status.stdout
+    project.run("down")
+    (project.root / ".env").write_text("TOKEN=t1\nexport KEY='k 1'\nSTRAY=x\n")
+    up = project.up()
+    assert ".env: STRAY is not in [secrets]" in up.stderr
+    assert project.run("ask", "?").stdout == "t1 k 1 False\n"
+    file = project.root / ".shipway/secrets/TOKEN"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+# -- The end, however it comes -------------------------------------------------------------------------------
+
+
+def test_ctrl_c_leaves_no_process(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=WITH_A_CHILD)
+    up = project.foreground()
+    assert len(project.left()) >= 3  # shipway, agent and what it started
+    up.send_signal(signal.SIGINT)
+    rest, _ = up.communicate(timeout=PATIENCE_S)
+    assert up.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert project.left() == []
+    assert not (project.root / ".shipway/stack.json").exists()
+
+
+def test_a_second_ctrl_c_does_not_wait(project: Project) -> None:
+    project.write(
+        agent_toml=AGENT_TOML,
+        agent_py="import asyncio\nasync def agent(messages, ctx):\n"
+        "    yield 'first'\n    await asyncio.sleep(1000)\n",
+    )
+    up = project.foreground()
+    with subprocess.Popen(
+        [str(SHIPWAY), "ask", "x"], cwd=project.root, env=project.env, stdout=-1, stderr=-1
+    ) as ask:
+        assert ask.stdout
+        assert ask.stdout.read(5) == b"first"  # a turn is in flight: the agent would drain for a minute
+        up.send_signal(signal.SIGINT)
+        assert up.stdout
+        assert until(lambda: "stopping" in up.stdout.readline())  # type: ignore[union-attr]
+        up.send_signal(signal.SIGINT)
+        rest, _ = up.communicate(timeout=30)
+        assert up.returncode == 130, rest
+        ask.communicate(timeout=PATIENCE_S)
+        assert ask.returncode == 1
+    assert project.left() == []
+
+
+def test_kill_9_leaves_no_process_and_is_recognised(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=WITH_A_CHILD)
+    up = project.foreground()
+    child = int(project.run("ask", "?").stdout)
+    up.kill()
+    up.communicate(timeout=PATIENCE_S)
+    assert (project.root / ".shipway/stack.json").exists()
+    assert until(lambda: project.left() == []), project.left()
+    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+    assert "no stack runs in" in project.run("status").stderr
+    project.up()
+    assert project.run("ask", "?").returncode == 0
+
+
+def test_down_ends_a_stack_in_the_foreground(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    up = project.foreground()
+    assert project.run("down").stderr == "stopped\n"
+    up.communicate(timeout=PATIENCE_S)
+    assert up.returncode == 0
+
+
+# -- What goes wrong -----------------------------------------------------------------------------------------
+
+
+def test_a_second_up_is_refused(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    project.up()
+    second = project.run("up", "-d")
+    assert second.returncode == 1
+    assert f"runs here already: pid {project.state()['pid']}, since" in second.stderr
+    assert "shipway down" in second.stderr
+    assert project.run("ask", "still here").stdout == "STILL HERE\n"
+
+
+def test_a_port_in_use_is_named(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    with socket.create_server(("127.0.0.1", project.port)):
+        done = project.run("up", "-d", "--port", str(project.port))
+    assert done.returncode == 1
+    assert f"port {project.port} is in use by pid {os.getpid()} (" in done.stderr
+    assert "shipway up --port" in done.stderr
+
+
+@pytest.mark.parametrize("detach", [(), ("-d",)])
+def test_an_import_that_fails_ends_up(project: Project, detach: tuple[str, ...]) -> None:
+    project.write(
+        agent_toml=AGENT_TOML, agent_py="import not_installed_anywhere\nasync def agent(m, c): ...\n"
+    )
+    done = project.run("up", "--port", str(project.port), *detach)
+    everything = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert everything.count("No module named 'not_installed_anywhere'") == 1
+    assert "error: agent ended with code 1 before it was imported" in done.stderr
+    assert "starting it again" not in everything
+    assert len(everything.splitlines()) < 40
+    assert project.left() == []
+
+
+def test_an_agent_that_crashes_later_is_started_again(project: Project) -> None:
+    project.write(
+        agent_toml=AGENT_TOML,
+        agent_py="import os\nasync def agent(messages, ctx):\n"
+        "    if messages[-1]['content'] == 'die':\n        os._exit(3)\n    return 'alive'\n",
+    )
+    project.up()
+    dying = project.run("ask", "die")
+    assert dying.returncode == 1
+    assert until(lambda: project.run("ask", "?").stdout == "alive\n")
+    assert "agent ended with code 3; starting it again in" in project.run("logs").stdout
+    agent = json.loads(project.run("status", "--json").stdout)["stack"]["processes"][-1]
+    assert agent["restarts"] == 1
+
+
+def test_a_sidecar_that_is_killed_is_started_again(project: Project) -> None:
+    server = '[mcp.side]\nshape = "sidecar"\nrun = ["cat"]\noptional = true\n'
+    project.write(agent_toml=AGENT_TOML + server, agent_py=ECHO)
+    project.up()
+
+    def sidecar() -> dict[str, object]:
+        state = json.loads((project.root / ".shipway/stack.json").read_text())
+        return dict(state["processes"][0])
+
+    before = sidecar()
+    assert (before["name"], before["state"]) == ("mcp-side", "running")
+    os.kill(int(str(before["pid"])), signal.SIGKILL)
+    assert until(lambda: (sidecar()["restarts"], sidecar()["state"]) == (1, "running"))
+    assert sidecar()["pid"] != before["pid"]
+    assert project.run("ask", "not disturbed").stdout == "NOT DISTURBED\n"
+
+
+def test_bad_replays_end_up_with_their_reason(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
+    (project.root / "replays").mkdir()
+    (project.root / "replays/broken.json").write_text("{")
+    done = project.run("up", "-d", "--port", str(project.port))
+    assert done.returncode == 1
+    assert "broken.json" in done.stderr
+    assert "replay ended with code 2 before it had started" in done.stderr
+
+
+# -- Services ------------------------------------------------------------------------------------------------
+
+
+def test_redis_runs_beside_the_agent(project: Project, engine: Callable[[str], str]) -> None:
+    engine("redis-server")
+    project.write(
+        agent_toml=AGENT_TOML + '[services.cache]\nimage = "redis:7"\nenv_url = "CACHE_URL"\n',
+        agent_py="import os, socket\nfrom urllib.parse import urlsplit\n"
+        "async def agent(messages, ctx):\n"
+        "    url = urlsplit(os.environ['CACHE_URL'])\n"
+        "    with socket.create_connection((url.hostname, url.port)) as redis:\n"
+        "        redis.sendall(b'INCR asked\\r\\n')\n        return redis.recv(100).decode().strip()\n",
+    )
+    up = project.up()
+    assert "stands in for redis:7" in up.stderr
+    assert project.run("ask", "?").stdout == ":1\n"
+    project.run("down")
+    project.up()
+    assert project.run("ask", "?").stdout == ":2\n"  # what was stored is still there
+
+
+def test_postgresql_runs_beside_the_agent(project: Project, engine: Callable[[str], str]) -> None:
+    engine("initdb")
+    project.write(
+        agent_toml=AGENT_TOML + '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n',
+        agent_py="import os, socket\nfrom urllib.parse import urlsplit\n"
+        "async def agent(messages, ctx):\n"
+        "    url = urlsplit(os.environ['DATABASE_URL'])\n"
+        "    hello = b'\\0\\3\\0\\0user\\0postgres\\0database\\0' + url.path[1:].encode() + b'\\0\\0'\n"
+        "    with socket.create_connection((url.hostname, url.port)) as db:\n"
+        "        db.sendall((len(hello) + 4).to_bytes(4, 'big') + hello)\n"
+        "        return db.recv(9).hex()\n",
+    )
+    up = project.up()
+    assert "stands in for postgres:17" in up.stderr
+    data = re.search(r"data directory, (\S+)", up.stderr)
+    assert data
+    try:
+        assert project.run("ask", "?").stdout == "520000000800000000\n"  # AuthenticationOk
+        assert project.run("down").returncode == 0
+        assert not (Path(data[1]) / "postmaster.pid").exists()  # it was ended in order
+    finally:
+        project.run("down")
+        if project.root not in Path(data[1]).parents:
+            shutil.rmtree(Path(data[1]).parent)
