@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ..contract import SIDECAR_PORT, McpServer
+from ..reaper import Reaper
 from .endpoint import LOOPBACK, Endpoint
 from .exchange import Receive, Request, Scope, Send, deliver, json_reply
 from .inside import Inside
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _GRACE = 8.0  # seconds for the server to end; `docker stop` waits ten
 _DRAIN = 1  # seconds for open requests after SIGTERM
+_REAP_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, http, "should_exit", True)
+    reaping = asyncio.create_task(_reap()) if os.getpid() == 1 else None
     await app.inside.start()
     try:
         await http.serve()
@@ -125,6 +128,16 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         raise SystemExit(1) from None
     finally:
         await app.inside.close(_GRACE)
+        if reaping:
+            reaping.cancel()
+
+
+async def _reap() -> None:
+    """The duty of process 1, which this is in a sidecar's container."""
+    reaper = Reaper()
+    while True:
+        await asyncio.sleep(_REAP_S)
+        reaper.look()
 
 
 def main(arguments: Sequence[str]) -> None:
