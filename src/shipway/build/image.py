@@ -94,6 +94,8 @@ class _Builder:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
             base = self._base()
             interpreter = interpreter_of(self._native(base))
+            if interpreter.unavailable:
+                self.say(f"no bytecode, so another digest than on Linux: {interpreter.unavailable}")
             layers = [
                 pool.submit(self._base_layer, base),
                 *(
