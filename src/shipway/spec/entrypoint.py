@@ -83,7 +83,7 @@ def missing_attribute(text: str, entry: Entrypoint) -> tuple[str, str] | None:
         return None
     if entry.attribute in names or not {"*", "__getattr__"}.isdisjoint(names):
         return None
-    message = f"`{entry.module}` defines no `{entry.attribute}`, which the entry point names"
+    message = f"the module `{entry.module}` defines no `{entry.attribute}`, which the entry point names"
     public = sorted(name for name in names if not name.startswith("_"))
     if close := nearest(entry.attribute, public):
         return message, f'write entrypoint = "{entry.module}:{close}"'

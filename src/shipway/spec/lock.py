@@ -79,7 +79,7 @@ def _files(path: Path, seen: tuple[Path, ...]) -> tuple[Path, ...]:
     if not path.is_file():
         by = seen[-1].name
         fix = f"correct the line of {by} that begins with -r or -c"
-        raise SpecError([Finding("lock", f"{by} includes {path.name}, which is not there", fix, by)])
+        raise SpecError([Finding("lock", f"it includes {path.name}, which is not there", fix, by)])
     seen = (*seen, path)
     for match in filter(None, map(_INCLUDE.match, path.read_text(encoding="utf-8").splitlines())):
         seen = _files(path.parent / match[1], seen)

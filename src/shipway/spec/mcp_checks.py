@@ -107,14 +107,24 @@ def images_speak_http(spec: Spec, merged: Merged) -> Iterator[Finding]:
             yield merged.finding("mcp-image", path, message, fix)
 
 
-def inside_servers_are_small(spec: Spec, merged: Merged) -> Iterator[Finding]:
+def inside_servers_share_the_image(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    """Packages and resources belong to a container, and inside there is only the agent's."""
+    homes = {"packages": "[image] packages", "resources": "the agent's own [resources]"}
     for name, server in spec.mcp.items():
-        limits = {key: getattr(server.resources, key) for key in ("cpu", "memory")}
-        set_keys = [key for key, value in limits.items() if value is not None]
-        if server.shape == "inside" and set_keys:
-            message = f"[mcp.{name}] runs inside the agent's container and cannot have resources of its own"
-            fix = 'write shape = "sidecar", or raise the agent\'s own [resources]'
-            yield merged.finding("mcp-resources", ("mcp", name, "resources", set_keys[0]), message, fix)
+        for key, home in homes.items():
+            if server.shape == "inside" and key in server.model_fields_set and server.run:
+                message = f"[mcp.{name}] runs inside the agent's container and cannot have {key} of its own"
+                fix = f'write shape = "sidecar", or use {home}'
+                yield merged.finding("mcp-inside", ("mcp", name, key), message, fix)
+
+
+def others_servers_are_not_set_up(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    """What only a server that shipway starts can have would be ignored."""
+    for name, server in spec.mcp.items():
+        for key in ("args", "packages", "storage", "env", "secrets", "resources"):
+            if server.url and not server.run and key in server.model_fields_set:
+                message = f"others run [mcp.{name}], so `{key}` would have no effect"
+                yield merged.finding("mcp-source", ("mcp", name, key), message, f"remove `{key}`")
 
 
 def volumes_exist(spec: Spec, merged: Merged) -> Iterator[Finding]:
@@ -139,7 +149,8 @@ MCP_RULES = (
     run_says_where_from,
     servers_are_installed_with_the_image,
     images_speak_http,
-    inside_servers_are_small,
+    inside_servers_share_the_image,
+    others_servers_are_not_set_up,
     volumes_exist,
     variables_are_set_once,
 )

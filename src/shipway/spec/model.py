@@ -111,6 +111,11 @@ SecretName = Annotated[
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
     Expects("the name of a secret: letters, digits and _, such as CRM_TOKEN"),
 ]
+VariableName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+    Expects("the name of an environment variable: letters, digits and _, such as CATALOG_URL"),
+]
 Entrypoint = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\(\))?$"),
@@ -234,7 +239,7 @@ class Mcp(Section):
 
 class Service(Section):
     image: str
-    env_url: SecretName
+    env_url: VariableName
 
 
 class Api(Section):

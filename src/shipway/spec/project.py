@@ -206,10 +206,10 @@ def _file_findings(root: Path, source: str) -> Iterator[Finding]:
     path = root / source
     if path.is_symlink() and not (path.is_file() and path.resolve().is_relative_to(root)):
         target = path.readlink()
-        message = f"{source} is a link to {target}; expected a file inside the project"
+        message = f"a link to {target}; expected a file inside the project"
         fix = "put a copy in its place, or keep the link out of the image"
         yield Finding("link", message, fix, source)
     elif _is_secret_file(path.name) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
-        message = f"{source} would go into the image, and files named so hold secrets"
+        message = "this file would go into the image, and files of this name hold secrets"
         where = listed(["add it to .gitignore", "move it out of the package", "narrow image.include"], "or")
         yield Finding("secret-file", message, f"{where}; at run time secrets come by [secrets]", source)

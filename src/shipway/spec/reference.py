@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 _OTHER_WAY = re.compile(r"# ([a-z_]+) = .+")
 OVERLAYS = {"env", "tenants"}
+OBVIOUS = {"text in quotes", 'a list of texts: ["…"]', "true or false"}
+"""Words that an example makes superfluous."""
 
 
 @functools.cache
@@ -59,9 +61,16 @@ def described() -> Mapping[Pattern, str]:
         while at > 0 and lines[at - 1].startswith("# ") and not _OTHER_WAY.fullmatch(lines[at - 1]):
             at -= 1
             comment.insert(0, lines[at].removeprefix("# "))
-        if comment:
+        is_inline = pattern[:-1] in found and _lines()[pattern[:-1]] == _lines()[pattern]
+        if comment and not is_inline and not _only_holds_tables(pattern):
             found[pattern] = " ".join(comment)
     return found
+
+
+def _only_holds_tables(pattern: Pattern) -> bool:
+    """[mcp], [services], [env] and [tenants], which nobody writes."""
+    named = keys.known().get((*pattern, "*"))
+    return named is not None and named.is_table and keys.known()[pattern].label is not None
 
 
 def example(key: keys.Key) -> str:
@@ -151,42 +160,47 @@ def markdown() -> str:
 
 
 def _tables() -> list[Pattern]:
-    found = [()] + [pattern for pattern, key in keys.known().items() if key.is_table and pattern in _lines()]
-    return sorted(found, key=lambda pattern: _lines().get(pattern, -1))
+    tables = [p for p, key in keys.known().items() if p in _lines() and (key.is_table or keys.below(p))]
+    written = [pattern for pattern in tables if not _only_holds_tables(pattern)]
+    return [(), *sorted(written, key=lambda pattern: _lines()[pattern])]
 
 
 def _markdown_table(table: Pattern) -> list[str]:
     heading = f"[{'.'.join('NAME' if p == '*' else p for p in table)}]" if table else "Top level"
-    lines = [f"## {heading}", ""] + ([described()[table], ""] if table in described() else [])
+    lines = [f"## {heading}", ""]
+    if about := _not_yet(table) + described().get(table, ""):
+        lines += [about, ""]
     rows = [p for p, key in keys.known().items() if p[:-1] == table and p in _lines() and not key.is_table]
-    if rows and not (table and table[0] in OVERLAYS and _is_repeated(table)):
+    if rows and not _is_overlay(table):
         lines += ["| key | what it is | what to write |", "|---|---|---|"]
         lines += [_row(pattern) for pattern in rows] + [""]
     return lines
 
 
-def _is_repeated(table: Pattern) -> bool:
-    return len(table) == 3 and (table[2],) in keys.known()
+def _is_overlay(table: Pattern) -> bool:
+    """[env.NAME.model], whose keys are those of [model]."""
+    return len(table) == 3 and table[0] in OVERLAYS and (table[2],) in keys.known()
 
 
 def _row(pattern: Pattern) -> str:
     key = keys.known()[pattern]
     name = "NAME" if pattern[-1] == "*" else pattern[-1]
-    said = "" if pattern[-1] == "*" else described().get(pattern, "")
-    shown = f"; for example `{example(key)}`" if example(key) else ""
-    cells = (f"`{name}`", _not_yet(pattern) + said, key.expected + shown)
+    shown = f"`{example(key)}`" if example(key) else ""
+    words = "" if shown and key.expected in OBVIOUS else key.expected
+    cells = (
+        f"`{name}`",
+        _not_yet(pattern) + described().get(pattern, ""),
+        ": ".join(filter(None, (words, shown))),
+    )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _not_yet(pattern: Pattern) -> str:
     """The mark of what pending.py refuses, whole or in part."""
-    missing = [row.missing.rstrip(",") for row in PENDING if _covers(tuple(row.pattern.split(".")), pattern)]
+    wanted = {pattern, (*pattern[:-1], "*")}
+    wanted |= {pattern[:-1]} if _only_holds_tables(pattern[:-1]) else set()
+    missing = [row.missing for row in PENDING if tuple(row.pattern.split(".")) in wanted]
     return f"**Not yet: {'; '.join(missing)}.** " if missing else ""
-
-
-def _covers(refused: Pattern, pattern: Pattern) -> bool:
-    pattern = pattern if len(refused) <= len(pattern) else ()
-    return bool(pattern) and all(r in ("*", p) for r, p in zip(refused, pattern, strict=False))
 
 
 # -- Command -----------------------------------------------------------------------------------------------

@@ -252,10 +252,24 @@ WRONG = [
     ),
     (
         '[mcp.t]\nrun = "pypi:t"\nresources = { cpu = "1" }\n',
-        "mcp-resources",
+        "mcp-inside",
         5,
         "[mcp.t] runs inside the agent's container and cannot have resources of its own",
-        'write shape = "sidecar"',
+        'write shape = "sidecar", or use the agent\'s own [resources]',
+    ),
+    (
+        '[mcp.t]\nrun = "pypi:t"\npackages = ["git"]\n',
+        "mcp-inside",
+        5,
+        "cannot have packages of its own",
+        'write shape = "sidecar", or use [image] packages',
+    ),
+    (
+        '[mcp.t]\nurl = "https://t.example.com"\nargs = ["x"]\n',
+        "mcp-source",
+        5,
+        "others run [mcp.t], so `args` would have no effect",
+        "remove `args`",
     ),
     ('[mcp.t]\nrun = "pypi:t"\nstorage = true\n', "mcp-storage", 5, "there is no [storage]", "add [storage]"),
 ]

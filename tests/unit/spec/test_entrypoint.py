@@ -72,7 +72,7 @@ def test_an_attribute_that_is_not_there() -> None:
         "",
         "",
     )
-    assert message == "`support.agent` defines no `agent`, which the entry point names"
+    assert message == "the module `support.agent` defines no `agent`, which the entry point names"
     assert fix == 'write entrypoint = "support.agent:agnt"'
     assert missing_attribute("_x = 1\ndef run(): ...\ndef stop(): ...", ENTRY) == (
         message,
