@@ -28,6 +28,7 @@ class Project:
 
     def __init__(self, root: Path, port: int) -> None:
         self.root, self.port = root, port
+        self.terminals: list[subprocess.Popen[str]] = []
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("SHIPWAY_")}
         self.env["SHIPWAY_CACHE"] = str(root / ".cache")
 
@@ -63,6 +64,7 @@ class Project:
             text=True,
             start_new_session=True,
         )
+        self.terminals.append(process)
         assert process.stdout
         for line in process.stdout:
             if "ready in" in line:
@@ -92,6 +94,9 @@ def project(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Project]:
     made = Project(tmp_path, free_port())
     yield made
     made.run("down")
+    for terminal in made.terminals:
+        terminal.kill()
+        terminal.communicate(timeout=PATIENCE_S)
     assert until(lambda: made.left() == []), made.left()
 
 

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from asyncio.subprocess import DEVNULL, STDOUT
 from asyncio.subprocess import Process as Child
 from typing import TYPE_CHECKING
 
@@ -30,20 +30,33 @@ _LAST_WORDS_S = 1.0  # for output that is still on its way when the process has 
 class Running:
     """A started process. Make one with `start`; `end` it, or wait for `exited`."""
 
-    def __init__(self, plan: Process, process: Child, line: Callable[[str], None]) -> None:
+    def __init__(self, plan: Process, process: Child, reading: int, line: Callable[[str], None]) -> None:
         self.plan = plan
         self.pid = process.pid
         self._process = process
-        self._lines = asyncio.create_task(self._forward(line))
+        self._lines = asyncio.create_task(self._forward(reading, line))
 
     @classmethod
     async def start(cls, plan: Process, line: Callable[[str], None]) -> Running:
         """Start it. Raises OSError when the program cannot be run."""
         uid, gid = account(plan.user)
-        process = await asyncio.create_subprocess_exec(
+        # A pipe of our own: asyncio's counts a process as running while anything still holds its stdout.
+        reading, writing = os.pipe()
+        try:
+            process = await cls._spawn(plan, writing, uid, gid)
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return cls(plan, process, reading, line)
+
+    @staticmethod
+    async def _spawn(plan: Process, output: int, uid: int | None, gid: int | None) -> Child:
+        return await asyncio.create_subprocess_exec(
             *plan.argv,
             stdin=DEVNULL,
-            stdout=PIPE,
+            stdout=output,
             stderr=STDOUT,
             env=plan.env,
             cwd=plan.cwd,
@@ -53,7 +66,6 @@ class Running:
             group=gid,
             extra_groups=None if uid is None else [],
         )
-        return cls(plan, process, line)
 
     async def exited(self) -> str:
         """Wait for its end, and for its last words; says in words how it ended."""
@@ -81,18 +93,24 @@ class Running:
         tree.end(below, signal.SIGKILL)
         await self.exited()
 
-    async def _forward(self, line: Callable[[str], None]) -> None:
-        assert self._process.stdout
+    async def _forward(self, reading: int, line: Callable[[str], None]) -> None:
+        output = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(reading, "rb", buffering=0)
+        )
         rest = b""
-        while chunk := await self._process.stdout.read(65_536):
-            *whole, rest = (rest + chunk).split(b"\n")
-            for text in whole:
-                _emit(text, line)
-            if len(rest) > _LONGEST:
+        try:
+            while chunk := await output.read(65_536):
+                *whole, rest = (rest + chunk).split(b"\n")
+                for text in whole:
+                    _emit(text, line)
+                if len(rest) > _LONGEST:
+                    _emit(rest, line)
+                    rest = b""
+        finally:
+            transport.close()
+            if rest:
                 _emit(rest, line)
-                rest = b""
-        if rest:
-            _emit(rest, line)
 
 
 def _emit(text: bytes, line: Callable[[str], None]) -> None:

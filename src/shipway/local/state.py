@@ -158,6 +158,6 @@ class Lock:
 def _refused(stack: Stack) -> StackError:
     since = time.strftime("%H:%M:%S", time.localtime(stack.since))
     return StackError(
-        f"the stack {stack.name} runs here already: pid {stack.pid}, since {since}, {stack.api}",
+        f"{stack.name} runs here already: pid {stack.pid}, since {since}, {stack.api}",
         "use it (shipway status), or end it first: shipway down",
     )

@@ -169,7 +169,10 @@ def _detach(plan: LocalPlan, lock: state.Lock, options: Options, say: Callable[[
     except KeyboardInterrupt:
         os.kill(child, signal.SIGTERM)
         raise
-    return _tell(json.loads(line) if line else {}, plan, say)
+    word = json.loads(line) if line else {}
+    if word.get("status") not in ("ready", "unready"):
+        os.waitpid(child, 0)  # nothing may be left when a failed start returns
+    return _tell(word, plan, say)
 
 
 def _in_background(plan: LocalPlan, lock: state.Lock, options: Options, pipe: int) -> int:
