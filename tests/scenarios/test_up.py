@@ -159,6 +159,33 @@ def test_up_ask_status_logs_down(project: Project) -> None:
     assert "ready in" in project.run("logs").stdout  # the last run can still be read
 
 
+def test_logs_follow_what_comes(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=ECHO.replace("return", "print('heard it'); return"))
+    project.up()
+    command = [str(SHIPWAY), "logs", "-f", "agent"]
+    with subprocess.Popen(
+        command, cwd=project.root, env=project.env, stdout=-1, stderr=-1, text=True
+    ) as logs:
+        assert logs.stdout
+        assert "API on port" in logs.stdout.readline()
+        project.run("ask", "hello")
+        assert until(lambda: "heard it" in logs.stdout.readline())  # type: ignore[union-attr]
+        logs.send_signal(signal.SIGINT)
+        logs.communicate(timeout=PATIENCE_S)
+        assert logs.returncode == 130
+
+
+def test_an_interrupted_start_leaves_nothing(project: Project) -> None:
+    project.write(agent_toml=AGENT_TOML, agent_py=f"import time\ntime.sleep(1000)\n{ECHO}")
+    command = [str(SHIPWAY), "up", "-d", "--port", str(project.port)]
+    with subprocess.Popen(command, cwd=project.root, env=project.env, stdout=-1, stderr=-1) as up:
+        assert until((project.root / ".shipway/stack.json").exists)
+        up.send_signal(signal.SIGINT)
+        up.communicate(timeout=PATIENCE_S)
+        assert up.returncode == 130
+    assert until(lambda: project.left() == []), project.left()
+
+
 def test_nothing_runs(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
     for arguments in (("ask", "hello"), ("status",)):

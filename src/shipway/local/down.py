@@ -39,7 +39,7 @@ def down(root: Path, say: Callable[[str], None]) -> bool:
         say(f"the supervisor (pid {stack.pid}) did not end: killing it")
         _signal(stack.pid, signal.SIGKILL)
     elif owner := lock.owner():
-        _signal(owner, signal.SIGTERM)  # an `up` that still installs, or a warden that finishes
+        _signal(owner.pid, signal.SIGTERM)  # an `up` that still installs, or a warden that finishes
     if not _released(lock, _LAST_S, lambda: None):
         raise StackError(f"the stack in {root} did not end", "look at `ps`, and end what is left by hand")
     state.remove(root)

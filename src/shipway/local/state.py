@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from shipway.errors import StackError
 from shipway.local.plan import STATE
-from shipway.local.tree import Known, is_alive
+from shipway.local.tree import Known, is_alive, started
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ class Lock:
             if stack := read(self._root):
                 raise _refused(stack)
             if time.monotonic() > deadline:
-                holder = os.pread(self._fd, 20, 0).decode().strip() or "unknown"
+                owner = self.owner()
                 raise StackError(
-                    f"another shipway (pid {holder}) holds {self._path}",
+                    f"another shipway (pid {owner.pid if owner else 'unknown'}) holds {self._path}",
                     "wait for it, or end it: shipway down",
                 )
             time.sleep(0.1)
@@ -123,7 +123,7 @@ class Lock:
     def sign(self) -> None:
         """Write into it who holds it: this process."""
         os.ftruncate(self.fileno(), 0)
-        os.pwrite(self.fileno(), f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(self.fileno(), f"{os.getpid()} {started(os.getpid())}\n".encode(), 0)
 
     def is_held(self) -> bool:
         """Whether somebody else holds it now."""
@@ -136,10 +136,12 @@ class Lock:
             os.close(fd)
         return False
 
-    def owner(self) -> int | None:
-        """The process that took it last."""
+    def owner(self) -> Known | None:
+        """The process that took it last, if it lives."""
         with contextlib.suppress(OSError, ValueError):
-            return int(self._path.read_text())
+            pid, _, start = self._path.read_text().strip().partition(" ")
+            owner = Known(int(pid), start)
+            return owner if is_alive(owner) else None
         return None
 
     def fileno(self) -> int:

@@ -61,7 +61,7 @@ def test_a_second_stack_is_refused_and_the_first_named(tmp_path: Path) -> None:
         other.kill()
     lock = Lock(tmp_path)
     lock.take()
-    assert lock.owner() == os.getpid()
+    assert lock.owner() == tree.Known(os.getpid(), tree.started(os.getpid()) or "")
     assert not (tmp_path / ".shipway/stack.json").exists()  # the killed one's was stale
     os.close(lock.fileno())
 
