@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import json
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from shipway.errors import Finding, SpecError
+from shipway.spec import keys
 from shipway.spec.document import read
 from shipway.spec.load import load, tenants
 from shipway.spec.merge import overlay, whole
@@ -172,3 +177,42 @@ def test_the_error_carries_the_findings_and_prints_them(write: Write) -> None:
         load(write("colour = 1\n"))
     assert refused.value.exit_code == 2
     assert str(refused.value).startswith("agent.toml:3: unknown key `colour`")
+
+
+# -- Whatever is written -----------------------------------------------------------------------------------
+
+VALUES = [
+    "1",
+    "-1",
+    "0.5",
+    "true",
+    '""',
+    '"env"',
+    '"x y"',
+    "[]",
+    '["a", 1]',
+    "{}",
+    "{ a = { b = 1 } }",
+    "[{ a = 1 }]",
+]
+PATTERNS = [pattern for pattern in keys.known() if pattern[-1] != "*"] + [("secrets", "K"), ("config", "k")]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(PATTERNS), st.sampled_from(VALUES), max_size=4),
+    st.sampled_from(["a", "A b"]),
+)
+def test_anything_else_is_a_finding_with_a_line(
+    findings: Findings, values: dict[keys.Pattern, str], name: str
+) -> None:
+    """Any value at any key loads or is refused by findings; each names a line or what the file lacks."""
+    keys_written = (".".join(json.dumps(name) if part == "*" else part for part in p) for p in values)
+    lines = [f"{key} = {value}" for key, value in zip(keys_written, values.values(), strict=True)]
+    try:
+        tomllib.loads("\n".join(lines))
+    except tomllib.TOMLDecodeError:
+        return  # a key below another's value, or a list of tables
+    for finding in findings("\n".join(lines), head=""):
+        assert finding.rule in ("syntax", "missing-key") or finding.line > 0
+        assert finding.message
