@@ -5,7 +5,7 @@ import re
 import tomllib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipway.spec.positions import Path, positions
@@ -90,7 +90,7 @@ def _key(draw: st.DrawFn, key: str) -> str:
 def _string(draw: st.DrawFn) -> str:
     text = draw(STRINGS)
     escaped = json.dumps(text, ensure_ascii=False)
-    forms = [escaped, f'"""{escaped[1:-1]}"""', f'"""\n{escaped[1:-1]}\\\n   """']
+    forms = [escaped, f'"""{escaped[1:-1]}"""', f'"""{escaped[1:-1]}""""', f'"""\n{escaped[1:-1]}\\\n   """']
     if "'" not in text:
         forms += [f"'''{text}'''", f"'''\n{text}''''"]
         forms += [f"'{text}'"] if "\n" not in text else []
@@ -140,6 +140,7 @@ def _body(draw: st.DrawFn, header: str, depth: int) -> str:
     return "\n".join([*lines, "", *tables, ""])
 
 
+@settings(deadline=None)
 @given(_body("", 2))
 def test_the_same_paths_as_tomllib(text: str) -> None:
     lines = positions(text)
