@@ -359,6 +359,20 @@ def test_a_sidecar_that_is_killed_is_started_again(project: Project) -> None:
     assert project.run("ask", "not disturbed").stdout == "NOT DISTURBED\n"
 
 
+def test_without_replays_every_request_is_a_loud_miss(project: Project) -> None:
+    project.write(
+        agent_toml=AGENT_TOML + '[model]\nprovider = "openai"\nname = "gpt"\n',
+        agent_py="import os, urllib.error, urllib.request\n"
+        "async def agent(messages, ctx):\n"
+        "    url = os.environ['OPENAI_BASE_URL'] + '/responses'\n"
+        "    try:\n        urllib.request.urlopen(urllib.request.Request(url, b'{}'))\n"
+        "    except urllib.error.HTTPError as error:\n        return error.read().decode()\n",
+    )
+    up = project.up()
+    assert "making replays/, which is empty" in up.stderr
+    assert "replays" in project.run("ask", "?").stdout
+
+
 def test_bad_replays_end_up_with_their_reason(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
     (project.root / "replays").mkdir()

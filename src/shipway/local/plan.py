@@ -122,5 +122,6 @@ class LocalPlan:
     files: dict[str, str]
     secrets: dict[str, str] = field(repr=False)
     directories: tuple[str, ...]
+    """Made when they are not there."""
     remarks: tuple[str, ...]
     """What differs from the container, in one line each."""

@@ -19,7 +19,7 @@ from shipway_runtime import contract
 from shipway_runtime.contract import env
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from shipway.local.plan import Machine
     from shipway.plan.servers import ServerProgram
@@ -34,7 +34,6 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
     replay = None if live else stack.replay
     run = services.plan(stack, machine)
     values = secret_values(stack, machine, replay, run.urls)
-    stood_in = machine.state + "/data"
     sidecars = tuple(_sidecar(sidecar, stack, machine, values) for sidecar in stack.sidecars)
     agent = Process(
         name="agent",
@@ -58,9 +57,16 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         setups=run.setups,
         files=_documents(stack, machine),
         secrets=files,
-        directories=(stood_in,) if stack.storage else (),
+        directories=tuple(_directories(stack, machine, replay)),
         remarks=(*run.remarks, *_missing(stack, values), *_undeclared(stack, machine)),
     )
+
+
+def _directories(stack: StackPlan, machine: Machine, replay: Replay | None) -> Iterator[str]:
+    if stack.storage:
+        yield f"{machine.state}/data"
+    if replay:
+        yield f"{machine.root}/{replay.directory}"
 
 
 def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mapping[str, str]) -> Process:

@@ -97,7 +97,9 @@ def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[s
     sources = environments.Sources(root, lock.path or None, image.groups, image.extras)
     environments.prepare(plan, sources, Path(machine.source), say)
     for name in plan.directories:
-        Path(name).mkdir(parents=True, exist_ok=True)
+        if not Path(name).exists():
+            say(f"making {Path(name).relative_to(root)}/, which is empty")
+            Path(name).mkdir(parents=True)
     for name, text in plan.files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)

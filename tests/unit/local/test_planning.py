@@ -162,6 +162,11 @@ def test_the_documents_are_what_the_runtime_reads(tmp_path: Path) -> None:
     assert config.environment == "development"
 
 
+def test_directories_that_processes_need_are_made(tmp_path: Path) -> None:
+    assert plan(tmp_path).directories == (f"{ROOT}/.shipway/data", f"{ROOT}/replays")
+    assert plan(tmp_path, DATABASE).directories == ()
+
+
 def test_environments_are_one_for_the_agent_and_one_for_each_package(tmp_path: Path) -> None:
     environments = plan(tmp_path).environments
     assert [(e.path.removeprefix(f"{ROOT}/.shipway/"), e.requirement) for e in environments] == [
