@@ -19,10 +19,11 @@ demo: setup
 	@$(BIN)/python examples/demo.py
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -q -n 2 tests/unit tests/golden
+	$(BIN)/pytest tests/docs tests/scenarios tests/engines
 
 check: lint
-	$(BIN)/pytest -q -m "not network and not docker" tests/unit tests/golden tests/docs
+	$(BIN)/pytest -q -n 2 -m "not network and not docker" tests/unit tests/golden tests/docs
 
 lint: setup
 	$(BIN)/ruff check .
