@@ -58,10 +58,10 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
+        with contextlib.suppress(SystemExit):  # how newer versions say that the lifespan failed
             await super().startup(sockets)
-        except SystemExit:  # uvicorn's way to say that the lifespan failed; it has logged why
-            raise StartError("the application's own startup failed; its log lines above say why") from None
+        if not self.started:
+            raise StartError("the application's own startup failed; its log lines above say why")
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
