@@ -1,7 +1,8 @@
 """Which ports the stack gets on this machine, and who holds one that it wants.
 
 In: the plan's own numbers and the machine. Out: `Ports`. The API's port is the one that people have written
-down, so it is never replaced silently; all others move on to the next free one.
+down, so it is never replaced silently; all others keep their distance to it (`--port 9080`: admin on 9081),
+so that stacks which start at the same time do not meet, and move on to the next free one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from shipway.plan.stack import StackPlan
 
 LOOPBACK = "127.0.0.1"
+_HIGHEST = 65535
+_ROOM = 100  # for those that are taken
 SERVICE_PORTS: Mapping[str, int] = {"postgres": 5432, "redis": 6379}
 
 
@@ -48,13 +51,17 @@ def choose(stack: StackPlan, api: int | None = None) -> Ports:
     wanted = api or stack.agent.ports["api"]
     if not is_free(wanted):
         raise _taken(wanted)
-    taken = {wanted}
+    taken, shift = {wanted}, wanted - stack.agent.ports["api"]
+
+    def near(port: int) -> int:
+        return _next_free(port + shift if 0 < port + shift <= _HIGHEST - _ROOM else port, taken)
+
     return Ports(
         api=wanted,
-        admin=_next_free(stack.agent.ports["admin"], taken),
-        relay=_next_free(stack.agent.ports["relay"], taken),
-        replay=_next_free(stack.replay.port if stack.replay else contract.REPLAY_PORT, taken),
-        sidecars={sidecar.name: _next_free(sidecar.port, taken) for sidecar in stack.sidecars},
+        admin=near(stack.agent.ports["admin"]),
+        relay=near(stack.agent.ports["relay"]),
+        replay=near(stack.replay.port if stack.replay else contract.REPLAY_PORT),
+        sidecars={sidecar.name: near(sidecar.port) for sidecar in stack.sidecars},
         services={s.name: _next_free(SERVICE_PORTS.get(s.kind, 10_000), taken) for s in stack.services},
     )
 
@@ -86,7 +93,7 @@ def holder(port: int) -> Holder | None:
 
 def _next_free(port: int, taken: set[int]) -> int:
     """The first free port from `port` on, which is then taken."""
-    for candidate in range(port, 65536):
+    for candidate in range(port, _HIGHEST + 1):
         if candidate not in taken and is_free(candidate):
             taken.add(candidate)
             return candidate

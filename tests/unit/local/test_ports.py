@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_the_ports_of_the_api_and_the_rest_never_meet(listener: socket.socket) -
     assert chosen.api == free
     assert taken not in numbers
     assert len(set(numbers)) == len(numbers)
+
+
+def test_the_others_keep_their_distance_to_the_api() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    plan = stack(8080, 8100)
+    plan = replace(plan, agent=replace(plan.agent, ports={"api": 8080, "admin": 8081, "relay": 8082}))
+    chosen = ports.choose(plan, api=free)
+    assert free < chosen.admin < chosen.relay < chosen.replay < chosen.sidecars["s0"] < free + 100
 
 
 def test_the_apis_port_is_never_moved_silently(listener: socket.socket) -> None:
