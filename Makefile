@@ -35,8 +35,10 @@ golden: setup
 	SHIPWAY_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 	$(BIN)/python -m shipway.spec.reference --write
 
-bench: setup
-	@for bench in bench/*.py; do $(BIN)/python $$bench; done
+bench: bench-cli bench-runtime
+
+bench-%: setup
+	$(BIN)/python bench/$*.py
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-emit-package shipway-runtime

@@ -9,7 +9,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("shipway", deadline=None)  # a slow machine is no failure
+hypothesis.settings.load_profile("shipway")
 
 PLACES = ("/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin")
 """Looked into beside PATH: Debian keeps some servers out of it."""

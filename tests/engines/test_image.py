@@ -187,6 +187,40 @@ def test_support_with_its_sidecar_answers_by_tools(
             replay.terminate()
 
 
+STDIO_SERVER = """
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("method") == "initialize":
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
+        result["serverInfo"] = {"name": "own", "version": "1"}
+    elif "id" in message:
+        result = {"tools": []}
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+"""
+
+
+def test_a_module_of_the_project_can_be_an_mcp_server_inside(docker: Docker, tmp_path: Path) -> None:
+    project = tmp_path / "own"
+    (project / "own").mkdir(parents=True)
+    (project / "own/__init__.py").write_text("")
+    (project / "own/server.py").write_text(STDIO_SERVER)
+    (project / "own/agent.py").write_text("async def agent(messages):\n    return 'x'\n")
+    spec = 'name = "own"\nentrypoint = "own.agent:agent"\n[mcp.own]\nrun = "project:own.server"\n'
+    (project / "agent.toml").write_text(spec)
+    done = subprocess.run(
+        (SHIPWAY, "build", "--load"), cwd=project, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    publish = ("--publish", "127.0.0.1::8081")
+    name = docker.start("own:latest", "--env", "SHIPWAY_ENV=development", *publish)
+    admin = ports(docker, name)["8081"]
+    answer = wait_for(lambda: httpx2.get(admin + "/readyz"), 200, lambda: docker.logs(name))
+    assert answer.json()["checks"]["mcp:own"]["state"] == "up"
+
+
 def test_the_same_project_makes_the_same_digest(tmp_path: Path) -> None:
     """In another directory, with other times and modes, in another cache."""
     digests = []

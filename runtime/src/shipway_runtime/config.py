@@ -52,6 +52,8 @@ class Deployment:
     provenance: Mapping[str, str] = field(default_factory=dict)
     check_interval_s: float = 5.0
     drain_delay_s: float = 2.0
+    unheeded: tuple[str, ...] = ()
+    """Variables that are set and that this version does not act on."""
 
     @property
     def development(self) -> bool:
@@ -91,6 +93,7 @@ def read(environ: Mapping[str, str]) -> Deployment:
         provenance=config.provenance if config else {},
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
+        unheeded=tuple(name for name in (env.POLICY_JSON, env.CONTROL_URL) if environ.get(name)),
     )
 
 
@@ -122,7 +125,7 @@ def list_unenforced(deployment: Deployment) -> list[str]:
         "[tenants]": bool(deployment.tenants),
         f"the policy in {deployment.places.policy}": deployment.places.policy.exists(),
     }
-    return [what for what, declared in named.items() if declared]
+    return [*(what for what, declared in named.items() if declared), *deployment.unheeded]
 
 
 def agent_environment(deployment: Deployment, environ: Mapping[str, str]) -> dict[str, str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
+EARLY_S = 1.0  # for the import to give way to a signal; code of the user's may have caught it
 MARGIN_S = 10.0  # beyond the grace: flushing, the application's shutdown, the relay
 
 
@@ -126,6 +127,10 @@ class Control:
                 reaper.look()
             if not self._drain.draining:
                 self.heart.watch()
+            elif self._drain.early:
+                if self._drain.overdue(EARLY_S):
+                    self._guard_s, self._exit_code = 0.0, 0
+                    self._stop.set()
             elif self._drain.overdue(MARGIN_S):
                 log.error("not done in time: the main thread is at %s; leaving", main_thread_line())
                 self._guard_s = 0.0

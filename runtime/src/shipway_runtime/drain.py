@@ -33,16 +33,26 @@ class Drain:
 
     def on_signal(self, number: int, frame: object) -> None:
         """SIGTERM or SIGINT. Raises Leave as long as nothing is served."""
+        now = time.monotonic()
         if not self._serving:
+            # Code that is being imported may catch whatever is raised here: it is remembered as well.
+            self.began = self.hastened = self.began or now
             raise Leave
         if self.began is None:
-            self.began = time.monotonic()
+            self.began = now
         else:
-            self.hastened = self.hastened or time.monotonic()
+            self.hastened = self.hastened or now
 
     def serving(self) -> None:
-        """From here on a signal drains instead of leaving."""
+        """From here on a signal drains instead of leaving. Raises Leave if one was caught on the way."""
+        if self.began is not None:
+            raise Leave
         self._serving = True
+
+    @property
+    def early(self) -> bool:
+        """Whether the signal came before anything was served, so that there is nothing to wait for."""
+        return self.began is not None and not self._serving
 
     @property
     def draining(self) -> bool:

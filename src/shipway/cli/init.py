@@ -120,4 +120,5 @@ def _tell(found: Detected, chosen: str, lock: str, target: Path, script: Path | 
     for words in found.skipped:
         click.echo(f"left out      {words}: not yet", err=True)
     click.echo(f"wrote         {', '.join(str(p) for p in (target, script) if p)}", err=True)
-    click.echo("\nnext: shipway up, and in another terminal: shipway ask hello", err=True)
+    ask = "curl, at the address it prints" if seen and seen.kind == "ASGI" else "shipway ask hello"
+    click.echo(f"\nnext: shipway up, and in another terminal: {ask}", err=True)

@@ -79,7 +79,7 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
         shape=server.shape,
         command=started.command(environment_path(name), python) if inside and started else (),
         url=f"http://127.0.0.1:{ports[name]}/mcp" if name in ports else server.url,
-        env=dict(server.env) if inside else {},
+        env=_environment(server, started) if inside and started else {},
         secrets=server.secrets if inside else (),
         auth=server.auth,
         tools=contract.ToolFilter(server.tools.allow, server.tools.deny),
@@ -87,3 +87,8 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
         concurrency=server.concurrency,
         optional=server.optional,
     )
+
+
+def _environment(server: Mcp, started: ServerProgram) -> dict[str, str]:
+    """What `env` says; a server that is a module of the project has to find it as well."""
+    return ({"PYTHONPATH": contract.SOURCE} if started.kind == "project" else {}) | server.env

@@ -108,6 +108,16 @@ def test_a_policy_file_is_not_ignored(environ, tmp_path):
     config.refuse_unsafe(deployment)
 
 
+@pytest.mark.parametrize("name", ["SHIPWAY_POLICY_JSON", "SHIPWAY_CONTROL_URL"])
+def test_a_policy_given_otherwise_is_not_ignored(environ, name):
+    deployment = config.read(environ | {name: "x"})
+    assert config.list_unenforced(deployment) == [name]
+    with pytest.raises(StartError, match=f"{name}: not yet"):
+        config.refuse_unsafe(
+            dataclasses.replace(deployment, environment="prod", settings=contract.Settings(api=OPEN))
+        )
+
+
 def test_the_agents_environment_keeps_what_is_set(environ):
     deployment = config.read(environ | {"SHIPWAY_RELAY_PORT": "9"})
     manifest = dataclasses.replace(deployment.manifest, mcp=(contract.McpServer("big-git", "inside"),))

@@ -138,6 +138,33 @@ def test_a_signal_before_anything_is_served_leaves():
         drain.on_signal(15, None)
 
 
+@pytest.mark.parametrize("after", ["", "time.sleep(60)"], ids=["the import goes on", "the import hangs"])
+def test_a_signal_that_the_import_catches_is_not_lost(start, after):
+    source = f"""
+import time
+print("importing", flush=True)
+try:
+    time.sleep(60)
+except BaseException:
+    pass
+{after}
+async def agent(messages): return "x"
+"""
+    running = start(source, ready=False)
+    running.wait_for(lambda: "importing" in running.stdout.read_text(), "import")
+    running.terminate()
+    assert running.exit_code() == 0
+
+
+def test_what_was_caught_on_the_way_leaves_before_serving():
+    drain = Drain(delay_s=1, grace_s=1)
+    with pytest.raises(Leave):
+        drain.on_signal(15, None)
+    assert drain.early
+    with pytest.raises(Leave):
+        drain.serving()
+
+
 def test_the_delay_is_part_of_the_grace():
     drain = Drain(delay_s=5, grace_s=1)
     assert drain.delay_s == 1
