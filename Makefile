@@ -34,6 +34,7 @@ lint: setup
 golden: setup
 	SHIPWAY_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 	$(BIN)/python -m shipway.spec.reference --write
+	$(BIN)/python -m shipway.cli.reference --write
 
 bench: bench-cli bench-runtime
 

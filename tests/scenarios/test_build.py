@@ -148,7 +148,7 @@ def test_a_platform_that_is_not_there_is_a_usage_error(shipway: Run, tmp_path: P
 def test_a_plan_is_json_that_names_the_environment(shipway: Run, project: Write) -> None:
     spec = SPEC + "[config]\ntone = 1\n[env.prod.config]\ntone = 2\n[env.prod.api]\nauth = 'none'\n"
     directory = project({"agent.toml": spec, "agent.py": AGENT})
-    plan = json.loads(shipway("plan", "stack", "--env", "prod", cwd=directory).stdout)
+    plan = json.loads(shipway("plan", "stack", "--env", "prod", "--json", cwd=directory).stdout)
     assert plan["environment"] == "prod"
     assert plan["config"]["settings"]["config"] == {"tone": 2}
     assert plan["config"]["provenance"]["config.tone"].startswith("env.prod")
