@@ -37,7 +37,7 @@ def test_over_its_size_the_build_fails_and_names_the_largest_parts(shipway: Run,
     assert done.returncode == 1
     assert "over the limit of 10 MB" in done.stderr
     assert "base (minimal" in done.stderr
-    assert "MB  msgspec 0.20.0 (dependencies)" in done.stderr
+    assert "MB  msgspec 0.20.0 in /app/.venv" in done.stderr
     assert done.stdout == ""
     assert not (directory / ".shipway/release.json").exists()
 
@@ -152,3 +152,42 @@ def test_a_plan_is_json_that_names_the_environment(shipway: Run, project: Write)
     assert plan["environment"] == "prod"
     assert plan["config"]["settings"]["config"] == {"tone": 2}
     assert plan["config"]["provenance"]["config.tone"].startswith("env.prod")
+
+
+def layers(directory: Path) -> list[str]:
+    archive = json.loads((directory / ".shipway/images/manifest.json").read_text())
+    return list(archive[0]["Layers"])
+
+
+@pytest.mark.network
+def test_an_upgrade_moves_one_layer_and_says_which(shipway: Run, project: Write) -> None:
+    requirements = "idna=={}\nhttpx2==2.16.2\nmsgspec==0.20.0\n"
+    files = {"agent.py": AGENT, "agent.toml": SPEC}
+    directory = project(files | {"requirements.txt": requirements.format("3.19")})
+    assert shipway("build", cwd=directory).returncode == 0
+    before = layers(directory)
+    project({"requirements.txt": requirements.format("3.20")})
+    done = shipway("build", "--explain", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    after = layers(directory)
+    assert len([layer for layer in after if layer not in before]) == 1
+    moved = [line for line in done.stderr.splitlines() if "idna: 3.19" in line]
+    assert len(moved) == 1
+    assert "-> 3.20" in moved[0]
+    assert len([line for line in done.stderr.splitlines() if line.endswith(": unchanged")]) == len(after) - 1
+
+
+@pytest.mark.network
+def test_another_project_finds_the_layers_it_shares(shipway: Run, project: Write, tmp_path: Path) -> None:
+    one = project({"agent.py": AGENT, "agent.toml": SPEC, "requirements.txt": "cryptography==50.0.2\n"})
+    assert shipway("build", cwd=one).returncode == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "agent.py").write_text("async def agent(messages):\n    return 'other'\n")
+    (other / "agent.toml").write_text(SPEC.replace('"a"', '"other"'))
+    (other / "requirements.txt").write_text("cryptography==50.0.2\nclick==8.5.1\n")
+    assert shipway("build", cwd=other).returncode == 0
+    shared = set(layers(one)) & set(layers(other))
+    assert len(shared) >= len(layers(one)) - 3, (
+        "all but the group with click, the project, and the group of cffi"
+    )

@@ -22,9 +22,9 @@ import platformdirs
 from shipway.build.layers import Entry, Layer, write_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-LAYOUT = 1
+LAYOUT = 2
 """Part of every key: counts up when the same inputs would make other bytes than before."""
 
 
@@ -55,21 +55,31 @@ class Cache:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def layer(self, name: str, key: str, entries: Callable[[], Iterable[Entry]]) -> Layer:
-        """The layer of this key; `entries` is called only when it is not in the cache."""
-        record = self.directory("layers") / f"{key}.json"
-        try:
-            known = Layer(**json.loads(record.read_text()))
-        except FileNotFoundError:
-            known = None
-        if known and self.blob(known.digest).exists():
-            return dataclasses.replace(known, name=name, cached=True)
+    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
+        """The layer of these inputs; `entries` is called only when it is not in the cache."""
+        known = self._known(made_from)
+        if known:
+            return dataclasses.replace(known, name=name, made_from=made_from, cached=True)
         with self.writing() as sink:
             layer = write_layer(name, entries(), sink)
             sink.flush()
             self._place(Path(sink.name), self.blob(layer.digest))
-        self.write_text(record, json.dumps(asdict(layer)))
-        return layer
+        self.write_text(self._record(made_from), json.dumps(asdict(layer)))
+        return dataclasses.replace(layer, made_from=made_from)
+
+    def has(self, made_from: Mapping[str, str]) -> bool:
+        """Whether the layer of these inputs is there, whole."""
+        return self._known(made_from) is not None
+
+    def _known(self, made_from: Mapping[str, str]) -> Layer | None:
+        try:
+            layer = Layer(**json.loads(self._record(made_from).read_text()))
+        except FileNotFoundError:
+            return None
+        return layer if self.blob(layer.digest).exists() else None
+
+    def _record(self, made_from: Mapping[str, str]) -> Path:
+        return self.root / "layers" / f"{digest_of(dict(made_from))}.json"
 
     def store(self, data: bytes) -> str:
         """Keep a small blob, such as a manifest; returns its digest."""

@@ -20,20 +20,21 @@ from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
 from shipway.build.contents import distribution_sizes
 from shipway.build.debian import find_mirrors
-from shipway.build.environment import install, install_wheel, require_script, site_packages
+from shipway.build.environment import install_wheel, site_packages
 from shipway.build.layers import Entry, Layer, tree_entries
 from shipway.build.oci import PlatformImage
 from shipway.build.requirements import resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.toolchain import Toolchain
+from shipway.build.wheels import environment_layers
 from shipway.errors import BuildError
 from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shipway.build.base import Base
-    from shipway.build.bytecode import Interpreter
     from shipway.plan.image import Environment, File
 
     Say = Callable[[str], None]
@@ -64,19 +65,23 @@ def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say) -> BuiltIma
 def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
     if plan.size_limit is None or image.unpacked <= plan.size_limit:
         return
-    layers = {layer.name: layer.unpacked for layer in image.layers}
-    parts = layers | {
-        f"{name} ({layer.name.partition(' (')[0]})": size
-        for layer in image.layers
-        for name, size in distribution_sizes(cache.blob(layer.digest)).items()
-    }
+    parts = {name: size for layer in image.layers for name, size in _parts(layer, cache)}
     largest = sorted(parts.items(), key=lambda part: -part[1])[:12]
     listed = "\n".join(f"    {size / 1e6:7.1f} MB  {name}" for name, size in largest)
     raise BuildError(
         f"the {plan.role} image has {image.unpacked / 1e6:.1f} MB unpacked, over the limit of "
-        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest layers and distributions:\n{listed}",
+        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest parts:\n{listed}",
         "drop a dependency, or raise [image] size",
     )
+
+
+def _parts(layer: Layer, cache: Cache) -> Iterator[tuple[str, int]]:
+    """The distributions of a layer with their sizes in bytes; a layer without any is one part."""
+    distributions = distribution_sizes(cache.blob(layer.digest))
+    for name, size in distributions.items():
+        yield f"{name} in {layer.made_from['place']}", size
+    if not distributions:
+        yield layer.name, layer.unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +98,33 @@ class _Builder:
         with ThreadPoolExecutor(max_workers=4) as pool:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
             base = self._base()
-            interpreter = interpreter_of(self._native(base))
-            if interpreter.unavailable:
-                self.say(f"no bytecode, so another digest than on Linux: {interpreter.unavailable}")
-            layers = [
+            tools = self._toolchain(base)
+            steps = [
                 pool.submit(self._base_layer, base),
                 *(
-                    pool.submit(self._environment, environment, pin.result(), base, interpreter)
+                    pool.submit(environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
                 ),
-                pool.submit(self._runtime, base, interpreter),
+                pool.submit(_runtime_layer, tools),
             ]
             if self.plan.manifest:
-                layers.append(pool.submit(self._project, base, interpreter))
-            made = [layer.result() for layer in layers]
+                steps.append(pool.submit(self._project_layer, self.plan.manifest, tools))
+            made = [layer for step in steps for layer in step.result()]
         return oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
 
-    # -- the layers, lowest first ---------------------------------------------------------------------
+    def _toolchain(self, base: Base) -> Toolchain:
+        interpreter = interpreter_of(self._native(base))
+        if interpreter.unavailable:
+            self.say(f"no bytecode, so another digest than on Linux: {interpreter.unavailable}")
+        return Toolchain(
+            self.platform,
+            self.plan.python,
+            self._options(),
+            interpreter,
+            base.compiled_by,
+            self.cache,
+            self.say,
+        )
 
     def _base(self, architecture: str = "") -> Base:
         wanted = self.plan.base
@@ -122,75 +137,63 @@ class _Builder:
         host = host_arch()
         return base if host in ("", base.arch) else self._base(host)
 
-    def _base_layer(self, base: Base) -> Layer:
-        name = f"base ({self.plan.base.kind}, {len(base.debs)} Debian packages)"
-        return self.cache.layer(name, digest_of("base", base.key), lambda: _base_entries(base))
-
     def _pins(self, environment: Environment) -> str:
         return resolve(environment, self.root, self._options(), self.cache, self.say)
 
     def _options(self) -> tuple[str, ...]:
         return target_options(self.plan.python, self.platform)
 
-    def _environment(
-        self, environment: Environment, pins: str, base: Base, interpreter: Interpreter
-    ) -> Layer:
-        key = digest_of(
-            "environment", pins, environment.path, environment.script, self.platform, base.compiled_by
-        )
-        count = pins.count("==")
+    # -- The layers, lowest first; those of the environments are in wheels.py ---------------------------
 
-        def entries() -> list[Entry]:
-            self.say(f"installing {count} distributions: {environment.name}")
-            with self.cache.working() as directory:
-                tree = directory / "tree"
-                install(pins, tree, environment.path, self.plan.python, self._options(), environment.name)
-                if environment.script:
-                    require_script(tree, environment.path, environment.script, environment.requirements[0])
-                compile_tree(interpreter, tree, environment.path)
-                return _loaded(tree_entries(tree, environment.path.lstrip("/")))
+    def _base_layer(self, base: Base) -> list[Layer]:
+        name = f"base ({self.plan.base.kind}, {len(base.debs)} Debian packages)"
+        inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
+        return [self.cache.layer(name, inputs, lambda: _base_entries(base))]
 
-        return self.cache.layer(f"{environment.name} ({count} distributions)", key, entries)
-
-    def _runtime(self, base: Base, interpreter: Interpreter) -> Layer:
-        wheel = runtime_wheel(self.cache.root)
-        path = f"{contract.VENV}/{site_packages(self.plan.python)}"
-        key = digest_of("runtime", hashlib.sha256(wheel.read_bytes()).hexdigest(), path, base.compiled_by)
-
-        def entries() -> list[Entry]:
-            with self.cache.working() as directory:
-                install_wheel(wheel, directory)
-                compile_tree(interpreter, directory, path)
-                return _loaded(tree_entries(directory, path.lstrip("/")))
-
-        return self.cache.layer("runtime (shipway-runtime)", key, entries)
-
-    def _project(self, base: Base, interpreter: Interpreter) -> Layer:
+    def _project_layer(self, manifest: contract.Manifest, tools: Toolchain) -> list[Layer]:
         """The project's files, compiled, and the manifest: the one layer that an edit changes."""
-        manifest = contract.encode(self.plan.manifest)
-        digests = [_digest(self.root / file.source) for file in self.plan.files]
-        files = [(f.path, f.executable) for f in self.plan.files]
-        key = digest_of(
-            "project", files, digests, manifest, list(self.plan.process.volumes), base.compiled_by
-        )
+        text = contract.encode(manifest)
+        volumes = self.plan.process.volumes
+        contents = {file: (self.root / file.source).read_bytes() for file in self.plan.files}
 
         def entries() -> list[Entry]:
             with self.cache.working() as directory:
-                _copy(self.root, self.plan.files, directory)
-                compile_tree(interpreter, directory / contract.SOURCE.lstrip("/"), contract.SOURCE)
+                _write(contents, directory)
+                compile_tree(tools.interpreter, directory / contract.SOURCE.lstrip("/"), contract.SOURCE)
                 return [
                     *_loaded(tree_entries(directory, "")),
-                    Entry(contract.MANIFEST.lstrip("/"), "file", content=manifest.encode()),
-                    *(
-                        Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID)
-                        for path in self.plan.process.volumes
-                    ),
+                    Entry(contract.MANIFEST.lstrip("/"), "file", content=text.encode()),
+                    *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
                 ]
 
-        return self.cache.layer(f"project ({len(files)} files)", key, entries)
+        inputs = {
+            "bytecode by Python": tools.compiled_by,
+            "volumes": " ".join(volumes),
+            contract.MANIFEST: digest_of(text)[:16],
+            **{f.path: digest_of(f.executable, sha256(data))[:16] for f, data in contents.items()},
+        }
+        return [self.cache.layer(f"project ({len(contents)} files)", inputs, entries)]
 
     def _annotations(self) -> dict[str, str]:
         return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
+
+
+def _runtime_layer(tools: Toolchain) -> list[Layer]:
+    wheel = runtime_wheel(tools.cache.root)
+    path = f"{contract.VENV}/{site_packages(tools.python)}"
+
+    def entries() -> list[Entry]:
+        with tools.cache.working() as directory:
+            install_wheel(wheel, directory)
+            compile_tree(tools.interpreter, directory, path)
+            return _loaded(tree_entries(directory, path.lstrip("/")))
+
+    inputs = {
+        "place": path,
+        "bytecode by Python": tools.compiled_by,
+        "wheel": sha256(wheel.read_bytes())[:16],
+    }
+    return [tools.cache.layer("runtime (shipway-runtime)", inputs, entries)]
 
 
 def _base_entries(base: Base) -> list[Entry]:
@@ -208,14 +211,15 @@ def _loaded(entries: Sequence[Entry]) -> list[Entry]:
     ]
 
 
-def _copy(root: Path, files: Sequence[File], directory: Path) -> None:
-    for file in files:
+def _write(contents: Mapping[File, bytes], directory: Path) -> None:
+    for file, data in contents.items():
         target = directory / file.path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((root / file.source).read_bytes())
+        target.write_bytes(data)
         target.chmod(0o755 if file.executable else 0o644)
     (directory / contract.SOURCE.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def sha256(data: bytes) -> str:
+    """Hexadecimal text."""
+    return hashlib.sha256(data).hexdigest()

@@ -10,7 +10,8 @@ import hashlib
 import io
 import stat
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -36,12 +37,17 @@ class Entry:
     target: str = ""
     owner: int = 0
 
+    def size(self) -> int:
+        """Bytes of a file; 0 of anything else."""
+        return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A compressed layer. `digest` is of the blob, `diff_id` of the tar; sizes in bytes.
 
-    `cached` says that nothing had to be made.
+    `made_from` is everything its bytes depend on, by names for people; `cached` says that nothing had to
+    be made.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Layer:
     diff_id: str
     size: int
     unpacked: int
+    made_from: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
 
 

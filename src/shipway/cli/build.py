@@ -34,10 +34,16 @@ def _platforms(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     callback=_platforms,
     help="linux/amd64, linux/arm64; default: [image] platforms.",
 )
+@click.option("--explain", is_flag=True, help="Say for each layer why it was made again.")
 @click.option("--load", is_flag=True, help="Give the images to Docker or Podman as well.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="OCI layout; default: .shipway/images.")
 def command(
-    directory: Path, tag: str | None, platform: tuple[str, ...], load: bool, output: Path | None
+    directory: Path,
+    tag: str | None,
+    platform: tuple[str, ...],
+    explain: bool,
+    load: bool,
+    output: Path | None,
 ) -> None:
     """Make the agent's image and the images of its sidecars, without a container engine.
 
@@ -45,6 +51,8 @@ def command(
     """
     from shipway.build import engine
     from shipway.build.cache import Cache, default_root
+    from shipway.build.explain import explain as reasons
+    from shipway.build.explain import read_record, write_record
     from shipway.build.image import build_image
     from shipway.build.oci import write_layout
     from shipway.build.release import make_release, write_release
@@ -67,6 +75,10 @@ def command(
     write_layout(layout, {_tagged(image): image.platforms for image in images}, cache)
     release = write_release(make_release(loaded.spec.name, images, project), project.root / ".shipway")
     say(f"wrote {layout} and {release}")
+    if explain:
+        record = read_record(release.parent)
+        say("\n".join(line for image in images for line in reasons(image, record)))
+    write_record(release.parent, images)
     if load:
         say(engine.load(layout))
     click.echo(images[0].reference)

@@ -40,7 +40,7 @@ class Environment:
 
     `lock` is the project's file that says which, else `requirements` do; `runtime` adds what
     shipway-runtime needs, resolved under the project's own pins; `script` is a console script that must
-    be there when all is installed.
+    be there when all is installed; `split` gives each heavy wheel a layer of its own.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Environment:
     requirements: tuple[str, ...] = ()
     runtime: bool = False
     script: str | None = None
+    split: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         groups=spec.image.groups,
         extras=spec.image.extras,
         runtime=True,
+        split=True,
     )
     return ImagePlan(
         role="agent",

@@ -9,6 +9,8 @@ import pytest
 from shipway.build.cache import Cache, digest_of
 from shipway.build.layers import Entry
 
+KEY = {"wheel": "1"}
+
 
 def entries() -> list[Entry]:
     return [Entry("a", "file", content=b"a")]
@@ -20,8 +22,8 @@ def refuse() -> list[Entry]:
 
 def test_second_time_comes_from_the_cache(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    first = cache.layer("one", "key", entries)
-    second = cache.layer("another name", "key", refuse)
+    first = cache.layer("one", KEY, entries)
+    second = cache.layer("another name", KEY, refuse)
     assert not first.cached
     assert second.cached
     assert (second.name, second.digest) == ("another name", first.digest)
@@ -29,9 +31,9 @@ def test_second_time_comes_from_the_cache(tmp_path: Path) -> None:
 
 def test_a_lost_blob_is_made_again(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    layer = cache.layer("one", "key", entries)
+    layer = cache.layer("one", KEY, entries)
     cache.blob(layer.digest).unlink()
-    assert cache.layer("one", "key", entries).digest == layer.digest
+    assert cache.layer("one", KEY, entries).digest == layer.digest
     assert cache.blob(layer.digest).exists()
 
 
@@ -42,9 +44,17 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
-        cache.layer("one", "key", fail)
+        cache.layer("one", KEY, fail)
     assert list(cache.directory("tmp").iterdir()) == []
-    assert not cache.layer("one", "key", entries).cached
+    assert not cache.layer("one", KEY, entries).cached
+
+
+def test_another_input_is_another_layer(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.layer("one", KEY, entries)
+    assert cache.has(KEY)
+    assert not cache.has(KEY | {"python": "2"})
+    assert not cache.layer("one", KEY | {"python": "2"}, entries).cached
 
 
 def test_digest_depends_on_every_part() -> None:

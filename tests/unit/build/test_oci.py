@@ -23,7 +23,7 @@ PROCESS = Process(
 
 
 def image(cache: Cache, platform: str = "linux/amd64") -> PlatformImage:
-    layer = cache.layer("one", "key", lambda: [Entry("a", "file", content=b"a")])
+    layer = cache.layer("one", {}, lambda: [Entry("a", "file", content=b"a")])
     return platform_image(platform, [layer], PROCESS, {"k": "v"}, cache)
 
 

@@ -1,0 +1,197 @@
+"""Pinned distributions -> the layers of a virtual environment.
+
+In: pins, and the environment's place in the image. Out: layers. A heavy wheel has a layer of its own, the
+small ones share a few whose members are fixed by their names: what one project installs is found again in
+another, and an upgrade moves one layer. A layer's key is its wheels and the layout, so it is made once; uv
+installs only what no layer in the cache has.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import posixpath
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shipway.build.bytecode import compile_tree
+from shipway.build.cache import digest_of
+from shipway.build.environment import finish, install, require_script, site_packages, skeleton
+from shipway.build.layers import Entry, Layer, tree_entries
+from shipway.build.toolchain import Toolchain
+from shipway.errors import BuildError
+from shipway.plan.image import Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+
+HEAVY = 2_000_000
+"""Bytes unpacked, bytecode included, from which a wheel has a layer of its own."""
+MOST_HEAVY = 40
+"""Layers for heavy wheels at most: engines take 127 in all, and about 60 is sensible."""
+GROUPS = 4
+"""Layers for the rest. By a digest of the name, so that no upgrade and no new member moves another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One layer to be: its name, and the distributions in it, sorted."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
+    """Which distributions share a layer. `versions` and `sizes` (bytes) by name; `rest` names the groups."""
+    heaviest = sorted((n for n in versions if sizes[n] >= HEAVY), key=lambda name: (-sizes[name], name))
+    heavy = heaviest[:MOST_HEAVY]
+    groups: dict[int, list[str]] = {}
+    for name in sorted(set(versions) - set(heavy)):
+        groups.setdefault(_bucket(name), []).append(name)
+    return [
+        *(Part(f"{name} {versions[name]}", (name,)) for name in heavy),
+        *(Part(f"{rest}, group {i} of {GROUPS}", tuple(groups[i])) for i in sorted(groups)),
+    ]
+
+
+def _bucket(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % GROUPS + 1
+
+
+def environment_layers(environment: Environment, pins: str, tools: Toolchain) -> list[Layer]:
+    """The layers of one environment, made unless in the cache."""
+    return _Environment(environment, _parse(pins), tools).layers()
+
+
+def _parse(pins: str) -> dict[str, str]:
+    """`name==version --hash=…` lines by name."""
+    return {line.partition("==")[0]: line for line in pins.splitlines() if "==" in line}
+
+
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    environment: Environment
+    pins: dict[str, str]
+    tools: Toolchain
+
+    def layers(self) -> list[Layer]:
+        known = {} if not self.environment.split else self._known_sizes()
+        unknown = set(self.pins) - set(known) if self.environment.split else set()
+        with self.tools.cache.working() as directory:
+            made = self._make(unknown, directory / "new") if unknown else {}
+            for name, entries in made.items():
+                self._remember(name, _size(entries))
+            parts = self._parts(known | {name: _size(entries) for name, entries in made.items()})
+            missing = {m for part in parts for m in part.members if not self._is_made(part)} - set(made)
+            if missing:
+                made |= self._make(missing, directory / "again")
+            with ThreadPoolExecutor() as pool:
+                return list(pool.map(lambda part: self._layer(part, made), parts))
+
+    def _parts(self, sizes: Mapping[str, int]) -> list[Part]:
+        """The venv itself first; an environment that is not split is one part."""
+        if not self.environment.split:
+            count = f"{len(self.pins)} distributions"
+            return [Part(f"{self.environment.name} ({count})", tuple(sorted(self.pins)))]
+        versions = {name: _version(pin) for name, pin in self.pins.items()}
+        venv = Part(f"environment {self.environment.path}", ())
+        return [venv, *arrange(versions, sizes, self.environment.name)]
+
+    # -- Keys -----------------------------------------------------------------------------------------------
+
+    def _inputs(self, part: Part) -> dict[str, str]:
+        """Everything the part's layer depends on, each under the name that `--explain` shows."""
+        inputs = {"place": self.environment.path, "bytecode by Python": self.tools.compiled_by}
+        inputs |= {"platform": self.tools.platform} if part.members else {}
+        inputs |= {"script": script} if (script := self._script_of(part)) else {}
+        return inputs | {name: self._wheel(name) for name in part.members}
+
+    def _wheel(self, name: str) -> str:
+        return f"{_version(self.pins[name])}, wheels {digest_of(self.pins[name])[:12]}"
+
+    def _script_of(self, part: Part) -> str | None:
+        return self.environment.script if not self.environment.split and part.members else None
+
+    def _is_made(self, part: Part) -> bool:
+        return self.tools.cache.has(self._inputs(part))
+
+    # -- Sizes: known once a distribution was installed -------------------------------------------------
+
+    def _size_file(self, name: str) -> Path:
+        key = digest_of("size", self.pins[name], self.tools.platform, self.tools.compiled_by)
+        return self.tools.cache.directory("sizes") / key
+
+    def _known_sizes(self) -> dict[str, int]:
+        files = {name: self._size_file(name) for name in self.pins}
+        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+
+    def _remember(self, name: str, size: int) -> None:
+        self.tools.cache.write_text(self._size_file(name), json.dumps(size))
+
+    # -- Effects ------------------------------------------------------------------------------------------
+
+    def _make(self, names: Collection[str], tree: Path) -> dict[str, list[Entry]]:
+        """Install and compile these distributions; the entries of each."""
+        environment, tools = self.environment, self.tools
+        tools.say(f"installing {len(names)} distributions: {environment.name}")
+        pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
+        install(pins, tree / site_packages(tools.python), tools.options, environment.name)
+        finish(tree, environment.path, tools.python)
+        if environment.script:
+            require_script(tree, environment.path, environment.script, environment.requirements[0])
+        compile_tree(tools.interpreter, tree, environment.path)
+        return split(tree, environment.path, tools.python)
+
+    def _layer(self, part: Part, made: Mapping[str, list[Entry]]) -> Layer:
+        def entries() -> list[Entry]:
+            venv = skeleton(self.environment.path, self.tools.python)
+            own = venv if not part.members or not self.environment.split else []
+            return [*own, *(entry for name in part.members for entry in made[name])]
+
+        return self.tools.cache.layer(part.name, self._inputs(part), entries)
+
+
+def split(tree: Path, path: str, python: str) -> dict[str, list[Entry]]:
+    """The entries of each distribution in a finished environment, as its RECORD lists them, with bytecode.
+
+    Raises BuildError for files that no distribution lists.
+    """
+    root = path.lstrip("/")
+    entries = {e.path: e for e in tree_entries(tree, root) if e.kind != "directory"}
+    left = set(entries) - {entry.path for entry in skeleton(path, python)}
+    found: dict[str, list[Entry]] = {}
+    for record in sorted(tree.glob(f"{site_packages(python)}/*.dist-info/RECORD")):
+        listed = [p for p in _listed(record, f"{root}/{site_packages(python)}", python) if p in left]
+        left -= set(listed)
+        found[_distribution(record)] = [entries[p] for p in listed]
+    if left:
+        raise BuildError(f"{min(left)} belongs to no distribution: the RECORD of its wheel does not list it")
+    return found
+
+
+def _listed(record: Path, packages: str, python: str) -> Iterator[str]:
+    tag = f"cpython-{python.replace('.', '')}"
+    for row in csv.reader(record.read_text(encoding="utf-8").splitlines()):
+        path = posixpath.normpath(f"{packages}/{row[0]}")
+        yield path
+        if path.endswith(".py"):
+            directory, _, file = path.rpartition("/")
+            yield f"{directory}/__pycache__/{file[:-3]}.{tag}.pyc"
+
+
+def _distribution(record: Path) -> str:
+    """The name as pins spell it."""
+    return re.sub(r"[-_.]+", "-", record.parent.name.partition("-")[0]).lower()
+
+
+def _version(pin: str) -> str:
+    return pin.partition("==")[2].partition(" ")[0]
+
+
+def _size(entries: list[Entry]) -> int:
+    return sum(entry.size() for entry in entries)
