@@ -221,6 +221,22 @@ def test_a_module_of_the_project_can_be_an_mcp_server_inside(docker: Docker, tmp
     assert answer.json()["checks"]["mcp:own"]["state"] == "up"
 
 
+def test_a_server_from_npm_runs_without_npm_in_the_image(docker: Docker, tmp_path: Path) -> None:
+    project = tmp_path / "npm"
+    project.mkdir()
+    (project / "agent.py").write_text("async def agent(messages):\n    return 'x'\n")
+    spec = 'name = "files"\nentrypoint = "agent:agent"\n[mcp.files]\nargs = ["/tmp"]\n'
+    (project / "agent.toml").write_text(spec + 'run = "npm:@modelcontextprotocol/server-filesystem"\n')
+    command = (SHIPWAY, "build", "--load")
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    publish = ("--publish", "127.0.0.1::8081")
+    name = docker.start("files:latest", "--env", "SHIPWAY_ENV=development", *publish)
+    admin = ports(docker, name)["8081"]
+    answer = wait_for(lambda: httpx2.get(admin + "/readyz"), 200, lambda: docker.logs(name))
+    assert answer.json()["checks"]["mcp:files"]["state"] == "up"
+
+
 def test_the_same_project_makes_the_same_digest(tmp_path: Path) -> None:
     """In another directory, with other times and modes, in another cache."""
     digests = []

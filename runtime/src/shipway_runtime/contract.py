@@ -37,6 +37,7 @@ VENV = "/app/.venv"
 SOURCE = "/app/src"
 PROMPTS = "/app/prompts"
 MCP = "/app/mcp"
+NODE = "/app/node"  # shared by every MCP server from npm
 MANIFEST = "/app/shipway.json"
 
 # -- Paths that a stack mounts ---------------------------------------------------------------------------

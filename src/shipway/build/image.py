@@ -22,6 +22,7 @@ from shipway.build.contents import distribution_sizes
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.layers import Entry, Layer, tree_entries
+from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
 from shipway.build.requirements import resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
@@ -101,6 +102,7 @@ class _Builder:
             tools = self._toolchain(base)
             steps = [
                 pool.submit(self._base_layer, base),
+                pool.submit(node_layers, self.plan.node, tools),
                 *(
                     pool.submit(environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)

@@ -7,13 +7,15 @@ the directory says what it was made from.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build.cache import default_root, digest_of
+from shipway.build import node
+from shipway.build.cache import Cache, default_root, digest_of
 from shipway.build.environment import require_script
 from shipway.build.requirements import locked
 from shipway.build.runtime_wheel import runtime_wheel
@@ -50,6 +52,9 @@ def prepare(plan: LocalPlan, sources: Sources, source: Path, say: Callable[[str]
     """
     python = find_python(say)
     for environment in plan.environments:
+        if environment.kind == "npm":
+            _make_npm(environment, say)
+            continue
         own = environment.requirement is None
         wanted = environment.requirement or sources.requirements()
         wheels = [str(runtime_wheel(default_root()))] if own else []
@@ -89,6 +94,22 @@ def _make(
     (path / _STAMP).write_text(stamp)
     count = len(list(path.glob("lib/*/site-packages/*.dist-info")))
     say(f"{environment.name}: {count} distributions in {time.monotonic() - began:.1f} s")
+
+
+def _make_npm(environment: Environment, say: Callable[[str], None]) -> None:
+    """`main` and `bin/node`, as in the image; Node and npm come from a wheel."""
+    cache, path, package = Cache(default_root()), Path(environment.path), environment.requirement or ""
+    host = node.provide((), "this host", cache, say)
+    text = node.lock(package, host, cache, say)
+    stamp = digest_of(text, host.version)
+    if _read(path / _STAMP) == stamp:
+        return
+    say(f"{environment.name}: installing {len(node.packages(text))} npm packages")
+    shutil.rmtree(path, ignore_errors=True)
+    node.install_package(package, text, path, None, host)
+    (path / "bin").mkdir()
+    (path / "bin/node").symlink_to(host.binary)
+    (path / _STAMP).write_text(stamp)
 
 
 def _install(

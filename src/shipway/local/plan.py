@@ -101,12 +101,13 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A virtual environment to install: the project's lock with the runtime, or a server's requirement."""
+    """What to install: the project's lock with the runtime, or one MCP server's package."""
 
     name: str
     path: str
     requirement: str | None = None
     script: str | None = None
+    kind: Literal["python", "npm"] = "python"
 
 
 @dataclass(frozen=True, slots=True)

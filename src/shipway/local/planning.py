@@ -132,9 +132,15 @@ def _environments(stack: StackPlan, machine: Machine) -> tuple[Environment, ...]
     return (
         Environment("agent", f"{machine.state}/venv"),
         *(
-            Environment(f"mcp {name}", f"{machine.state}/mcp/{name}", program.requirement, program.script)
+            Environment(
+                f"mcp {name}",
+                f"{machine.state}/mcp/{name}",
+                program.requirement,
+                program.script or None,
+                "npm" if program.kind == "npm" else "python",
+            )
             for name, program in programs.items()
-            if program.kind == "pypi"
+            if program.requirement
         ),
     )
 

@@ -55,6 +55,15 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeEnvironment:
+    """An MCP server from npm, below `path`; all of them share one Node in /app/node."""
+
+    name: str
+    path: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A file of the project: its path in the image, and where it is below the project's root."""
 
@@ -85,6 +94,7 @@ class ImagePlan:
     python: str
     base: Base
     environments: tuple[Environment, ...]
+    node: tuple[NodeEnvironment, ...]
     files: tuple[File, ...]
     manifest: contract.Manifest | None
     process: Process
@@ -105,7 +115,7 @@ def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan
 
 def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
     inside = {n: servers.program(s) for n, s in spec.mcp.items() if s.shape == "inside"}
-    own = [_server_environment(n, p) for n, p in inside.items() if p and p.requirement]
+    own = [_server_environment(n, p) for n, p in inside.items() if p and p.kind == "pypi"]
     dependencies = Environment(
         name="dependencies",
         path=contract.VENV,
@@ -122,6 +132,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         python=PYTHON,
         base=Base(packages=spec.image.packages, mirror=spec.image.mirror),
         environments=(*own, dependencies),
+        node=tuple(_node_environment(n, p) for n, p in inside.items() if p and p.kind == "npm"),
         files=tuple(File(f.path, f.source, f.executable) for f in project.files),
         manifest=contract.Manifest(
             name=spec.name,
@@ -152,7 +163,8 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
         platforms=_platforms(spec),
         python=PYTHON,
         base=Base(packages=server.packages, mirror=spec.image.mirror),
-        environments=(_server_environment(name, program), runtime),
+        environments=(*([_server_environment(name, program)] if program.kind == "pypi" else []), runtime),
+        node=(_node_environment(name, program),) if program.kind == "npm" else (),
         files=(),
         manifest=None,
         process=_process(relay, ports=(port,), volumes=()),
@@ -167,6 +179,10 @@ def _server_environment(name: str, program: ServerProgram) -> Environment:
         requirements=(program.requirement,),
         script=program.script,
     )
+
+
+def _node_environment(name: str, program: ServerProgram) -> NodeEnvironment:
+    return NodeEnvironment(f"mcp {name}", servers.environment_path(name), program.requirement)
 
 
 def _platforms(spec: Spec) -> tuple[str, ...]:

@@ -21,10 +21,11 @@ class ServerProgram:
     """What runs one MCP server. `kind` says where it comes from.
 
     pypi: `requirement` is installed into an environment of its own and its console script started;
+    npm: `requirement` is installed likewise, and runs on Node;
     project: `module` runs in the agent's environment; command: `argv` is taken as it is.
     """
 
-    kind: Literal["pypi", "project", "command"]
+    kind: Literal["pypi", "npm", "project", "command"]
     requirement: str = ""
     script: str = ""
     module: str = ""
@@ -35,6 +36,8 @@ class ServerProgram:
         """The argv, given the server's own environment directory and the agent's interpreter."""
         if self.kind == "pypi":
             return (f"{environment}/bin/{self.script}", *self.args)
+        if self.kind == "npm":
+            return (f"{environment}/bin/node", f"{environment}/main", *self.args)
         if self.kind == "project":
             return (python, "-m", self.module, *self.args)
         return (*self.argv, *self.args)
@@ -50,6 +53,8 @@ def program(server: Mcp) -> ServerProgram | None:
     if kind == "pypi":
         script = re.split(r"[\[<>=!~; ]", rest, maxsplit=1)[0]
         return ServerProgram("pypi", requirement=rest, script=script, args=server.args)
+    if kind == "npm":
+        return ServerProgram("npm", requirement=rest, args=server.args)
     return ServerProgram("project", module=rest, args=server.args)
 
 

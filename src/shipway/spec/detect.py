@@ -237,6 +237,11 @@ def _server(name: str, entry: dict[str, Any]) -> Server | None:
     arguments = [str(a) for a in entry.get("args", [])]
     if isinstance(entry.get("url"), str):
         return Server(name, url=entry["url"])
-    if entry.get("command") == "uvx" and arguments and not arguments[0].startswith("-"):
-        return Server(name, run=f"pypi:{arguments[0].replace('@', '==')}", args=tuple(arguments[1:]))
-    return None
+    while arguments and arguments[0] in ("-y", "--yes"):
+        arguments = arguments[1:]
+    if not arguments or arguments[0].startswith("-"):
+        return None
+    package, rest = arguments[0], tuple(arguments[1:])
+    runs = {"uvx": f"pypi:{package.replace('@', '==')}", "npx": f"npm:{package}"}
+    run = runs.get(str(entry.get("command")))
+    return Server(name, run=run, args=rest) if run else None

@@ -61,7 +61,6 @@ PENDING = (
     Pending(
         "mcp.*", "an MCP server deployed as a service", _deployed, 'write shape = "sidecar", or give its url'
     ),
-    Pending("mcp.*.run", "an MCP server from npm", _starts("npm:"), "use one from PyPI, or give a url"),
     Pending(
         "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
     ),

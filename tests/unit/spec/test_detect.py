@@ -59,15 +59,18 @@ def test_servers_of_mcp_json_and_those_that_cannot_be_said_yet(tmp_path: Path) -
     servers = {
         "Time": {"command": "uvx", "args": ["mcp-server-time@2026.1", "--local-timezone", "UTC"]},
         "crm": {"url": "https://crm.example.com/mcp"},
-        "files": {"command": "npx", "args": ["-y", "server-filesystem"]},
+        "files": {"command": "npx", "args": ["-y", "server-filesystem", "/data"]},
+        "own": {"command": "docker", "args": ["run", "own"]},
     }
     found = detect(project(tmp_path, {".mcp.json": json.dumps({"mcpServers": servers})}))
     assert [(s.name, s.run, s.url) for s in found.servers] == [
         ("time", "pypi:mcp-server-time==2026.1", None),
         ("crm", None, "https://crm.example.com/mcp"),
+        ("files", "npm:server-filesystem", None),
     ]
     assert found.servers[0].args == ("--local-timezone", "UTC")
-    assert found.skipped == ("files in .mcp.json (npx)",)
+    assert found.servers[2].args == ("/data",)
+    assert found.skipped == ("own in .mcp.json (docker)",)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"mcpServers": {"a": 1}}', '{"mcpServers": []}'])

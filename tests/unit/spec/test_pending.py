@@ -43,7 +43,6 @@ def test_every_pattern_is_a_key() -> None:
         ),
         ('[evals]\nsuite = "evals/*.jsonl"\n', 3, "`evals` asks for evals"),
         ('[mcp.t]\nshape = "service"\nrun = "pypi:t"\n', 3, "an MCP server deployed as a service"),
-        ('[mcp.t]\nshape = "sidecar"\nrun = "npm:t"\n', 5, "`mcp.t.run` asks for an MCP server from npm"),
         ('[mcp.t]\nshape = "sidecar"\nrun = "image:t"\n', 5, "an MCP server from an image"),
         ("[tenants.acme.config]\n", 3, "settings of a tenant"),
     ],
