@@ -191,3 +191,16 @@ def test_another_project_finds_the_layers_it_shares(shipway: Run, project: Write
     assert len(shared) >= len(layers(one)) - 3, (
         "all but the group with click, the project, and the group of cffi"
     )
+
+
+@pytest.mark.network
+def test_a_sidecar_of_the_project_is_the_agents_image(shipway: Run, project: Write) -> None:
+    servers = '[mcp.own]\nshape = "sidecar"\nrun = "project:own"\n'
+    servers += '[mcp.cmd]\nshape = "sidecar"\nrun = ["my-server"]\n'
+    directory = project({"agent.py": AGENT, "own.py": "x = 1\n", "agent.toml": SPEC + servers})
+    done = shipway("build", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    images = json.loads((directory / ".shipway/release.json").read_text())["images"]
+    assert set(images) == {"agent", "mcp-own"}
+    assert images["mcp-own"] == images["agent"]
+    assert "mcp-cmd: no image of ours" in done.stderr

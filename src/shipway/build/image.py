@@ -49,6 +49,8 @@ class BuiltImage:
     repository: str
     digest: str
     platforms: tuple[PlatformImage, ...]
+    also: tuple[str, ...] = ()
+    """Other roles of release.json that this image plays."""
 
     @property
     def reference(self) -> str:
@@ -60,7 +62,7 @@ def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say) -> BuiltIma
     built = tuple(_Builder(plan, platform, root, cache, say).build() for platform in plan.platforms)
     for image in built:
         _check_size(plan, image, cache)
-    return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built)
+    return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
 
 
 def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def make_release(name: str, images: Sequence[BuiltImage], project: Project) -> contract.Release:
     """The release of these images."""
-    references = {image.role: image.reference for image in images}
+    references = {role: image.reference for image in images for role in (image.role, *image.also)}
     return contract.Release(
         shipway=shipway.__version__,
         name=name,

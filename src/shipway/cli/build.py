@@ -56,7 +56,7 @@ def command(
     from shipway.build.image import build_image
     from shipway.build.oci import write_layout
     from shipway.build.release import make_release, write_release
-    from shipway.plan.image import plan_images
+    from shipway.plan.image import list_unbuilt, plan_images
     from shipway.spec.load import load as load_spec
     from shipway.spec.lock import read_lock
     from shipway.spec.project import read_project
@@ -64,6 +64,8 @@ def command(
     loaded = load_spec(directory / "agent.toml")
     project = read_project(loaded)
     plans = [_chosen(p, tag, platform) for p in plan_images(loaded, project, read_lock(project.root))]
+    for name in list_unbuilt(loaded.spec):
+        say(f"mcp-{name}: no image of ours, a command of yours starts it")
     cache = Cache(default_root())
     images = []
     for plan in plans:

@@ -86,9 +86,13 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """One image. `role` is `agent`, or `mcp-NAME` as release.json says."""
+    """One image. `role` is `agent`, or `mcp-NAME` as release.json says.
+
+    `also` are sidecars that run from the same image with another command: modules of the project.
+    """
 
     role: str
+    also: tuple[str, ...]
     repository: str
     platforms: tuple[str, ...]
     python: str
@@ -104,13 +108,19 @@ class ImagePlan:
 def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan, ...]:
     """The agent's image, then one for each sidecar that is a package from an index."""
     spec = loaded.spec
-    sidecars = {
-        name: program
-        for name, server in spec.mcp.items()
-        if server.shape == "sidecar" and (program := servers.program(server))
-    }
-    built = [_sidecar_image(spec, name, program) for name, program in sidecars.items() if program.requirement]
+    packages = [(name, program) for name, program in _sidecars(spec) if program.requirement]
+    built = [_sidecar_image(spec, name, program) for name, program in packages]
     return (_agent_image(spec, project, lock), *built)
+
+
+def list_unbuilt(spec: Spec) -> list[str]:
+    """Sidecars that get no image from us, because a command of the user's own starts them."""
+    return [name for name, program in _sidecars(spec) if program.kind == "command"]
+
+
+def _sidecars(spec: Spec) -> list[tuple[str, ServerProgram]]:
+    found = [(name, servers.program(s)) for name, s in spec.mcp.items() if s.shape == "sidecar"]
+    return [(name, program) for name, program in found if program]
 
 
 def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
@@ -127,6 +137,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
     )
     return ImagePlan(
         role="agent",
+        also=tuple(f"mcp-{name}" for name, program in _sidecars(spec) if program.kind == "project"),
         repository=image_name(spec),
         platforms=_platforms(spec),
         python=PYTHON,
@@ -159,6 +170,7 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
     runtime = Environment(name="runtime's dependencies", path=contract.VENV, runtime=True)
     return ImagePlan(
         role=f"mcp-{name}",
+        also=(),
         repository=image_name(spec, name),
         platforms=_platforms(spec),
         python=PYTHON,

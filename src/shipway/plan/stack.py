@@ -150,7 +150,7 @@ def _sidecar(spec: model.Spec, name: str, port: int) -> Sidecar:
         raise ValueError(f"sidecar {name} has no program")  # load.py refuses it first
     return Sidecar(
         name=name,
-        image=image_name(spec, name),
+        image=image_name(spec, None if started.kind == "project" else name),
         program=started,
         port=port,
         env=dict(server.env),
