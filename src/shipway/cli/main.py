@@ -21,6 +21,8 @@ COMMANDS = {
     "init": "write agent.toml for the project that is here",
     "plan": "print the plan of the image or of the stack",
     "build": "make the image",
+    "inspect": "what an image is made of, and what is large in it",
+    "diff": "what became of one image in another",
     "up": "run the whole stack on this machine",
     "ask": "ask the agent that runs here",
     "status": "what runs here, and what is not ready",

@@ -1,0 +1,307 @@
+"""A reference -> an image that can be looked at: `open_image`.
+
+In: a project, a directory with an OCI layout, a tar file of either kind, or the name of an image that an
+engine has. Out: `ImageSource`: its config and the contents of each layer. Every layer is read as a stream,
+once, and nothing is written: what comes out of `docker save` is never on disk.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import posixpath
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+
+from shipway.build.contents import Contents, decompressed, read_contents, readable
+from shipway.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENGINES = ("docker", "podman")
+IMAGES = ".shipway/images"
+"""Where `shipway build` writes a project's images."""
+
+_MAX_JSON = 8 << 20
+_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLayer:
+    """One layer: its blob's digest and bytes as found, its tar's digest, what made it, what is in it."""
+
+    digest: str
+    diff_id: str
+    size: int
+    created_by: str
+    contents: Contents
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """One platform's image.
+
+    `digest` is the manifest's, empty where the source has none; `image_id` is the config's. `others` are the
+    names of further images that were beside it.
+    """
+
+    reference: str
+    digest: str
+    image_id: str
+    platform: str
+    config: Mapping[str, Any]
+    layers: tuple[SourceLayer, ...]
+    others: tuple[str, ...] = ()
+
+
+def open_image(reference: str, image: str | None = None, platform: str | None = None) -> ImageSource:
+    """The image of a path, else of an engine. Raises BuildError when there is none, or it is damaged.
+
+    Of several images `image` chooses by name, else the first: an agent's own. `platform` is "linux/amd64".
+    """
+    path = Path(reference)
+    if path.is_dir():
+        return _read(_Directory(_layout(path)), image, platform, str(path))
+    if path.is_file():
+        with path.open("rb") as stream:
+            return _read(_archive(stream, str(path)), image, platform, str(path))
+    for program in filter(shutil.which, ENGINES):
+        inspect = subprocess.run([program, "image", "inspect", reference], capture_output=True, check=False)
+        if inspect.returncode == 0:
+            return _read(_saved(program, reference), image, platform, reference)
+    raise BuildError(
+        f"there is no file or directory {reference}, and no container engine here has an image of that name",
+        "images of registries cannot be read directly yet: `docker pull` it first",
+    )
+
+
+def _layout(path: Path) -> Path:
+    for layout in (path, path / IMAGES):
+        if (layout / "index.json").is_file() or (layout / "manifest.json").is_file():
+            return layout
+    raise BuildError(
+        f"{path} has no image: neither an OCI layout nor {IMAGES}", "run `shipway build` there first"
+    )
+
+
+# -- Where blobs are -----------------------------------------------------------------------------------------
+
+
+class _Blobs(Protocol):
+    """Files of an image layout, by their path in it."""
+
+    def document(self, path: str) -> Any:
+        """The JSON value, or None where there is no such file."""
+
+    def contents(self, path: str) -> tuple[int, Contents]:
+        """A layer's bytes as it is there, and what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    root: Path
+
+    def document(self, path: str) -> Any:
+        file = self.root / path
+        if not file.is_file():
+            return None
+        if file.stat().st_size > _MAX_JSON:
+            raise BuildError(
+                f"{file} has {file.stat().st_size} bytes, expected a JSON file of a few kilobytes"
+            )
+        return _json(file.read_bytes(), str(file))
+
+    def contents(self, path: str) -> tuple[int, Contents]:
+        file = self.root / path
+        if not file.is_file():
+            raise BuildError(
+                f"a layer is missing: {file}", "an image whose base was left out cannot be inspected"
+            )
+        with file.open("rb") as blob:
+            return file.stat().st_size, read_contents(blob, f"layer {file.name[:12]}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """All that one pass over an archive has found: its manifest may come last."""
+
+    documents: dict[str, bytes]
+    layers: dict[str, tuple[int, Contents]]
+    links: dict[str, str]
+
+    def document(self, path: str) -> Any:
+        return _json(self.documents[path], path) if path in self.documents else None
+
+    def contents(self, path: str) -> tuple[int, Contents]:
+        found = self.layers.get(self.links.get(path, path))
+        if not found:
+            raise BuildError(f"a layer is missing in the archive: {path}")
+        return found
+
+
+def _saved(program: str, reference: str) -> _Archive:
+    with subprocess.Popen(
+        [program, "save", reference], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            archive = _archive(cast("IO[bytes]", process.stdout), reference)
+        except BuildError:
+            process.kill()
+            said = cast("IO[bytes]", process.stderr).read().decode(errors="replace").strip()
+            raise BuildError(f"{program} save {reference} did not give an image: {said}") from None
+    return archive
+
+
+def _archive(stream: IO[bytes], name: str) -> _Archive:
+    found = _Archive({}, {}, {})
+    try:
+        _, plain = decompressed(stream, name)
+        with tarfile.open(fileobj=plain, mode="r|") as archive:
+            while member := archive.next():
+                archive.members.clear()  # type: ignore[attr-defined]
+                path = member.name.removeprefix("./")
+                if member.issym() or member.islnk():
+                    found.links[path] = _target(path, member)
+                elif member.isreg() and member.size and (file := archive.extractfile(member)):
+                    _keep(found, path, member.size, io.BufferedReader(cast("io.RawIOBase", file)))
+        while plain.read(1 << 20):
+            pass  # so that whoever writes can end
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise BuildError(f"{name} is no image archive, or it is damaged: {error}") from error
+    return found
+
+
+def _keep(found: _Archive, path: str, size: int, file: io.BufferedReader) -> None:
+    head = file.peek(512)[:512]
+    if head[:1] in (b"{", b"["):
+        if size <= _MAX_JSON:
+            found.documents[path] = file.read()
+    elif (
+        head[:2] == b"\x1f\x8b"
+        or head[:4] == b"\x28\xb5\x2f\xfd"
+        or head[257:262] == b"ustar"
+        or not any(head)
+    ):
+        found.layers[path] = size, read_contents(cast("IO[bytes]", file), f"layer {path}")
+
+
+def _target(path: str, member: tarfile.TarInfo) -> str:
+    """Where a link of an old `docker save` points: "../ID/layer.tar", or a path from the top."""
+    directory = posixpath.dirname(path) if member.issym() else ""
+    return posixpath.normpath(posixpath.join(directory, member.linkname))
+
+
+def _json(text: bytes, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BuildError(f"{name} is not JSON: {error}") from error
+
+
+# -- What the blobs say --------------------------------------------------------------------------------------
+
+
+def _read(blobs: _Blobs, image: str | None, platform: str | None, source: str) -> ImageSource:
+    try:
+        if (index := blobs.document("index.json")) is not None:
+            return _read_oci(blobs, index, image, platform, source)
+        if (archive := blobs.document("manifest.json")) is not None:
+            return _read_docker(blobs, archive, image, source)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise BuildError(f"{source} is not laid out as an image should be: {error!r}") from error
+    raise BuildError(f"{source} has neither index.json nor manifest.json: no image")
+
+
+def _read_oci(blobs: _Blobs, index: Any, image: str | None, platform: str | None, source: str) -> ImageSource:
+    names = [str(m.get("annotations", {}).get(_NAME, "")) for m in index["manifests"]]
+    chosen = _chosen(names, image, source)
+    descriptor = index["manifests"][chosen]
+    document = blobs.document(_path(descriptor["digest"]))
+    while "manifests" in document:
+        descriptor = _for_platform(document["manifests"], platform, source)
+        document = blobs.document(_path(descriptor["digest"]))
+    config = blobs.document(_path(document["config"]["digest"]))
+    layers = [(str(la["digest"]), _path(la["digest"])) for la in document["layers"]]
+    return ImageSource(
+        reference=readable(names[chosen] or source),
+        digest=str(descriptor["digest"]),
+        image_id=str(document["config"]["digest"]),
+        platform=_platform(config, platform, source),
+        config=config,
+        layers=tuple(_layers(blobs, config, layers)),
+        others=tuple(readable(n) for i, n in enumerate(names) if i != chosen and n),
+    )
+
+
+def _read_docker(blobs: _Blobs, archive: Any, image: str | None, source: str) -> ImageSource:
+    names = [str((entry.get("RepoTags") or [""])[0]) for entry in archive]
+    chosen = _chosen(names, image, source)
+    entry = archive[chosen]
+    config = blobs.document(entry["Config"])
+    ids = config["rootfs"]["diff_ids"]
+    hexadecimal = str(entry["Config"]).rpartition("/")[2].removesuffix(".json")
+    return ImageSource(
+        reference=readable(names[chosen] or source),
+        digest="",
+        image_id=f"sha256:{hexadecimal}",
+        platform=_platform(config, None, source),
+        config=config,
+        layers=tuple(
+            _layers(blobs, config, list(zip(map(str, ids), map(str, entry["Layers"]), strict=True)))
+        ),
+        others=tuple(readable(n) for i, n in enumerate(names) if i != chosen and n),
+    )
+
+
+def _layers(blobs: _Blobs, config: Any, layers: list[tuple[str, str]]) -> Iterator[SourceLayer]:
+    made = [str(h.get("created_by", "")) for h in config.get("history") or () if not h.get("empty_layer")]
+    made += [""] * (len(layers) - len(made))
+    for (digest, path), diff_id, created_by in zip(layers, config["rootfs"]["diff_ids"], made, strict=False):
+        size, contents = blobs.contents(path)
+        yield SourceLayer(digest, str(diff_id), size, readable(" ".join(created_by.split())), contents)
+
+
+def _chosen(names: list[str], image: str | None, source: str) -> int:
+    if not names:
+        raise BuildError(f"{source} has no image")
+    if image is None:
+        return 0
+    for position, name in enumerate(names):
+        plain = name.rpartition("@")[0] or name
+        if image in (name, plain.rpartition("/")[2], plain.rpartition("/")[2].partition(":")[0]):
+            return position
+    raise BuildError(f"{source} has no image {image!r}; there is: {', '.join(map(readable, names))}")
+
+
+def _for_platform(manifests: list[Any], platform: str | None, source: str) -> Any:
+    """The manifest of the platform, else the first that is an image; attestations are none."""
+    named = {
+        f"{m['platform']['os']}/{m['platform']['architecture']}": m
+        for m in reversed(manifests)
+        if m.get("platform", {}).get("os", "unknown") != "unknown"
+    }
+    if platform in named:
+        return named[str(platform)]
+    if platform is None:
+        return next(reversed(named.values()), manifests[0])
+    raise BuildError(f"{source} is not there for {platform}, but for {', '.join(sorted(named))}")
+
+
+def _platform(config: Any, wanted: str | None, source: str) -> str:
+    platform = readable(f"{config['os']}/{config['architecture']}")
+    if wanted not in (None, platform):
+        raise BuildError(f"{source} is not there for {wanted}, but for {platform}")
+    return platform
+
+
+def _path(digest: object) -> str:
+    algorithm, _, value = str(digest).partition(":")
+    if not (algorithm.isalnum() and value.isalnum()):
+        raise ValueError(f"digest {digest!r}")
+    return f"blobs/{algorithm}/{value}"
