@@ -76,9 +76,11 @@ def test_the_trust_store_is_what_the_package_ships_in_order(assembled, certifica
 
 
 def test_scanners_find_each_package(assembled, certificates, making):
-    root, _ = assembled(certificates, making.deb("lib", "1:2.0"))
+    root, _ = assembled(certificates, making.deb("lib", "1:2.0", members=[("./usr/lib/lib.so", b"code")]))
     status = root / "var/lib/dpkg/status.d"
-    assert names_in(status) == ["ca-certificates", "lib"]
+    assert [name for name in names_in(status) if "." not in name] == ["ca-certificates", "lib"]
+    listed = f"{hashlib.md5(b'code').hexdigest()}  usr/lib/lib.so\n"
+    assert listed in (status / "lib.md5sums").read_text()
     assert (status / "lib").read_text() == "Package: lib\nVersion: 1:2.0\nArchitecture: amd64\n"
 
 
