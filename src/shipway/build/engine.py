@@ -1,25 +1,34 @@
 """An OCI layout -> the images of a container engine on this machine.
 
 In: a layout directory as `oci.write_layout` makes it. Out: the engine knows the images by their references.
+It pulls them from an endpoint on our loopback, so that only the layers it lacks travel; an engine that cannot
+reach it (Docker Desktop, a remote DOCKER_HOST) is given everything through `docker load`.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import tarfile
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from shipway.build.layout_server import Serving, serve
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 ENGINES = ("docker", "podman")
 
+_REF_NAME = "org.opencontainers.image.ref.name"
+_REMOTE = ("tcp://", "ssh://", "http://", "https://")
 
-def load(layout: Path) -> str:
-    """Give every image of the layout to the first engine on PATH; returns what the engine says.
+
+def load(layout: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """Give every image of the layout to the first engine on PATH; returns which road it took, in one line.
 
     Raises BuildError when there is no engine or it refuses.
     """
@@ -29,6 +38,44 @@ def load(layout: Path) -> str:
             "no container engine to load the image into: neither docker nor podman is on PATH",
             f"the image is in {layout} as an OCI layout; any engine can take it from there",
         )
+    images = _images(layout)
+    host = environ.get("CONTAINER_HOST" if Path(program).name == "podman" else "DOCKER_HOST", "")
+    if host.startswith(_REMOTE):
+        return _load_all(program, layout, images, "the engine is on another machine")
+    with serve(layout) as serving:
+        refused = next(
+            (why for ref, digest in images.items() if (why := _pull(program, serving, ref, digest))), ""
+        )
+        if not refused:
+            return _summary(program, layout, images, serving)
+    return _load_all(program, layout, images, refused)
+
+
+def _images(layout: Path) -> dict[str, str]:
+    """Digests by reference."""
+    index = json.loads((layout / "index.json").read_bytes())
+    return {entry["annotations"][_REF_NAME]: entry["digest"] for entry in index["manifests"]}
+
+
+def _pull(program: str, serving: Serving, reference: str, digest: str) -> str:
+    """Pull, name, and forget the endpoint's own name; returns why it did not work, or nothing."""
+    source = serving.reference(digest)
+    insecure = ("--tls-verify=false",) if Path(program).name == "podman" else ()
+    commands = (("pull", "--quiet", *insecure, source), ("tag", source, reference), ("rmi", source))
+    for command in commands:
+        done = subprocess.run((program, *command), capture_output=True, text=True, check=False)
+        if done.returncode:
+            return (done.stderr.strip().splitlines() or [f"{command[0]} failed"])[-1]
+    return ""
+
+
+def _summary(program: str, layout: Path, images: Mapping[str, str], serving: Serving) -> str:
+    total = len(list((layout / "blobs/sha256").iterdir()))
+    sent = f"{len(serving.sent)} of {total} blobs, {sum(serving.sent.values()) / 1e6:.1f} MB"
+    return f"{Path(program).name} pulled {', '.join(images)} from this process: {sent}; it had the rest"
+
+
+def _load_all(program: str, layout: Path, images: Mapping[str, str], why: str) -> str:
     with subprocess.Popen(
         [program, "load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
@@ -36,7 +83,7 @@ def load(layout: Path) -> str:
         said = cast("IO[bytes]", process.stdout).read().decode(errors="replace").strip()
     if process.returncode or refused:
         raise BuildError(f"{program} load failed: {said}", "is the engine running, and may you talk to it?")
-    return said
+    return f"{Path(program).name} loaded {', '.join(images)} whole, because it could not pull: {why}"
 
 
 def _send(layout: Path, sink: IO[bytes]) -> bool:

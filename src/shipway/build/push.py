@@ -1,0 +1,126 @@
+"""Images in the cache -> a registry.
+
+In: the platforms of one image, as oci.py stored them, and the reference to push to. Out: `Pushed`: the
+reference by digest, and how little had to be sent. Blobs go first, four at a time, then manifests, then the
+tag, so that nobody ever pulls half an image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.build import oci
+from shipway.build.cache import Cache
+from shipway.build.places import Places
+from shipway.build.reference import parse_reference
+from shipway.build.registry import Manifest, Repository
+from shipway.build.transfer import Descriptor, Way, read_descriptor, upload
+from shipway.errors import BuildError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shipway.build.oci import PlatformImage
+
+PARALLEL = 4
+_WORTH_A_LINE = 5_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What is in the registry now. `existing_blobs` were there before, `mounted_blobs` next door."""
+
+    reference: str
+    sent_bytes: int = 0
+    sent_blobs: int = 0
+    mounted_blobs: int = 0
+    existing_blobs: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.reference}: sent {self.sent_blobs} blobs of {self.sent_bytes / 1e6:.1f} MB, "
+            f"{self.mounted_blobs} mounted, {self.existing_blobs} were there"
+        )
+
+
+def push(
+    images: Sequence[PlatformImage],
+    reference: str,
+    cache: Cache,
+    say: Callable[[str], None],
+    environ: Mapping[str, str] = os.environ,
+    bring: Callable[[Descriptor], Path] | None = None,
+) -> Pushed:
+    """Push an image of one or several platforms, under the reference's tag or `latest`.
+
+    `bring` fetches a blob that is not in the cache; it is asked only for what the registry lacks.
+    """
+    named = parse_reference(reference)
+    if named.digest:
+        raise BuildError(f"cannot push to {reference}: a digest follows from what is pushed", "name a tag")
+    with Repository(named, environ) as repository:
+        digest = oci.image_digest(images, cache)
+        manifests = [_manifest(oci.MANIFEST, image.digest, cache) for image in images]
+        blobs = _blobs(manifests)
+        if repository.manifest_digest(named.wanted) == digest:
+            return Pushed(str(named.at(digest)), existing_blobs=len(blobs))
+        pushed = _Push(repository, cache, say, bring).blobs(blobs)
+        if len(images) > 1:
+            for manifest in manifests:
+                repository.put_manifest(manifest, manifest.digest)
+        top = _manifest(oci.MANIFEST if len(images) == 1 else oci.INDEX, digest, cache)
+        repository.put_manifest(top, named.wanted)
+    return _sum(str(named.at(digest)), pushed)
+
+
+def _manifest(media_type: str, digest: str, cache: Cache) -> Manifest:
+    return Manifest(media_type, digest, cache.blob(digest).read_bytes())
+
+
+def _blobs(manifests: Sequence[Manifest]) -> list[Descriptor]:
+    """Layers and configs of all platforms, each once, the largest first: they take longest."""
+    documents = [json.loads(manifest.data) for manifest in manifests]
+    listed = [read_descriptor(part) for doc in documents for part in (*doc["layers"], doc["config"])]
+    return sorted({blob.digest: blob for blob in listed}.values(), key=lambda blob: -blob.size)
+
+
+def _sum(reference: str, ways: Mapping[Descriptor, Way]) -> Pushed:
+    kinds = list(ways.values())
+    sent = sum(blob.size for blob, way in ways.items() if way == "sent")
+    return Pushed(reference, sent, kinds.count("sent"), kinds.count("mounted"), kinds.count("there"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    repository: Repository
+    cache: Cache
+    say: Callable[[str], None]
+    bring: Callable[[Descriptor], Path] | None
+
+    def blobs(self, blobs: Sequence[Descriptor]) -> dict[Descriptor, Way]:
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            jobs = {blob: pool.submit(self._blob, blob) for blob in blobs}
+            try:
+                return {blob: job.result() for blob, job in jobs.items()}
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _blob(self, blob: Descriptor) -> Way:
+        places = Places(self.cache, self.repository)
+        way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
+        places.remember(blob.digest)
+        if way == "sent" and blob.size >= _WORTH_A_LINE:
+            self.say(f"sent {blob.digest[:19]}, {blob.size / 1e6:.1f} MB, to {self.repository}")
+        return way
+
+    def _file(self, blob: Descriptor) -> Path:
+        path = self.cache.blob(blob.digest)
+        if path.is_file() or self.bring is None:
+            return path
+        return self.bring(blob)

@@ -1,0 +1,298 @@
+"""A real registry and real Docker: what we push they take, what they have we find, and little travels."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from shipway.build import engine as engines
+from shipway.build.cache import Cache
+from shipway.build.layers import Entry
+from shipway.build.layout_server import serve
+from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout
+from shipway.build.push import Pushed, push
+from shipway.build.reference import parse_reference
+from shipway.build.registry import Repository
+from shipway.build.remote_cache import RemoteCache
+from shipway.build.remote_image import fetch_blob, resolve
+from shipway.errors import BuildError
+from shipway.plan.image import Process
+
+PROCESS = Process(("/bin/x",), "65532:65532", {"A": "1"}, "/app", (8080,))
+
+
+def image(cache: Cache, *contents: bytes, platform: str = "linux/amd64") -> PlatformImage:
+    """An image of one layer for each content."""
+    layers = [
+        cache.layer(f"layer {n}", {"content": c.hex()[:80]}, lambda c=c: [Entry("app/f", "file", content=c)])
+        for n, c in enumerate(contents)
+    ]
+    return platform_image(platform, layers, PROCESS, {"k": "v"}, cache)
+
+
+def noise(size: int, seed: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+CONFIG = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+HTPASSWD = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
+
+
+@pytest.fixture
+def registry(
+    engine: Callable[[str], str], free_port: Callable[[], int], tmp_path: Path
+) -> Iterator[Callable[..., str]]:
+    """Start Debian's docker-registry; returns host:port. `auth` is a line of an htpasswd file."""
+    program = engine("docker-registry")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(auth: str = "") -> str:
+        port = free_port()
+        root = tmp_path / f"registry-{port}"
+        text = CONFIG.format(root=root, port=port)
+        if auth:
+            root.mkdir()
+            (root / "htpasswd").write_text(auth)
+            text += HTPASSWD.format(path=root / "htpasswd")
+        config = tmp_path / f"{port}.yml"
+        config.write_text(text)
+        with (tmp_path / f"{port}.log").open("wb") as log:
+            started.append(subprocess.Popen((program, "serve", config), stdout=log, stderr=log))
+        wait_until_it_answers(port)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_until_it_answers(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            httpx2.get(f"http://127.0.0.1:{port}/v2/")
+            return
+        except httpx2.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the registry does not answer")
+
+
+def quiet(_: str) -> None: ...
+
+
+def counts(pushed: Pushed) -> tuple[int, int, int]:
+    return pushed.sent_blobs, pushed.mounted_blobs, pushed.existing_blobs
+
+
+def test_push_sends_each_blob_once_and_mounts_what_is_next_door(
+    registry: Callable[..., str], tmp_path: Path
+) -> None:
+    host = registry()
+    cache = Cache(tmp_path / "cache")
+    big = noise(6_000_000, 1)
+    said: list[str] = []
+    first = push([image(cache, big, b"one")], f"{host}/team/a:1", cache, said.append, {})
+    assert counts(first) == (3, 0, 0)
+    assert len(said) == 1
+    assert counts(push([image(cache, big, b"one")], f"{host}/team/a:1", cache, quiet, {})) == (0, 0, 3)
+    edited = push([image(cache, big, b"two")], f"{host}/team/a:1", cache, quiet, {})
+    assert counts(edited) == (2, 0, 1)
+    assert edited.sent_bytes < 2_000
+    assert counts(push([image(cache, big, b"two")], f"{host}/team/b:1", cache, quiet, {})) == (0, 3, 0)
+
+
+def test_a_stale_hint_does_no_harm(registry: Callable[..., str], tmp_path: Path) -> None:
+    """The registry was emptied: what is remembered of it is wrong."""
+    cache = Cache(tmp_path / "cache")
+    host = registry()
+    for file in (image(cache, b"one"),):
+        places = cache.root / "places" / host.replace(":", "_")
+        places.mkdir(parents=True)
+        (places / file.layers[0].digest.partition(":")[2]).write_text('"gone/away"')
+    assert counts(push([image(cache, b"one")], f"{host}/a", cache, quiet, {})) == (2, 0, 0)
+
+
+def test_what_was_pushed_is_pulled_back_lazily(registry: Callable[..., str], tmp_path: Path) -> None:
+    host = registry()
+    cache = Cache(tmp_path / "cache")
+    images = [image(cache, b"layer", platform=p) for p in ("linux/amd64", "linux/arm64")]
+    pushed = push(images, f"{host}/team/a:1", cache, quiet, {})
+    assert pushed.reference == f"{host}/team/a@{image_digest(images, cache)}"
+    empty = Cache(tmp_path / "empty")
+    reference = parse_reference(f"{host}/team/a:1")
+    with Repository(reference, {}) as repository:
+        found = resolve(repository, reference, "linux/arm64", empty)
+        assert found.config["architecture"] == "arm64"
+        assert str(found.reference) == pushed.reference
+        (layer,) = found.layers
+        assert found.diff_ids == (images[1].layers[0].diff_id,)
+        assert not empty.blob(layer.digest).exists()
+        path = fetch_blob(repository, layer, empty)
+        assert path.read_bytes() == cache.blob(layer.digest).read_bytes()
+        with pytest.raises(BuildError, match=r"no image for linux/s390x; it has linux/amd64, linux/arm64"):
+            resolve(repository, reference, "linux/s390x", empty)
+
+
+def test_a_base_that_is_in_the_registry_is_never_downloaded(
+    registry: Callable[..., str], tmp_path: Path
+) -> None:
+    """`bring` is asked for what the registry lacks, and for nothing else."""
+    host = registry()
+    cache = Cache(tmp_path / "cache")
+    base = image(cache, noise(100_000, 2))
+    push([base], f"{host}/base:1", cache, quiet, {})
+    agent = image(cache, noise(100_000, 2), b"agent")
+    cache.blob(base.layers[0].digest).unlink()
+
+    def bring(blob: object) -> Path:
+        raise AssertionError(f"{blob} was asked for")
+
+    assert counts(push([agent], f"{host}/agent:1", cache, quiet, {}, bring)) == (2, 1, 0)
+
+
+def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
+    registry: Callable[..., str], tmp_path: Path
+) -> None:
+    host = registry()
+    full, empty = Cache(tmp_path / "full"), Cache(tmp_path / "empty")
+    layer = image(full, b"layer").layers[0]
+    key, other = "a" * 64, "a" * 40 + "b" * 24
+    with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:
+        RemoteCache(repository, full).store(key, layer)
+        remote = RemoteCache(repository, empty)
+        found = remote.fetch(key)
+        assert found is not None
+        assert (found.digest, found.diff_id, found.size, found.unpacked, found.name) == (
+            layer.digest,
+            layer.diff_id,
+            layer.size,
+            layer.unpacked,
+            layer.name,
+        )
+        assert not empty.blob(layer.digest).exists()
+        assert remote.bring(found).read_bytes() == full.blob(layer.digest).read_bytes()
+        assert remote.fetch("b" * 64) is None
+        assert remote.fetch(other) is None
+
+
+# user `me` with the password `secret`, as `htpasswd -B` writes it
+ENTRY = "me:$2b$05$eEYqOdvGLnPw4/2N7I1RZeUot4eRgxaWtGdYfglEpqnBgggOh2wl.\n"
+
+
+def test_basic_credentials(registry: Callable[..., str], tmp_path: Path) -> None:
+    host = registry(ENTRY)
+    cache = Cache(tmp_path / "cache")
+    environ = {"SHIPWAY_REGISTRY": host, "SHIPWAY_REGISTRY_USERNAME": "me"}
+    docker = {"DOCKER_CONFIG": str(tmp_path)}
+    good = environ | docker | {"SHIPWAY_REGISTRY_PASSWORD": "secret"}
+    assert counts(push([image(cache, b"one")], f"{host}/a", cache, quiet, good)) == (2, 0, 0)
+    with pytest.raises(BuildError, match="may not pull from") as caught:
+        push([image(cache, b"two")], f"{host}/a", cache, quiet, docker)
+    assert f"looked into {tmp_path}/config.json: no such file" in str(caught.value)
+    bad = environ | docker | {"SHIPWAY_REGISTRY_PASSWORD": "wr0ng-word"}
+    with pytest.raises(BuildError, match="SHIPWAY_REGISTRY_PASSWORD: user me") as caught:
+        push([image(cache, b"two")], f"{host}/a", cache, quiet, bad)
+    assert "wr0ng-word" not in str(caught.value)
+
+
+# -- Docker ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def docker(engine: Callable[[str], str]) -> Iterator[Callable[..., str]]:
+    program = engine("docker")
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run((program, *arguments), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def name(docker: Callable[..., str], engine: Callable[[str], str]) -> Iterator[str]:
+    """An image's name of this test's own; the image is removed at the end."""
+    chosen = f"shipway-test-{uuid.uuid4().hex[:8]}:1"
+    yield chosen
+    subprocess.run((engine("docker"), "rmi", "--force", chosen), capture_output=True)
+
+
+@pytest.mark.docker
+def test_docker_pulls_what_was_pushed(
+    registry: Callable[..., str], docker: Callable[..., str], tmp_path: Path
+) -> None:
+    host = registry()
+    cache = Cache(tmp_path / "cache")
+    images = [image(cache, b"x", platform=p) for p in ("linux/amd64", "linux/arm64")]
+    pushed = push(images, f"{host}/team/a:1", cache, quiet, {})
+    try:
+        docker("pull", "--quiet", pushed.reference)
+        config = json.loads(docker("inspect", pushed.reference))[0]["Config"]
+        assert config["User"] == "65532:65532"
+    finally:
+        docker("rmi", pushed.reference)
+
+
+@pytest.mark.docker
+def test_a_second_load_sends_the_last_layer_alone(
+    docker: Callable[..., str], name: str, tmp_path: Path
+) -> None:
+    cache, layout = Cache(tmp_path / "cache"), tmp_path / "layout"
+    base = noise(300_000, random.randrange(1 << 30))  # never seen by this engine
+
+    def load(last: bytes) -> tuple[PlatformImage, str]:
+        made = image(cache, base, last)
+        write_layout(layout, {name: [made]}, cache)
+        return made, engines.load(layout, {})
+
+    _, said = load(uuid.uuid4().bytes)
+    assert "docker pulled" in said
+    assert "3 of 4 blobs" in said
+    second, said = load(uuid.uuid4().bytes)
+    assert "2 of 4 blobs, 0.0 MB" in said  # config and last layer
+    document = json.loads(docker("inspect", name))[0]
+    assert document["Id"] == second.config
+    assert document["RepoTags"] == [name]
+    assert document["RepoDigests"] == []
+    _, said = load(b"")
+    assert docker("images", "--quiet", "--filter", "reference=127.0.0.1:*/*") == ""
+
+
+@pytest.mark.docker
+def test_an_engine_elsewhere_is_given_the_whole_image(
+    docker: Callable[..., str], name: str, tmp_path: Path
+) -> None:
+    cache, layout = Cache(tmp_path / "cache"), tmp_path / "layout"
+    write_layout(layout, {name: [image(cache, b"x")]}, cache)
+    said = engines.load(layout, os.environ | {"DOCKER_HOST": "tcp://engine.example.com:2376"})
+    assert said == f"docker loaded {name} whole, because it could not pull: the engine is on another machine"
+    assert json.loads(docker("inspect", name))[0]["Config"]["User"] == "65532:65532"
+
+
+def test_the_endpoint_gives_out_the_layout_and_nothing_else(tmp_path: Path) -> None:
+    cache, layout = Cache(tmp_path / "cache"), tmp_path / "layout"
+    made = image(cache, b"x")
+    write_layout(layout, {"a:1": [made]}, cache)
+    with serve(layout) as serving:
+        root = f"http://127.0.0.1:{serving.port}/v2"
+        assert httpx2.get(f"{root}/").status_code == 200
+        good = httpx2.get(f"{root}/{serving.name}/manifests/{made.digest}")
+        assert good.content == cache.blob(made.digest).read_bytes()
+        for path in (f"other/blobs/{made.config}", f"{serving.name}/blobs/sha256:..%2f..%2findex.json"):
+            assert httpx2.get(f"{root}/{path}").status_code == 404
+        assert httpx2.post(f"{root}/{serving.name}/blobs/uploads/").status_code == 501
