@@ -32,7 +32,7 @@ _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 # before (cpython#129724). So each file has a fork of its own; the parent imports little but what is frozen
 # into Python, and nothing from bytecode that may or may not be there yet. A file that does not compile is
 # somebody's template or test: skipped, as compileall does.
-_COMPILE = """
+COMPILE = """
 import importlib.util, marshal, os, sys
 directory, image = sys.argv[1:]
 sys.pycache_prefix = None
@@ -169,6 +169,6 @@ def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> 
     if interpreter.unavailable:
         return Compiled(0, unavailable=interpreter.unavailable)
     compiled, skipped = json.loads(
-        interpreter.run("-X", "pycache_prefix=/nonexistent", "-c", _COMPILE, str(directory), image_path)
+        interpreter.run("-X", "pycache_prefix=/nonexistent", "-c", COMPILE, str(directory), image_path)
     )
     return Compiled(compiled, tuple(skipped))
