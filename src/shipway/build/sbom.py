@@ -1,0 +1,113 @@
+"""What is in an image -> its bill of materials: CycloneDX 1.6, JSON.
+
+In: the image's name and platform, Debian packages, distributions. Out: bytes, the same for the same values:
+no time, and a serial number that is made from the content. Source: https://cyclonedx.org/docs/1.6/json/
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from uuid import NAMESPACE_OID, uuid5
+
+from cyclonedx.model import HashAlgorithm, HashType, Property
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
+from cyclonedx.model.tool import ToolRepository
+from cyclonedx.output import make_outputter
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from packageurl import PackageURL
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+import shipway
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shipway.build.debian import Deb
+    from shipway.build.distributions import Distribution
+
+MEDIA_TYPE = "application/vnd.cyclonedx+json"
+FORMAT = 1
+"""Part of every key of a bill: counts up when the same values would make other bytes."""
+
+_DEBIAN = ("debian", "13")
+
+
+def write_sbom(
+    image: str, platform: str, debs: Sequence[Deb], distributions: Sequence[Distribution]
+) -> bytes:
+    """The bill of materials of one platform's image; `image` is its repository, `platform` "linux/arm64".
+
+    The image's digest is not in it: the referrer's `subject` binds the two, and an edit of the project's
+    code leaves the bill as it was.
+    """
+    bom = Bom()
+    subject = Component(type=ComponentType.CONTAINER, name=image, bom_ref="image")
+    subject.properties.add(Property(name="shipway:platform", value=platform))
+    tool = Component(type=ComponentType.APPLICATION, name="shipway", version=shipway.__version__)
+    bom.metadata.component, bom.metadata.tools = subject, ToolRepository(components=[tool])
+    components = [*([_system()] if debs else []), *map(_deb, debs), *map(_distribution, distributions)]
+    for component in components:
+        bom.components.add(component)
+    bom.register_dependency(subject, components)
+    text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
+    return _without_chance(json.loads(text))
+
+
+def deb_purl(deb: Deb) -> str:
+    """The package URL of a Debian package."""
+    version = quote(deb.version, safe="~.-")
+    return f"pkg:deb/debian/{deb.name}@{version}?arch={deb.architecture}&distro={'-'.join(_DEBIAN)}"
+
+
+def _without_chance(document: dict[str, Any]) -> bytes:
+    """The document without its time, and with a serial number that follows from the rest."""
+    del document["metadata"]["timestamp"], document["serialNumber"]
+    serial = uuid5(NAMESPACE_OID, json.dumps(document, sort_keys=True))
+    return json.dumps(
+        {**document, "serialNumber": serial.urn}, sort_keys=True, separators=(",", ":")
+    ).encode()
+
+
+def _system() -> Component:
+    name, version = _DEBIAN
+    return Component(type=ComponentType.OPERATING_SYSTEM, name=name, version=version, bom_ref="system")
+
+
+def _deb(deb: Deb) -> Component:
+    """Without the address of its file: that is a mirror's, and may hold a password."""
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=deb.name,
+        version=deb.version,
+        purl=PackageURL.from_string(deb_purl(deb)),
+        bom_ref=deb_purl(deb),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=deb.sha256)],
+    )
+
+
+def _distribution(distribution: Distribution) -> Component:
+    sha256 = distribution.wheel_sha256
+    purl = PackageURL.from_string(distribution.purl)
+    return Component(
+        type=ComponentType.LIBRARY,
+        group=purl.namespace,
+        name=purl.name,
+        version=distribution.version,
+        purl=purl,
+        bom_ref=f"{distribution.purl}#{distribution.environment}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else [],
+        licenses=[_license(distribution.licence)] if distribution.licence else [],
+        properties=[Property(name="shipway:environment", value=distribution.environment)],
+    )
+
+
+def _license(stated: str) -> DisjunctiveLicense | LicenseExpression:
+    """An SPDX expression where it is one, else the words as they are."""
+    try:
+        return LicenseExpression(canonicalize_license_expression(stated))
+    except InvalidLicenseExpression:
+        return DisjunctiveLicense(name=stated)
