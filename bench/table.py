@@ -47,7 +47,9 @@ def median(measure: Callable[[], float], runs: int = 7) -> float:
 def seconds(command: Sequence[str]) -> float:
     """How long a command takes, in seconds. Raises when it fails."""
     started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: ended with {done.returncode}\n{done.stderr[-2000:]}")
     return time.perf_counter() - started
 
 

@@ -29,9 +29,10 @@ LIBRARIES = {"amd64": "usr/lib/x86_64-linux-gnu", "arm64": "usr/lib/aarch64-linu
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 
 # Runs inside the interpreter. What Python writes for a file depends on what the process compiled or loaded
-# before (cpython#129724). So each file has a fork of its own; the parent imports little but what is frozen
-# into Python, and nothing from bytecode that may or may not be there yet. A file that does not compile is
-# somebody's template or test: skipped, as compileall does.
+# before (cpython#129724). So a fork compiles what always comes together and nothing else: the files of one
+# distribution in one directory, as RECORD lists them; any other file is alone. The parent imports little but
+# what is frozen into Python, and nothing from bytecode that may or may not be there yet. A file that does not
+# compile is somebody's template or test: skipped, as compileall does.
 COMPILE = """
 import importlib.util, marshal, os, sys
 directory, image = sys.argv[1:]
@@ -46,50 +47,68 @@ def compile_one(inside):
     try:
         code = compile(source, os.path.join(image, inside), "exec", dont_inherit=True)
     except Exception:
-        return 1
+        return False
     target = importlib.util.cache_from_source(path)
     os.makedirs(os.path.dirname(target), exist_ok=True)
     unchecked = (0b01).to_bytes(4, "little")
     with open(target, "wb") as file:
         file.write(importlib.util.MAGIC_NUMBER + unchecked + importlib.util.source_hash(source))
         file.write(marshal.dumps(code))
-    return 0
+    return True
 
-def fork(inside):
+def fork(batch):
+    reading, writing = os.pipe()
     process = os.fork()
     if process:
-        running[process] = inside
+        os.close(writing)
+        running[process] = batch, reading
         return
-    code = 2
+    code = 1
     try:
-        code = compile_one(inside)
+        for inside in batch:
+            if not compile_one(inside):
+                os.write(writing, inside.encode() + b"\\0")
+        code = 0
     except BaseException as error:
         print(f"{inside}: {error}", file=sys.stderr, flush=True)
     os._exit(code)
 
 def reap():
     process, status = os.wait()
-    inside, code = running.pop(process), os.waitstatus_to_exitcode(status)
-    if code == 1:
-        skipped.append(inside)
-    elif code:
-        failed.append(f"{inside} could not be compiled ({code})")
+    batch, reading = running.pop(process)
+    with open(reading, "rb") as file:
+        skipped.extend(name.decode() for name in file.read().split(b"\\0") if name)
+    if code := os.waitstatus_to_exitcode(status):
+        failed.append(f"{batch[0]} could not be compiled ({code})")
 
-for here, folders, files in os.walk(directory):
+def owners(record):
+    packages = os.path.dirname(os.path.dirname(record))
+    with open(record, encoding="utf-8") as file:
+        for row in file:
+            path = row.rsplit(",", 2)[0].strip('"')
+            yield os.path.normpath(os.path.join(packages, path)), record
+
+files, owner = [], {}
+for here, folders, names in os.walk(directory):
     folders[:] = sorted(set(folders) - {"__pycache__"})
-    for path in sorted(os.path.join(here, name) for name in files if name.endswith(".py")):
-        if not os.path.isfile(path):
-            continue
-        if len(running) >= workers:
-            reap()
-        fork(os.path.relpath(path, directory))
-        count += 1
+    paths = [os.path.join(here, name) for name in names if name.endswith(".py")]
+    files += filter(os.path.isfile, paths)
+    if here.endswith(".dist-info") and "RECORD" in names:
+        owner.update(owners(os.path.join(here, "RECORD")))
+batches = {}
+for path in sorted(files):
+    batch = batches.setdefault((owner.get(path, path), os.path.dirname(path)), [])
+    batch.append(os.path.relpath(path, directory))
+for batch in sorted(batches.values(), key=len, reverse=True):
+    if len(running) >= workers:
+        reap()
+    fork(batch)
 while running:
     reap()
 if failed:
     sys.exit(min(failed))
 import json
-print(json.dumps([count - len(skipped), sorted(skipped)]))
+print(json.dumps([len(files) - len(skipped), sorted(skipped)]))
 """
 
 

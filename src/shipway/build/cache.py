@@ -24,7 +24,7 @@ from shipway.build.layers import Entry, Layer, write_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-LAYOUT = 2
+LAYOUT = 3
 """Part of every key: counts up when the same inputs would make other bytes than before."""
 
 
