@@ -69,10 +69,32 @@ def test_a_file_does_not_depend_on_its_neighbours(minimal, tmp_path):
     assert bytecode(whole)[name] == digest
 
 
+def write_distribution(packages, name, files):
+    for file in files:
+        (packages / file).parent.mkdir(parents=True, exist_ok=True)
+        (packages / file).write_text(
+            f"first = second = {name!r}\n\ndef shared(self, key): return self[key]\n"
+        )
+    (packages / f"{name}-1.dist-info").mkdir()
+    (packages / f"{name}-1.dist-info/RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+@pytest.mark.network
+def test_a_distribution_does_not_depend_on_others_in_its_directory(minimal, tmp_path):
+    one, both = tmp_path / "one", tmp_path / "both"
+    for packages in (one, both):
+        write_distribution(packages, "a", ["space/a1.py", "space/a2.py", "top.py"])
+    write_distribution(both, "b", ["space/a0.py", "space/b.py", "also.py"])
+    for packages in (one, both):
+        compile_tree(interpreter_of(minimal), packages, "/app/.venv")
+    assert bytecode(one).items() <= bytecode(both).items()
+    assert len(bytecode(both)) == 6
+
+
 @pytest.mark.network
 def test_a_directory_that_cannot_be_written_is_an_error(minimal, tmp_path):
     (write_sources(tmp_path) / "package/__pycache__").write_text("a file in the way")
-    with pytest.raises(BuildError, match=r"failed with 1: package/.*\.py could not be compiled \(2\)"):
+    with pytest.raises(BuildError, match=r"failed with 1: package/.*\.py could not be compiled \(1\)"):
         compile_tree(interpreter_of(minimal), tmp_path, "/app/src")
 
 
