@@ -114,7 +114,7 @@ def _packages(before: Sequence[PackageView], after: Sequence[PackageView]) -> It
     old, new = _by_name(before), _by_name(after)
     for kind, place, name in sorted(old.keys() | new.keys()):
         was, now = old.get((kind, place, name)), new.get((kind, place, name))
-        if was and now and (was.version, was.content) == (now.version, now.content):
+        if was and now and was.version == now.version and _same_content(was, now):
             continue
         yield PackageChange(
             kind=kind,
@@ -129,6 +129,11 @@ def _packages(before: Sequence[PackageView], after: Sequence[PackageView]) -> It
 
 def _by_name(packages: Sequence[PackageView]) -> dict[tuple[str, str, str], PackageView]:
     return {(p.kind, p.place, p.name): p for p in packages}
+
+
+def _same_content(was: PackageView, now: PackageView) -> bool:
+    """Not known to differ: where an image does not list a package's files its version has to do."""
+    return was.content == now.content or bool(was.stated or now.stated)
 
 
 def _size(package: PackageView) -> int:

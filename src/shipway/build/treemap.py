@@ -84,7 +84,7 @@ def _is_unpacked(image: Inspection) -> bool:
     return all(layer.compression == "none" for layer in image.layers)
 
 
-# -- Data of the map: a tree of {n: name, s: bytes, k: kind, d: details, c: children} ------------------------
+# -- Data of the map: {n: name, v: version, s: bytes, k: kind, d: details, c: children} ----------------------
 
 
 def _data(image: Inspection) -> dict[str, Any]:
@@ -122,7 +122,8 @@ def _share(share: Share, packages: dict[tuple[str, str, str, str], PackageView])
     users = f" · required by {_some(package.required_by)}" if package and package.required_by else ""
     place = f" · {environment(share.place.lstrip('/'))}" if share.place else ""
     yield {
-        "n": f"{share.name} {share.version}".strip(),
+        "n": share.name,
+        "v": share.version,
         "s": share.size,
         "k": share.kind,
         "d": f"{LABELS[share.kind]}{place}{users}",
@@ -136,11 +137,11 @@ def _share(share: Share, packages: dict[tuple[str, str, str, str], PackageView])
 def _rows(image: Inspection) -> Iterator[str]:
     for package in image.packages:
         yield _row(
-            LABELS[package.kind],
             f"{package.name} {package.version}",
-            environment(package.place),
             f"~ {mb(package.stated)}" if package.stated else mb(package.size),
             "" if package.stated or _is_unpacked(image) else f"~ {mb(package.compressed)}",
+            LABELS[package.kind],
+            environment(package.place),
             _some(package.required_by),
         )
 
@@ -148,7 +149,7 @@ def _rows(image: Inspection) -> Iterator[str]:
 def _layer_rows(image: Inspection) -> Iterator[str]:
     for layer in image.layers:
         packed = mb(layer.size) if layer.compression != "none" else ""
-        yield _row(layer.name, layer.diff_id[:19], mb(layer.unpacked), packed, mb(layer.wasted))
+        yield _row(layer.name, mb(layer.unpacked), packed, mb(layer.wasted), layer.diff_id[:19])
 
 
 def _row(*cells: str) -> str:
