@@ -49,13 +49,13 @@ class Authorization:
                 return True
             kinds = {match[1].lower() for match in _CHALLENGE.finditer(challenge)}
             if "bearer" in kinds:
-                fresh = "Bearer " + self._token(dict(_PARAMETER.findall(challenge)), scopes)
-                self._headers[scopes] = fresh
-            elif "basic" in kinds and self.found.credential and self.found.credential.username:
-                self._headers[()] = fresh = self.found.credential.basic
-            else:
-                return False
-            return fresh != refused
+                self._headers[scopes] = "Bearer " + self._token(dict(_PARAMETER.findall(challenge)), scopes)
+                return True
+            credential = self.found.credential
+            if "basic" in kinds and credential and credential.username and refused is None:
+                self._headers[()] = credential.basic
+                return True
+            return False
 
     def _token(self, challenge: dict[str, str], scopes: Sequence[str]) -> str:
         realm = check_realm(challenge.get("realm", ""), self.registry)

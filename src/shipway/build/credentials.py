@@ -147,7 +147,7 @@ def _credential(entry: Mapping[str, Any], origin: str) -> Credential | None:
     name, password = str(entry.get("username", "")), str(entry.get("password", ""))
     if encoded := entry.get("auth"):
         try:
-            name, _, password = base64.b64decode(str(encoded)).decode().partition(":")
+            name, _, password = base64.b64decode(str(encoded), validate=True).decode().partition(":")
         except ValueError:
             raise BuildError(f"{origin}: an `auth` entry is not base64; run `docker login` again") from None
     password = password.rstrip("\0")

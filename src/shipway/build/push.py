@@ -19,7 +19,7 @@ from shipway.build import oci
 from shipway.build.cache import Cache
 from shipway.build.places import Places
 from shipway.build.reference import parse_reference
-from shipway.build.registry import Manifest, Repository
+from shipway.build.registry import PATIENT, Manifest, Repository, Retries
 from shipway.build.transfer import Descriptor, Way, read_descriptor, upload
 from shipway.errors import BuildError
 
@@ -56,6 +56,7 @@ def push(
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
     bring: Callable[[Descriptor], Path] | None = None,
+    retries: Retries = PATIENT,
 ) -> Pushed:
     """Push an image of one or several platforms, under the reference's tag or `latest`.
 
@@ -64,7 +65,7 @@ def push(
     named = parse_reference(reference)
     if named.digest:
         raise BuildError(f"cannot push to {reference}: a digest follows from what is pushed", "name a tag")
-    with Repository(named, environ) as repository:
+    with Repository(named, environ, retries=retries) as repository:
         digest = oci.image_digest(images, cache)
         manifests = [_manifest(oci.MANIFEST, image.digest, cache) for image in images]
         blobs = _blobs(manifests)

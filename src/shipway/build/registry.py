@@ -52,8 +52,8 @@ _LONGEST_PAUSE_S = 30.0
 class Retries:
     """How often something is tried, and the pause before the second time; it doubles, with jitter."""
 
-    attempts: int = 5
-    pause_s: float = 0.25
+    attempts: int = 8
+    pause_s: float = 0.1
 
     def run(self, what: str, attempt: Callable[[], T]) -> T:
         """The attempt's result. Raises UnreachableError when none succeeded."""
@@ -79,6 +79,10 @@ class Retries:
             return min(float(asked), _LONGEST_PAUSE_S)
         longest = min(self.pause_s * (1 << (number - 1)), _LONGEST_PAUSE_S)
         return longest * (0.5 + random.random() / 2)  # noqa: S311 - so that many clients do not return at once
+
+
+PATIENT = Retries()
+"""About ten seconds in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Repository:
         reference: Reference,
         environ: Mapping[str, str],
         home: Path | None = None,
-        retries: Retries = Retries(),
+        retries: Retries = PATIENT,
     ) -> None:
         self.name = reference.repository
         self.registry = reference.registry

@@ -157,17 +157,26 @@ class _Upload:
 
     def _resume(self) -> bool:
         """Find out what has arrived; False when it is the whole blob, and nothing is left to do."""
-        if has_blob(self.repository, self.blob.digest):
+        ask = Ask("GET", self.location, PUSH)
+        response = self.repository.send(ask, allow=(204, 400, 404, 405, 416))
+        if self._has_arrived():
             return False
-        response = self.repository.send_once(Ask("GET", self.location, PUSH), (204, 404, 405, 400, 416))
         end = response.headers.get("Range", "").rpartition("-")[2]
         if response.status_code == 204 and end.isdigit() and int(end) < self.blob.size:
-            # "0-0" is what registries say of nothing, and of one byte
+            # "0-0" is what registries say of nothing; were it one byte, the digest would not come out
             self.offset = int(end) + 1 if int(end) else 0
             self.location = str(response.request.url.join(response.headers.get("Location", self.location)))
-        if response.status_code != 204 or not self.offset:
+        else:
             self.location, self.offset = _begin(self.repository, self.blob.digest), 0
         return True
+
+    def _has_arrived(self) -> bool:
+        """Whether only the answer was lost. Asked once: not to know costs an upload, and no more."""
+        ask = Ask("HEAD", f"blobs/{self.blob.digest}", PUSH)
+        try:
+            return self.repository.send_once(ask, allow=(200, 404)).status_code == 200
+        except httpx2.HTTPError:
+            return False
 
 
 def _pieces(path: Path, offset: int) -> Iterator[bytes]:
