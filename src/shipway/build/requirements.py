@@ -1,38 +1,57 @@
 """What an environment needs -> exact versions with hashes.
 
-In: the plan's environment and the project's lock file. Out: the text of a requirements file in which every
-line is `name==version` with hashes. uv resolves; what the project's own lock pins by hash stays pinned by
-that hash, whatever an index answers. Answers are kept in the cache for a day, and longer while no index can
-be reached.
+In: the plan's environment and the project's lock file, or what shipway.lock says already. Out: the text of a
+requirements file in which every line is `name==version` with hashes. uv resolves, in the project's directory
+and so by its own uv settings; what the project's own lock pins by hash stays pinned by that hash, whatever
+an index answers. Answers are kept in the cache for a day, and longer while no index can be reached.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
+import json
+import os
 import re
 import time
-import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.pylock import Pylock
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
-from shipway.build.cache import digest_of
+from shipway.build.cache import Cache, digest_of
+from shipway.build.declared import local_of, locked, project_table
+from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
-from shipway.errors import UnreachableError
+from shipway.errors import ResolveError, UnreachableError
+from shipway.plan.image import Environment
+from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from shipway.build.cache import Cache
-    from shipway.plan.image import Environment
+__all__ = [
+    "locked",
+    "parse_pins",
+    "resolution",
+    "resolve",
+    "runtime_requirements",
+    "target_options",
+]
 
 FRESH_S = 86_400
 """How long an answer of an index counts as today's."""
 
+MOST_BUILT = 20
+"""Distributions without a wheel in one environment, after which no more are tried."""
+
 UV_PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_40", "linux/arm64": "aarch64-manylinux_2_40"}
 """The nearest that uv has to Debian 13's glibc 2.41."""
+
+_DIRECT = re.compile(r"(?:^|@\s*|\s)(git\+\S+|hg\+\S+|bzr\+\S+|svn\+\S+|https?://\S+)")
+_NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
 def target_options(python: str, platform: str) -> tuple[str, ...]:
@@ -45,34 +64,82 @@ def target_options(python: str, platform: str) -> tuple[str, ...]:
 
 
 def resolve(
-    environment: Environment, root: Path, options: Sequence[str], cache: Cache, say: Callable[[str], None]
+    environment: Environment,
+    root: Path,
+    options: Sequence[str],
+    cache: Cache,
+    say: Callable[[str], None],
+    known: Resolution | None = None,
 ) -> str:
     """Every distribution of the environment as `name==version --hash=…` lines.
 
-    Raises ResolveError, UnreachableError and TamperedError; falls back to an older answer, and says so,
-    when the index does not answer.
+    `known` is what shipway.lock says: then no index is asked. Raises ResolveError, UnreachableError and
+    TamperedError; falls back to an older answer, and says so, when the index does not answer.
     """
     wanted = _wanted(environment, root)
-    if not wanted.strip():
-        return ""
-    kept = cache.directory("resolved") / f"{digest_of(wanted, list(options))}.txt"
-    age = time.time() - kept.stat().st_mtime if kept.exists() else None
-    if age is not None and age < FRESH_S:
-        return kept.read_text()
-    try:
-        pins = _with_hashes_of(wanted, _compile(wanted, environment, options, cache))
-    except UnreachableError:
-        if age is None:
-            raise
-        say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
-        return kept.read_text()
-    cache.write_text(kept, pins)
-    return pins
+    found = known or _resolution(wanted, environment, root, options, cache, say)
+    return _to_pins(found, wanted, root, options, cache)
 
 
 def runtime_requirements() -> list[str]:
     """What shipway-runtime needs, from the metadata of the installed one."""
     return [r for r in importlib.metadata.requires("shipway-runtime") or [] if "extra ==" not in r]
+
+
+# -- Resolving: index and lock -> Resolution -------------------------------------------------------------
+
+
+def resolution(
+    environment: Environment,
+    root: Path,
+    options: Sequence[str],
+    cache: Cache,
+    say: Callable[[str], None],
+    previous: Resolution | None = None,
+    fresh_s: float = FRESH_S,
+) -> Resolution:
+    """What the environment comes to today; versions of `previous` are kept where they still do.
+
+    An answer that is younger than `fresh_s` seconds counts as today's. Errors as `resolve`.
+    """
+    wanted = _wanted(environment, root)
+    return _resolution(wanted, environment, root, options, cache, say, previous, fresh_s)
+
+
+def _resolution(
+    wanted: str,
+    environment: Environment,
+    root: Path,
+    options: Sequence[str],
+    cache: Cache,
+    say: Callable[[str], None],
+    previous: Resolution | None = None,
+    fresh_s: float = FRESH_S,
+) -> Resolution:
+    if not wanted.strip():
+        return Resolution()
+    before = "" if previous is None else "".join(f"{_key(pin)}\n" for pin in previous.pins)
+    settings = project_table(root).get("tool", {}).get("uv")
+    key = digest_of(wanted, list(options), before, str(root) if "file:" in wanted else "", str(settings))
+    kept = cache.directory("resolved") / f"{key}.json"
+    age = time.time() - kept.stat().st_mtime if kept.exists() else None
+    if age is not None and age < fresh_s:
+        return _read(kept)
+    try:
+        found = _Compilation(environment, root, options, cache, wanted, before).run()
+    except UnreachableError:
+        if age is None:
+            raise
+        say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
+        return _read(kept)
+    cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
+    return found
+
+
+def _read(kept: Path) -> Resolution:
+    document = json.loads(kept.read_text())
+    pins = tuple(Pin(p["name"], p["version"], tuple(p["hashes"])) for p in document["pins"])
+    return Resolution(pins, tuple(document["built"]), document["local"])
 
 
 def _wanted(environment: Environment, root: Path) -> str:
@@ -81,76 +148,150 @@ def _wanted(environment: Environment, root: Path) -> str:
         lines.append(locked(root, environment.lock, environment.groups, environment.extras))
     if environment.runtime:
         lines += runtime_requirements()
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    for line in text.splitlines():
+        if not line.lstrip().startswith(("#", "--")) and (match := _DIRECT.search(line.partition(" #")[0])):
+            raise ResolveError(
+                f"{environment.name}: {_shown(line)} is not from an index: a URL or a repository is not yet "
+                f"installed into images ({_shown(match[1])})",
+                "publish its wheel to an index, or put its source below the project and name its directory",
+            )
+    return text
 
 
-def locked(root: Path, lock: str, groups: Sequence[str], extras: Sequence[str]) -> str:
-    """The project's lock file in the form of requirements.txt."""
-    path = root / lock
-    chosen = [*(a for g in groups for a in ("--group", g)), *(a for e in extras for a in ("--extra", e))]
-    match path.name:
-        case "uv.lock":
-            fixed = ("--frozen", "--no-emit-project", "--no-default-groups", "--no-header", "--no-annotate")
-            return run_uv(("export", *fixed, *chosen), "read uv.lock", cwd=path.parent)
-        case "pyproject.toml":
-            return _declared(path, groups, extras)
-        case "requirements.txt":
-            return _included(path)
-        case _:
-            return _pylock(path)
+def _shown(text: str) -> str:
+    """Without a password, on one line."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text.split(" ;")[0].split(" --hash")[0].strip(" \\"))
 
 
-def _included(path: Path) -> str:
-    """A requirements file with those that it includes in their place, and constraints by full path."""
-    lines = []
-    for line in path.read_text().splitlines():
-        match = re.match(r"\s*(-r|--requirement|-c|--constraint)[= ]\s*(\S+)", line)
-        if not match:
-            lines.append(line)
-        elif match[1] in ("-r", "--requirement"):
-            lines.append(_included(path.parent / match[2]))
-        else:
-            lines.append(f"-c {(path.parent / match[2]).resolve()}")
-    return "\n".join(lines)
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Compilation:
+    """One question to uv, asked again with each source distribution that turns out to be needed."""
 
+    environment: Environment
+    root: Path
+    options: Sequence[str]
+    cache: Cache
+    wanted: str
+    before: str
 
-def _declared(path: Path, groups: Sequence[str], extras: Sequence[str]) -> str:
-    document = tomllib.loads(path.read_text())
-    project = document.get("project", {})
-    optional, named = project.get("optional-dependencies", {}), document.get("dependency-groups", {})
-    lists = [project.get("dependencies", []), *(optional.get(e, []) for e in extras)]
-    lists += [[r for r in named.get(g, []) if isinstance(r, str)] for g in groups]
-    return "\n".join(requirement for found in lists for requirement in found)
+    def run(self) -> Resolution:
+        local = _names_of_directories(self.wanted.splitlines(), self.root)
+        built: list[str] = []
+        while True:
+            try:
+                text = self._ask([*local, *built])
+            except ResolveError as error:
+                match = _NO_WHEEL.search(str(error))
+                name = canonicalize_name(match[1]) if match else ""
+                if not name or name in (*local, *built) or len(built) == MOST_BUILT:
+                    raise
+                built.append(name)
+            else:
+                return self._verified(_parsed(text, self.wanted, self.root, built))
 
+    def _ask(self, from_source: Iterable[str]) -> str:
+        sources = [option for name in from_source for option in ("--no-binary", name)]
+        with self.cache.working() as directory:
+            wanted, out = directory / "wanted.txt", directory / "pins.txt"
+            wanted.write_text(self._extra() if self._is_pyproject else self.wanted)
+            out.write_text(self.before)  # uv keeps the versions of a file that it is to replace
+            fixed = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url")
+            arguments = (*self._project_sources(), str(wanted), *self.options, *sources, *fixed)
+            run_uv(
+                ("pip", "compile", *arguments, "--output-file", str(out)),
+                f"resolve {self.environment.name}",
+                cwd=self.root,
+            )
+            return out.read_text()
 
-def _pylock(path: Path) -> str:
-    lines = []
-    for package in Pylock.from_dict(tomllib.loads(path.read_text())).packages:
-        hashes = [f"--hash={name}:{value}" for w in package.wheels or () for name, value in w.hashes.items()]
-        marker = f" ; {package.marker}" if package.marker else ""
-        lines.append(" ".join([f"{package.name}=={package.version}{marker}", *hashes]))
-    return "\n".join(lines)
+    @property
+    def _is_pyproject(self) -> bool:
+        return self.environment.lock == "pyproject.toml"
 
-
-def _compile(wanted: str, environment: Environment, options: Sequence[str], cache: Cache) -> str:
-    with cache.working() as directory:
-        source = directory / "wanted.txt"
-        source.write_text(wanted)
-        arguments = ("pip", "compile", source.name, *options, "--generate-hashes", "--no-header")
-        return run_uv(
-            (*arguments, "--no-annotate", "--no-emit-index-url"),
-            f"resolve {environment.name}",
-            cwd=directory,
+    def _extra(self) -> str:
+        """What is asked beside pyproject.toml, which uv reads itself: with its sources and indexes."""
+        return "\n".join(
+            [*self.environment.requirements, *(runtime_requirements() if self.environment.runtime else [])]
         )
 
+    def _project_sources(self) -> Iterable[str]:
+        if not self._is_pyproject:
+            return
+        if "project" in project_table(self.root):
+            yield "pyproject.toml"
+            yield from (o for extra in self.environment.extras for o in ("--extra", extra))
+        yield from (o for group in self.environment.groups for o in ("--group", group))
 
-def _with_hashes_of(wanted: str, resolved: str) -> str:
-    """The resolved lines, each with the hashes that the lock gives where it gives any."""
-    known = dict(parse_pins(wanted))
-    lines = []
-    for requirement, hashes in parse_pins(resolved):
-        lines.append(" ".join([requirement, *(known.get(_bare(requirement)) or hashes)]))
-    return "\n".join(lines) + "\n"
+    def _verified(self, found: Resolution) -> Resolution:
+        """Build what has no wheel now, so that a lock names nothing that cannot be built."""
+        for pin in found.pins:
+            if pin.name in found.built:
+                source_wheel(self._with_hashes(pin), self.options, self.root, self.cache)
+        return found
+
+    def _with_hashes(self, pin: Pin) -> Pin:
+        return pin if pin.hashes else dataclasses.replace(pin, hashes=_hashes_in(self.wanted)[_key(pin)])
+
+
+def _names_of_directories(lines: Iterable[str], root: Path) -> dict[str, str]:
+    """Each local distribution's name, with its directory relative to the project."""
+    found = (local_of(line.partition(" ;")[0], root) for line in lines if "==" not in line)
+    return {name: os.path.relpath(path, root.resolve()) for name, path in filter(None, found)}
+
+
+def _parsed(text: str, wanted: str, root: Path, built: Sequence[str]) -> Resolution:
+    """uv's answer; the hashes of what the project's own lock has are left to it."""
+    own = _hashes_in(wanted)
+    pins = [_pin(requirement, hashes) for requirement, hashes in parse_pins(text)]
+    kept = [dataclasses.replace(pin, hashes=()) if own.get(_key(pin)) else pin for pin in pins]
+    there = {pin.name for pin in pins}
+    local = _names_of_directories(text.replace("\\\n", " ").splitlines(), root)
+    return Resolution(tuple(kept), tuple(sorted(there & set(built))), local)
+
+
+# -- Resolution -> the text that is installed ------------------------------------------------------------
+
+
+def _to_pins(found: Resolution, wanted: str, root: Path, options: Sequence[str], cache: Cache) -> str:
+    """One line a distribution, sorted by name; the hash of what no index has a wheel of is that of ours."""
+    own = _hashes_in(wanted)
+    lines = {}
+    for pin in found.pins:
+        whole = dataclasses.replace(pin, hashes=pin.hashes or own.get(_key(pin), ()))
+        if not whole.hashes:
+            raise ResolveError(
+                f"{_key(pin)} has no hash in shipway.lock, nor in the project's own lock",
+                "run `shipway lock`",
+            )
+        if pin.name in found.built:
+            wheel = source_wheel(whole, options, root, cache)
+            whole = dataclasses.replace(whole, hashes=(f"sha256:{wheel_sha256(wheel)}",))
+        lines[pin.name] = _text([whole])
+    for name, place in found.local.items():
+        wheel = local_wheel(name, (root / place).resolve(), cache)
+        version = wheel.name.split("-")[1]
+        lines[name] = _text([Pin(name, version, (f"sha256:{wheel_sha256(wheel)}",))])
+    return "".join(lines[name] for name in sorted(lines))
+
+
+def _text(pins: Iterable[Pin]) -> str:
+    return "".join(" ".join([_key(pin), *(f"--hash={h}" for h in pin.hashes)]) + "\n" for pin in pins)
+
+
+def _key(pin: Pin) -> str:
+    return f"{pin.name}=={pin.version}"
+
+
+def _pin(requirement: str, hashes: Iterable[str]) -> Pin:
+    name, _, version = requirement.partition("==")
+    return Pin(name, version, tuple(sorted(h.removeprefix("--hash=") for h in hashes)))
+
+
+def _hashes_in(text: str) -> dict[str, tuple[str, ...]]:
+    """`name==version` -> its hashes, as the project's own lock gives them."""
+    pins = (_pin(requirement, hashes) for requirement, hashes in parse_pins(text))
+    return {_key(pin): pin.hashes for pin in pins if pin.hashes}
 
 
 def parse_pins(text: str) -> list[tuple[str, tuple[str, ...]]]:
@@ -159,11 +300,14 @@ def parse_pins(text: str) -> list[tuple[str, tuple[str, ...]]]:
     for line in text.replace("\\\n", " ").splitlines():
         requirement, *options = re.split(r"\s+(?=--hash[= ])", line.partition(" #")[0].strip())
         if requirement and not requirement.startswith(("-", "#")) and "==" in requirement:
-            pins.append((_bare(requirement), tuple(o.replace("--hash ", "--hash=") for o in options)))
-    return pins
+            try:
+                pins.append((_bare(requirement), tuple(o.replace("--hash ", "--hash=") for o in options)))
+            except InvalidRequirement:
+                continue  # uv says what is wrong with it, with its line
+    return [pin for pin in pins if "==" in pin[0]]
 
 
 def _bare(requirement: str) -> str:
     """The pin without extras and marker, its name as indexes spell it."""
     parsed = Requirement(requirement)
-    return f"{parsed.name.lower().replace('_', '-').replace('.', '-')}{parsed.specifier}"
+    return f"{canonicalize_name(parsed.name)}{parsed.specifier}"

@@ -20,6 +20,7 @@ from shipway.errors import ShipwayError
 COMMANDS = {
     "init": "write agent.toml for the project that is here",
     "plan": "print the plan of the image or of the stack",
+    "lock": "write down what images are made of",
     "build": "make the image",
     "inspect": "what an image is made of, and what is large in it",
     "diff": "what became of one image in another",

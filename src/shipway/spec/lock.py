@@ -1,34 +1,37 @@
 """Where a project says what it depends on -> Lock.
 
-In: the project's directory. Out: the first there is of uv.lock, pylock.toml, requirements.txt and
-pyproject.toml, with a digest that changes when the dependencies may have. Nothing is resolved here.
+In: the project's directory. Out: the first there is of uv.lock (also of the uv workspace that the project
+is a member of), pylock.toml, requirements.txt and pyproject.toml, with a digest that changes when the
+dependencies may have. Nothing is resolved here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from shipway.errors import Finding, SpecError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
 KINDS: tuple[Kind, ...] = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
 PYTHON = "3.13"  # of the base `minimal`, Debian 13's
+_RESOLVING = ("sources", "constraint-dependencies", "override-dependencies", "prerelease", "resolution")
+"""What [tool.uv] says of versions; where indexes are is not part of it."""
 _INCLUDE = re.compile(r"\s*(?:-r|--requirement|-c|--constraint)[= ]\s*(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """`path` is relative to the project, empty when it depends on nothing that it says."""
+    """`path` is relative to the project, empty when it depends on nothing that it says; it leads upwards
+    to the uv.lock of a workspace."""
 
     kind: Kind
     path: str
@@ -37,38 +40,66 @@ class Lock:
     requires_python: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A uv workspace: projects that are locked together. `members` are directories, the root among them."""
+
+    root: Path
+    members: tuple[Path, ...]
+
+
+def workspace_of(project_root: Path) -> Workspace | None:
+    """The uv workspace that a project belongs to."""
+    project = project_root.resolve()
+    for root in (project, *project.parents):
+        table = _toml(root / "pyproject.toml").get("tool", {}).get("uv", {}).get("workspace")
+        if isinstance(table, dict):
+            members = {root, *(p for g in table.get("members", ()) for p in root.glob(g) if p.is_dir())}
+            members -= {p for g in table.get("exclude", ()) for p in root.glob(g)}
+            if project in members:
+                return Workspace(root, tuple(sorted(members)))
+    return None
+
+
 def read_lock(project_root: Path) -> Lock:
     """The project's source of dependencies. Raises SpecError when it cannot be used for the image."""
     project = _toml(project_root / "pyproject.toml")
-    kind = _kind(project_root, project)
-    lock = _toml(project_root / kind) if kind in ("uv.lock", "pylock.toml") else {}
+    kind, path = _chosen(project_root, project)
+    lock = _toml(project_root / path) if kind in ("uv.lock", "pylock.toml") else {}
     python = project.get("project", {}).get("requires-python") or lock.get("requires-python")
     findings = [*_python_findings(python, kind, project), *_dynamic_findings(kind, project)]
     if findings:
         raise SpecError(findings)
-    path = "" if kind == "none" else kind
-    return Lock(kind, path, _digest(project_root, kind, project), python)
+    return Lock(kind, path, _digest(project_root, kind, path, project), python)
 
 
-def _kind(root: Path, pyproject: dict[str, Any]) -> Kind:
+def _chosen(root: Path, pyproject: dict[str, Any]) -> tuple[Kind, str]:
+    """The kind, and the path of the file."""
     there = [kind for kind in KINDS if (root / kind).is_file()]
-    if there == ["pyproject.toml"] and not ("project" in pyproject or "dependency-groups" in pyproject):
-        return "none"  # a file for tools alone
-    return there[0] if there else "none"
+    if "uv.lock" not in there and "project" in pyproject and (workspace := workspace_of(root)):
+        above = workspace.root / "uv.lock"
+        if above.is_file():
+            return "uv.lock", os.path.relpath(above, root.resolve())
+    if not there or (
+        there == ["pyproject.toml"] and not ("project" in pyproject or "dependency-groups" in pyproject)
+    ):
+        return "none", ""  # nothing, or a file for tools alone
+    return there[0], there[0]
 
 
-def _digest(root: Path, kind: Kind, pyproject: dict[str, Any]) -> str | None:
+def _digest(root: Path, kind: Kind, path: str, pyproject: dict[str, Any]) -> str | None:
     if kind == "none":
         return None
     digest = hashlib.sha256()
     if kind == "pyproject.toml":
-        project = pyproject.get("project", {})
+        project, uv = pyproject.get("project", {}), pyproject.get("tool", {}).get("uv", {})
         relevant = {key: project.get(key) for key in ("dependencies", "optional-dependencies")}
         relevant["dependency-groups"] = pyproject.get("dependency-groups")
+        relevant |= {key: value for key in _RESOLVING if (value := uv.get(key)) is not None}
         digest.update(json.dumps(relevant, sort_keys=True).encode())
     else:
-        for path in _files(root / kind, ()) if kind == "requirements.txt" else (root / kind,):
-            digest.update(path.read_bytes() + b"\0")
+        for file in _files(root / path, ()) if kind == "requirements.txt" else (root / path,):
+            digest.update(file.read_bytes() + b"\0")
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.package_index import PackageIndex, source_tree, write_tree
 
 from shipway.build.cache import Cache
 from shipway.build.environment import install
-from shipway.build.requirements import _with_hashes_of, locked, parse_pins, resolve, target_options
+from shipway.build.requirements import locked, parse_pins, resolution, resolve, target_options
+from shipway.build.sources import split_built
+from shipway.build.uv import run_uv
 from shipway.errors import ResolveError, TamperedError, UnreachableError
 from shipway.plan.image import Environment
+from shipway.spec.lock import read_lock
+from shipway.spec.shipwaylock import Pin, Resolution
 
 PINNED = "six==1.16.0 --hash=sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
 PACKAGES = "tree/lib/python3.13/site-packages"
@@ -37,11 +43,6 @@ def test_parse_pins_reads_continued_lines_comments_and_markers() -> None:
         ("typing-extensions==4.16.0", ("--hash=sha256:aa", "--hash=sha256:bb")),
         ("uvicorn==0.54.0", ()),
     ]
-
-
-def test_the_locks_hashes_win_over_the_indexs() -> None:
-    merged = _with_hashes_of("six==1.16.0 --hash=sha256:good", "six==1.16.0 \\\n    --hash=sha256:evil\n")
-    assert merged == "six==1.16.0 --hash=sha256:good\n"
 
 
 def test_requirements_files_include_each_other(tmp_path: Path) -> None:
@@ -89,12 +90,6 @@ def test_another_file_than_the_lock_says_is_refused(tmp_path: Path) -> None:
         install(pins, tmp_path / PACKAGES, OPTIONS, "test")
 
 
-@pytest.mark.network
-def test_a_package_without_a_wheel_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ResolveError, match=r"pyspark==3\.5\.0 has no wheel"):
-        resolve(environment("pyspark==3.5.0"), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print)
-
-
 def no_index(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
@@ -117,3 +112,242 @@ def test_an_older_answer_serves_while_no_index_does(tmp_path: Path, monkeypatch:
     assert resolve(environment("six"), tmp_path, OPTIONS, cache, said.append) == pins
     assert said
     assert "no index answers" in said[0]
+
+
+# -- With an index of our own: no network ----------------------------------------------------------------
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageIndex]:
+    """The default index, and nothing in uv's cache."""
+    with PackageIndex(tmp_path / "index") as served:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+        yield served
+
+
+def project(root: Path, pyproject: str = "", **files: str) -> Path:
+    own = {"pyproject.toml": pyproject} if pyproject else {}
+    return write_tree(root / "project", own | {n.replace("__", "."): text for n, text in files.items()})
+
+
+def pins_of(root: Path, cache: Path, *requirements: str, groups: tuple[str, ...] = ()) -> str:
+    lock = read_lock(root).path or None
+    asked = Environment("test", "/app/.venv", lock=lock, requirements=requirements, groups=groups)
+    return resolve(asked, root, OPTIONS, Cache(cache), print)
+
+
+def names(pins: str) -> list[str]:
+    return [line.split(" ")[0] for line in pins.splitlines()]
+
+
+DECLARED = """[project]
+name = "agent"
+version = "1"
+requires-python = ">=3.11"
+dependencies = [{dependencies}]
+"""
+
+
+def test_the_hash_of_the_lock_wins_over_that_of_the_index(index: PackageIndex, tmp_path: Path) -> None:
+    index.wheel("one")
+    root = project(tmp_path, requirements__txt=f"one==1.0 --hash=sha256:{'0' * 64}\n")
+    try:
+        pins = pins_of(root, tmp_path / "cache")
+    except TamperedError:
+        return  # uv saw it while it resolved
+    assert pins == f"one==1.0 --hash=sha256:{'0' * 64}\n"
+    with pytest.raises(TamperedError, match="not what the lock says"):
+        install(pins, tmp_path / PACKAGES, OPTIONS, "test")
+
+
+def test_the_projects_own_uv_settings_name_the_index(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wheel("public", requires=["private"])
+    with PackageIndex(tmp_path / "second") as second:
+        digest = second.wheel("private")
+        settings = f'[[tool.uv.index]]\nname = "own"\nurl = "{second.url}"\n'
+        root = project(tmp_path, settings, requirements__txt="public\n")
+        assert pins_of(root, tmp_path / "cache").splitlines()[0] == f"private==1.0 --hash=sha256:{digest}"
+        config = project(tmp_path / "b", requirements__txt="public\n")
+        (config / "uv.toml").write_text(f'[[index]]\nname = "own"\nurl = "{second.url}"\n')
+        assert names(pins_of(config, tmp_path / "cache2")) == ["private==1.0", "public==1.0"]
+
+
+def test_a_source_that_names_one_index_is_honoured(index: PackageIndex, tmp_path: Path) -> None:
+    index.wheel("mine", "9.0")
+    with PackageIndex(tmp_path / "second") as second:
+        second.wheel("mine", "1.0")
+        settings = (
+            f'[[tool.uv.index]]\nname = "own"\nurl = "{second.url}"\nexplicit = true\n'
+            '[tool.uv.sources]\nmine = { index = "own" }\n'
+        )
+        root = project(tmp_path, DECLARED.format(dependencies='"mine"') + settings)
+        assert names(pins_of(root, tmp_path / "cache")) == ["mine==1.0"]
+
+
+def test_groups_include_groups(index: PackageIndex, tmp_path: Path) -> None:
+    for name in ("base", "one", "two"):
+        index.wheel(name)
+    groups = '[dependency-groups]\nall = [{ include-group = "some" }, "two"]\nsome = ["one"]\n'
+    root = project(tmp_path, DECLARED.format(dependencies='"base"') + groups)
+    assert locked(root, "pyproject.toml", ("all",), ()).split() == ["base", "one", "two"]
+    assert names(pins_of(root, tmp_path / "cache", groups=("all",))) == ["base==1.0", "one==1.0", "two==1.0"]
+    only = project(tmp_path / "b", groups)
+    assert names(pins_of(only, tmp_path / "cache", groups=("all",))) == ["one==1.0", "two==1.0"]
+    with pytest.raises(ResolveError, match="no dependency group dev; it has: all, some"):
+        locked(root, "pyproject.toml", ("dev",), ())
+
+
+def test_a_uv_lock_with_a_group_an_extra_and_what_the_runtime_adds(
+    index: PackageIndex, tmp_path: Path
+) -> None:
+    for name in ("base", "extra", "group"):
+        index.wheel(name)
+    index.wheel("added")
+    more = (
+        '[project.optional-dependencies]\nx = ["extra"]\n[dependency-groups]\ng = ["group"]\ndev = ["no"]\n'
+    )
+    root = project(tmp_path, DECLARED.format(dependencies='"base"') + more.replace(', "no"', ""))
+    index.wheel("no")
+    run_uv(("lock", "--no-python-downloads"), "lock", cwd=root)
+    index.wheel("base", "2.0")
+    asked = Environment(
+        "t", "/app/.venv", lock="uv.lock", groups=("g",), extras=("x",), requirements=("added",)
+    )
+    found = resolution(asked, root, OPTIONS, Cache(tmp_path / "cache"), print)
+    versions = {pin.name: (pin.version, bool(pin.hashes)) for pin in found.pins}
+    own = ("1.0", False)  # its hash is in uv.lock
+    assert versions == {"base": own, "extra": own, "group": own, "added": ("1.0", True)}
+    pins = resolve(asked, root, OPTIONS, Cache(tmp_path / "cache"), print, found)
+    assert pins.count("--hash=sha256:") == 4
+
+
+def test_a_member_of_a_workspace_has_the_workspaces_lock(index: PackageIndex, tmp_path: Path) -> None:
+    index.wheel("dep")
+    files = source_tree("core", requires=["dep"])
+    root = write_tree(
+        tmp_path / "space", {"pyproject.toml": '[tool.uv.workspace]\nmembers = ["libs/*", "agent"]\n'}
+    )
+    write_tree(root / "libs/core", files)
+    sources = "[tool.uv.sources]\ncore = { workspace = true }\n"
+    agent = write_tree(root / "agent", {"pyproject.toml": DECLARED.format(dependencies='"core"') + sources})
+    assert read_lock(agent).path == "pyproject.toml"
+    unlocked = pins_of(agent, tmp_path / "cache")
+    run_uv(("lock", "--no-python-downloads"), "lock", cwd=root)
+    assert read_lock(agent).path == "../uv.lock"
+    pins = pins_of(agent, tmp_path / "cache")
+    assert names(pins) == names(unlocked) == ["core==1.0", "dep==1.0"]
+    cache = Cache(tmp_path / "cache")
+    others, (wheel,) = split_built(pins, cache)
+    assert names(others) == ["dep==1.0"]
+    assert wheel.name == "core-1.0-py3-none-any.whl"
+    asked = Environment("t", "/app/.venv", lock="../uv.lock")
+    assert resolution(asked, agent, OPTIONS, cache, print).local == {"core": "../libs/core"}
+    (root / "libs/core/core.py").write_text("changed = 1\n")
+    assert pins_of(agent, tmp_path / "cache") != pins, "its content counts, not its version"
+
+
+def test_directories_in_requirements_and_the_project_itself(index: PackageIndex, tmp_path: Path) -> None:
+    index.wheel("dep")
+    index.wheel("own")
+    write_tree(tmp_path / "libs/core", source_tree("core", requires=["dep"]))
+    root = project(
+        tmp_path, DECLARED.format(dependencies='"own"'), requirements__txt="-e .\n../libs/core  # ours\n"
+    )
+    assert names(pins_of(root, tmp_path / "cache")) == ["core==1.0", "dep==1.0", "own==1.0"]
+
+
+def test_a_pure_source_distribution_is_built_and_always_the_same(index: PackageIndex, tmp_path: Path) -> None:
+    digest = index.sdist("pure")
+    root = project(tmp_path, requirements__txt="pure\n")
+    asked = Environment("t", "/app/.venv", lock="requirements.txt")
+    found = resolution(asked, root, OPTIONS, Cache(tmp_path / "cache"), print)
+    assert found == Resolution((Pin("pure", "1.0", (f"sha256:{digest}",)),), ("pure",), {})
+    first = resolve(asked, root, OPTIONS, Cache(tmp_path / "cache"), print, found)
+    assert first == resolve(asked, root, OPTIONS, Cache(tmp_path / "other"), print, found)
+    _, (wheel,) = split_built(first, Cache(tmp_path / "cache"))
+    run_uv(("pip", "install", "--no-index", "--target", str(tmp_path / "t"), str(wheel)), "install")
+    assert (tmp_path / "t/pure.py").read_text() == "VERSION = '1.0'\n"
+
+
+def test_a_tampered_source_distribution_is_not_built(index: PackageIndex, tmp_path: Path) -> None:
+    index.sdist("pure")
+    found = Resolution((Pin("pure", "1.0", (f"sha256:{'0' * 64}",)),), ("pure",))
+    with pytest.raises(TamperedError, match=r"pure==1\.0"):
+        resolve(environment("pure"), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print, found)
+
+
+def test_a_source_that_is_not_pure_python_is_refused(index: PackageIndex, tmp_path: Path) -> None:
+    index.sdist("native", tag="py3-none-linux_x86_64")
+    with pytest.raises(ResolveError, match="native has no wheel for the image's platform") as caught:
+        resolve(environment("native"), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print)
+    assert "Dockerfile" in caught.value.hint
+    write_tree(tmp_path / "local", source_tree("mine", tag="py3-none-linux_x86_64"))
+    with pytest.raises(ResolveError, match="only pure Python"):
+        resolve(
+            environment(f"mine @ {(tmp_path / 'local').as_uri()}"), tmp_path, OPTIONS, Cache(tmp_path), print
+        )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tool @ git+https://user:word@git.example.com/tool@abc",
+        "git+https://user:word@git.example.com/tool",
+        "tool @ https://user:word@files.example.com/tool-1-py3-none-any.whl",
+    ],
+)
+def test_addresses_are_refused_without_their_password(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ResolveError, match="not yet") as caught:
+        resolve(environment(line), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print)
+    assert "example.com/tool" in str(caught.value)
+    assert "word" not in str(caught.value)
+
+
+def test_versions_of_before_are_kept_where_they_do(index: PackageIndex, tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        index.wheel("one", version)
+        index.wheel("two", version)
+    before = Resolution((Pin("one", "1.0"), Pin("two", "1.0")))
+    cache = Cache(tmp_path / "cache")
+    found = resolution(environment("one", "two>1"), tmp_path, OPTIONS, cache, print, before)
+    assert [(pin.name, pin.version) for pin in found.pins] == [("one", "1.0"), ("two", "2.0")]
+    anew = resolution(environment("one", "two>1"), tmp_path, OPTIONS, cache, print)
+    assert [pin.version for pin in anew.pins] == ["2.0", "2.0"]
+
+
+def test_what_the_lock_says_needs_no_index(index: PackageIndex, tmp_path: Path) -> None:
+    digest = index.wheel("one")
+    known = Resolution((Pin("one", "1.0", (f"sha256:{digest}",)),))
+    index.stop()
+    assert resolve(environment("one"), tmp_path, OPTIONS, Cache(tmp_path), print, known).startswith(
+        "one==1.0"
+    )
+
+
+def test_pylock_markers_groups_and_directories(tmp_path: Path) -> None:
+    entry = (
+        '[[packages]]\nname = "{0}"\nversion = "1"\nmarker = "{1}"\n'
+        '[packages.sdist]\npath = "{0}-1.tar.gz"\nhashes = {{ sha256 = "ab" }}\n'
+    )
+    text = (
+        'lock-version = "1.0"\ncreated-by = "test"\nextras = ["x"]\n'
+        'dependency-groups = ["d", "g"]\ndefault-groups = ["d"]\n'
+    )
+    text += entry.format("in-extra", "'x' in extras") + entry.format("in-group", "'g' in dependency_groups")
+    text += entry.format("by-default", "'d' in dependency_groups") + entry.format(
+        "on-arm", "platform_machine == 'aarch64'"
+    )
+    text += entry.format("on-windows", "sys_platform == 'win32'")
+    text += '[[packages]]\nname = "mine"\n[packages.directory]\npath = "libs/mine"\n'
+    (tmp_path / "pylock.toml").write_text(text)
+    assert locked(tmp_path, "pylock.toml", (), ()).splitlines() == [
+        "by-default==1 --hash=sha256:ab",
+        'on-arm==1 ; platform_machine == "aarch64" --hash=sha256:ab',
+        f"mine @ {(tmp_path / 'libs/mine').as_uri()}",
+    ]
+    both = locked(tmp_path, "pylock.toml", ("g",), ("x",))
+    assert "in-extra==1" in both
+    assert "in-group==1" in both

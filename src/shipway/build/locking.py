@@ -1,0 +1,250 @@
+"""Image plans -> what shipway.lock has to hold; what in it is stale; and a lock that holds it all.
+
+In: plans, the project's own lock, shipway.lock as it is. Out: `Wanted`, a pure value; findings that name what
+is missing or stale, known without any network; a new lock, for which mirrors and indexes are asked. Entries
+are found by a digest of what was asked, so an entry that is stale is never used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import shipway
+from shipway.build.base import ARCHES, BASE, LEFT_OUT
+from shipway.build.cache import Cache, digest_of
+from shipway.build.debian import FRESH_S as DEBIAN_FRESH_S
+from shipway.build.debian import Selection, find_mirrors, select_debs
+from shipway.build.pinned import locked_debs
+from shipway.build.requirements import FRESH_S, resolution, runtime_requirements, target_options
+from shipway.errors import Finding, SpecError
+from shipway.plan.image import Base, Environment, ImagePlan
+from shipway.spec.lock import Lock
+from shipway.spec.shipwaylock import (
+    NAME,
+    LockedBase,
+    LockedDeb,
+    LockedEnvironment,
+    Resolution,
+    ShipwayLock,
+)
+
+FIX = f"run `shipway lock`, and commit {NAME}"
+_CHECKED = ("shipway", "shipway-runtime")
+"""Tools whose version has to be the lock's: they are, or decide, what is in the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBase:
+    """A base that some image stands on."""
+
+    name: str
+    inputs: str
+    base: Base
+
+
+@dataclass(frozen=True, slots=True)
+class WantedEnvironment:
+    """An environment that some image has; those of several images that ask for the same are one."""
+
+    name: str
+    inputs: str
+    environment: Environment
+    python: str
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All that a lock has to hold."""
+
+    bases: tuple[WantedBase, ...]
+    environments: tuple[WantedEnvironment, ...]
+
+
+# -- The plan: what is wanted, and what of it is there ------------------------------------------------------
+
+
+def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
+    """What the images need to be locked, each thing once."""
+    bases = {base_inputs(plan.base): plan for plan in reversed(plans)}
+    environments: dict[str, WantedEnvironment] = {}
+    for plan in plans:
+        for environment in plan.environments:
+            inputs = environment_inputs(environment, plan.python, lock)
+            wanted = WantedEnvironment(
+                f"{plan.role}, {environment.name}", inputs, environment, plan.python, plan.platforms
+            )
+            environments.setdefault(inputs, wanted)
+    return Wanted(
+        tuple(WantedBase(_base_name(p.base), inputs, p.base) for inputs, p in reversed(bases.items())),
+        tuple(environments.values()),
+    )
+
+
+def base_inputs(base: Base) -> str:
+    """A digest of what the base is asked to be; where its packages come from is no part of it."""
+    parts = [base.kind, base.suite, sorted(set(base.packages)), sorted(BASE), sorted(LEFT_OUT)]
+    return f"sha256:{digest_of('base', parts)}"
+
+
+def environment_inputs(environment: Environment, python: str, lock: Lock) -> str:
+    """A digest of what the environment is asked to hold: agent.toml's part, the lock's and the runtime's."""
+    asked = [sorted(environment.requirements), python]
+    own = [lock.kind, lock.digest, environment.groups, environment.extras] if environment.lock else []
+    runtime = sorted(runtime_requirements()) if environment.runtime else []
+    return f"sha256:{digest_of('environment', asked, own, runtime)}"
+
+
+def find_stale(wanted: Wanted, lock: ShipwayLock | None) -> list[Finding]:
+    """What is missing or stale, without asking any index or mirror."""
+    if lock is None:
+        return [Finding("lock-stale", f"there is no {NAME}", FIX, NAME)]
+    return [Finding("lock-stale", message, FIX, NAME) for message in _stale(wanted, lock)]
+
+
+def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
+    for tool in _CHECKED:
+        if lock.tools.get(tool) != (here := versions()[tool]):
+            yield f"it was made with {tool} {lock.tools.get(tool, 'of no version')}; this is {here}"
+    names = {*(base.name for base in lock.bases), *(known.name for known in lock.environments)}
+    for base in wanted.bases:
+        if not (known := lock.base(base.inputs)):
+            yield _reason(f"base {base.name}", base.name in names)
+        elif missing := sorted(set(ARCHES) - set(known.debs)):
+            yield f"base {base.name} is not locked for {', '.join(missing)}"
+    for environment in wanted.environments:
+        found = lock.environment(environment.inputs)
+        if not found:
+            yield _reason(environment.name, environment.name in names)
+        elif missing := sorted(set(environment.platforms) - set(found.resolved)):
+            yield f"{environment.name} is not locked for {', '.join(missing)}"
+
+
+def _reason(name: str, is_there: bool) -> str:
+    return f"{name}: what it is made from has changed since" if is_there else f"{name} is not in it"
+
+
+def versions() -> dict[str, str]:
+    """Of the tools that make a lock."""
+    others = {name: importlib.metadata.version(name) for name in ("shipway-runtime", "uv")}
+    return {"shipway": shipway.__version__, **others}
+
+
+def _base_name(base: Base) -> str:
+    return " + ".join([base.kind, *sorted(set(base.packages))])
+
+
+# -- Using it --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What builds ask of shipway.lock; nothing for what is missing or stale."""
+
+    lock: ShipwayLock
+    own: Lock
+
+    def debs(self, base: Base) -> Mapping[str, tuple[LockedDeb, ...]] | None:
+        """The base's packages by architecture; both, as the other one's bytecode is made by this host's."""
+        found = self.lock.base(base_inputs(base))
+        return found.debs if found and set(ARCHES) <= set(found.debs) else None
+
+    def resolution(self, environment: Environment, python: str, platform: str) -> Resolution | None:
+        found = self.lock.environment(environment_inputs(environment, python, self.own))
+        return found.resolved.get(platform) if found else None
+
+
+def use_lock(
+    wanted: Wanted, lock: ShipwayLock | None, own: Lock, strict: bool, say: Callable[[str], None]
+) -> Locked:
+    """The lock for a build. `strict` refuses one that is missing or stale with SpecError; else it is said."""
+    findings = find_stale(wanted, lock)
+    if strict and findings:
+        raise SpecError(findings)
+    if lock is not None:
+        for finding in findings:
+            say(f"{NAME}: {finding.message}; resolved anew for this build: run `shipway lock`")
+    return Locked(lock or ShipwayLock(), own)
+
+
+# -- Making it -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Locksmith:
+    """Asks mirrors and indexes for what a lock lacks. `anew` asks for all of it, whatever was locked."""
+
+    root: Path
+    cache: Cache
+    say: Callable[[str], None]
+    anew: bool = False
+
+    def complete(self, wanted: Wanted, lock: ShipwayLock | None) -> ShipwayLock:
+        """A lock that holds all that is wanted and nothing else. Raises BuildError and its kinds."""
+        known = lock or ShipwayLock()
+        bases = tuple(self._base(base, known) for base in wanted.bases)
+        environments = tuple(self._environment(e, known) for e in wanted.environments)
+        new = ShipwayLock(known.tools, bases, environments)
+        checked = {tool: known.tools.get(tool) for tool in _CHECKED}
+        same = new == known and checked == {tool: versions()[tool] for tool in _CHECKED}
+        return new if same else dataclasses.replace(new, tools=versions())
+
+    def _base(self, wanted: WantedBase, lock: ShipwayLock) -> LockedBase:
+        known = None if self.anew else lock.base(wanted.inputs)
+        if known and set(ARCHES) <= set(known.debs):
+            return dataclasses.replace(known, name=wanted.name)
+        self.say(f"locking base {wanted.name}")
+        mirrors = find_mirrors(wanted.base.mirror, os.environ)
+        fresh_s = 0 if self.anew else DEBIAN_FRESH_S
+        debs = {}
+        for arch in ARCHES:
+            selection = Selection(arch, BASE, sorted(set(wanted.base.packages)), LEFT_OUT)
+            selected = select_debs(selection, mirrors, self.cache.root, self.say, fresh_s)
+            debs[arch] = locked_debs(selected, mirrors)
+        return LockedBase(wanted.name, wanted.inputs, debs)
+
+    def _environment(self, wanted: WantedEnvironment, lock: ShipwayLock) -> LockedEnvironment:
+        known = None if self.anew else lock.environment(wanted.inputs)
+        before = next((e for e in lock.environments if e.name == wanted.name and not self.anew), None)
+        resolved = {}
+        for platform in wanted.platforms:
+            if known and platform in known.resolved:
+                resolved[platform] = known.resolved[platform]
+                continue
+            self.say(f"locking {wanted.name} for {platform}")
+            options = target_options(wanted.python, platform)
+            previous = before.resolved.get(platform) if before else None
+            fresh_s = 0 if self.anew else FRESH_S
+            resolved[platform] = resolution(
+                wanted.environment, self.root, options, self.cache, self.say, previous, fresh_s
+            )
+        return LockedEnvironment(wanted.name, wanted.inputs, resolved)
+
+
+# -- What moved ------------------------------------------------------------------------------------------
+
+
+def moves(before: ShipwayLock | None, after: ShipwayLock) -> list[str]:
+    """`ENTRY: NAME OLD -> NEW` for each version that differs; what came has no OLD, what went no NEW."""
+    old, new = _versions_in(before or ShipwayLock()), _versions_in(after)
+    return [
+        f"{entry}: {name} {old.get((entry, name), '(none)')} -> {new.get((entry, name), '(none)')}"
+        for entry, name in sorted(old.keys() | new.keys())
+        if old.get((entry, name)) != new.get((entry, name))
+    ]
+
+
+def _versions_in(lock: ShipwayLock) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], set[str]] = {}
+    for base in lock.bases:
+        for deb in (deb for debs in base.debs.values() for deb in debs):
+            found.setdefault((f"base {base.name}", deb.name), set()).add(deb.version)
+    for environment in lock.environments:
+        for pin in (pin for found_there in environment.resolved.values() for pin in found_there.pins):
+            found.setdefault((environment.name, pin.name), set()).add(pin.version)
+    return {key: ", ".join(sorted(values)) for key, values in found.items()}

@@ -1,0 +1,64 @@
+"""`shipway lock`: write down what images are made of, so that every build makes the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command("lock")
+@click.argument("directory", type=click.Path(path_type=Path), default=".")
+@click.option("--upgrade", is_flag=True, help="Resolve all anew, and show what moved.")
+@click.option("--check", is_flag=True, help="Write nothing, ask no network; exit 1 when something is stale.")
+def command(directory: Path, upgrade: bool, check: bool) -> None:
+    """Write shipway.lock: Debian packages, and what goes into each environment, with hashes.
+
+    What is missing or stale is resolved, the rest is kept. Commit the file.
+    """
+    from shipway.build import locking
+    from shipway.build.cache import Cache, default_root
+    from shipway.plan.image import plan_images
+    from shipway.spec.load import load as load_spec
+    from shipway.spec.lock import read_lock
+    from shipway.spec.project import read_project
+    from shipway.spec.shipwaylock import NAME, read_shipway_lock, to_text
+
+    if check and upgrade:
+        raise click.UsageError("--check writes nothing: it cannot go with --upgrade")
+    loaded = load_spec(directory / "agent.toml")
+    project = read_project(loaded)
+    own = read_lock(project.root)
+    wanted = locking.plan_lock(plan_images(loaded, project, own), own)
+    known = read_shipway_lock(project.root)
+    if check:
+        findings = locking.find_stale(wanted, known)
+        for finding in findings:
+            say(str(finding))
+        sys.exit(1 if findings else 0)
+    smith = locking.Locksmith(project.root, Cache(default_root()), say, anew=upgrade)
+    lock = smith.complete(wanted, known)
+    text, path = to_text(lock), project.root / NAME
+    moved = locking.moves(known, lock) if known else []
+    for line in moved:
+        say(f"  {line}")
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        say(f"{NAME} is up to date")
+        return
+    path.write_text(text, encoding="utf-8")
+    say(f"wrote {path}: {_count(lock)}" + (f"; {len(moved)} moved" if known else ""))
+
+
+def _count(lock: object) -> str:
+    from shipway.spec.shipwaylock import ShipwayLock
+
+    assert isinstance(lock, ShipwayLock)
+    debs = {deb for base in lock.bases for debs in base.debs.values() for deb in debs}
+    pins = {(p.name, p.version) for e in lock.environments for r in e.resolved.values() for p in r.pins}
+    return f"{len(debs)} Debian packages, {len(pins)} distributions"
+
+
+def say(message: str) -> None:
+    """Talk: to stderr, so that stdout stays data."""
+    click.echo(message, err=True)
