@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SITE = "app/.venv/lib/python3.13/site-packages"
+INDEX = "application/vnd.oci.image.index.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 Files = Mapping[str, bytes]
 
 
@@ -66,7 +68,7 @@ def write_layout(
         if len(manifests) == 1:
             top.append(manifests[0] | {"annotations": {"org.opencontainers.image.ref.name": name}})
         else:
-            index = _store(root, json.dumps({"manifests": manifests}).encode())
+            index = _store(root, json.dumps({"mediaType": INDEX, "manifests": manifests}).encode())
             top.append(index | {"annotations": {"org.opencontainers.image.ref.name": name}})
     (root / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": top}))
     return root
@@ -110,7 +112,7 @@ def _manifest(
     tars = [tar(layer) for layer in layers]
     image = _store(root, json.dumps(config(tars, settings, platform)).encode())
     blobs = [_store(root, gzip.compress(data, mtime=0)) for data in tars]
-    manifest = _store(root, json.dumps({"config": image, "layers": blobs}).encode())
+    manifest = _store(root, json.dumps({"mediaType": MANIFEST, "config": image, "layers": blobs}).encode())
     system, architecture = platform.split("/")
     return manifest | {"platform": {"os": system, "architecture": architecture}}
 

@@ -1,15 +1,17 @@
 """A reference -> an image that can be looked at: `open_image`.
 
-In: a project, a directory with an OCI layout, a tar file of either kind, or the name of an image that an
-engine has. Out: `ImageSource`: its config and the contents of each layer. Every layer is read as a stream,
-once, and nothing is written: what comes out of `docker save` is never on disk.
+In: a project, a directory with an OCI layout, a tar file of either kind, the name of an image that an engine
+has, or else of one in a registry. Out: `ImageSource`: its config and the contents of each layer. Every layer
+is read as a stream, once, and nothing is written: what comes out of `docker save` is never on disk.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import posixpath
+import re
 import shutil
 import subprocess
 import tarfile
@@ -28,6 +30,7 @@ ENGINES = ("docker", "podman")
 IMAGES = ".shipway/images"
 """Where `shipway build` writes a project's images."""
 
+_REGISTRY = re.compile(r"(localhost|[^/]*[.:\[][^/]*)/.")
 _MAX_JSON = 8 << 20
 _NAME = "org.opencontainers.image.ref.name"
 
@@ -61,7 +64,7 @@ class ImageSource:
 
 
 def open_image(reference: str, image: str | None = None, platform: str | None = None) -> ImageSource:
-    """The image of a path, else of an engine. Raises BuildError when there is none, or it is damaged.
+    """The image of a path, of an engine, of a registry. Raises BuildError if there is none, or it is damaged.
 
     Of several images `image` chooses by name, else the first: an agent's own. `platform` is "linux/amd64".
     """
@@ -75,10 +78,21 @@ def open_image(reference: str, image: str | None = None, platform: str | None = 
         inspect = subprocess.run([program, "image", "inspect", reference], capture_output=True, check=False)
         if inspect.returncode == 0:
             return _read(_saved(program, reference), image, platform, reference)
-    raise BuildError(
-        f"there is no file or directory {reference}, and no container engine here has an image of that name",
-        "images of registries cannot be read directly yet: `docker pull` it first",
-    )
+    return _remote(reference, image, platform)
+
+
+def _remote(reference: str, image: str | None, platform: str | None) -> ImageSource:
+    """The image of a registry, if the reference names one: a mistyped file is not looked for out there."""
+    if not _REGISTRY.match(reference):
+        raise BuildError(
+            f"there is no file or directory {reference}, and no container engine here has such an image",
+            "name its registry to look there: registry.example.com/team/agent:1.2",
+        )
+    from shipway.build.reference import parse_reference
+    from shipway.build.remote_blobs import remote
+
+    with remote(parse_reference(reference), os.environ) as blobs:
+        return _read(blobs, image, platform, reference)
 
 
 def _layout(path: Path) -> Path:

@@ -13,7 +13,8 @@ import pytest
 from tests.layout import docker_archive, write_layout
 
 from shipway.build.image_source import open_image
-from shipway.errors import BuildError
+from shipway.build.layout_server import serve
+from shipway.errors import BuildError, TamperedError
 
 LAYERS = [{"a": b"123"}, {"b": b"4567"}]
 
@@ -72,8 +73,8 @@ def test_what_is_no_image_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.tar").write_bytes(b"text" * 1000)
     with pytest.raises(BuildError, match="is no image archive, or it is damaged"):
         open_image(str(tmp_path / "x.tar"))
-    with pytest.raises(BuildError, match=r"no file or directory no\.example\.com/x"):
-        open_image("no.example.com/x:1")
+    with pytest.raises(BuildError, match="no file or directory agnet:1"):
+        open_image("agnet:1")
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,25 @@ def test_a_missing_layer_is_named(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "blobs")
     with pytest.raises(BuildError):
         open_image(str(tmp_path))
+
+
+def test_a_registrys_image_is_the_same_as_the_layout_it_came_from(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path, {"a:1": LAYERS}, platforms=("linux/amd64", "linux/arm64"))
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    with serve(layout) as registry:
+        remote = open_image(registry.reference(digest), platform="linux/arm64")
+        assert remote.reference == registry.reference(digest)
+        with pytest.raises(BuildError, match="the registry has no image"):
+            open_image(registry.reference(f"sha256:{'0' * 64}"))
+    local = open_image(str(layout), platform="linux/arm64")
+    assert (remote.digest, remote.layers) == (local.digest, local.layers)
+
+
+def test_a_registrys_layer_that_is_not_its_digest_is_refused(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path, {"a:1": LAYERS})
+    digest = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    manifest = json.loads((layout / "blobs" / digest.replace(":", "/")).read_text())
+    first, second = (layout / "blobs" / la["digest"].replace(":", "/") for la in manifest["layers"])
+    first.write_bytes(second.read_bytes())
+    with serve(layout) as registry, pytest.raises(TamperedError, match="has other content"):
+        open_image(registry.reference(digest))
