@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import socket
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -187,6 +190,59 @@ def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
         assert remote.bring(found).read_bytes() == full.blob(layer.digest).read_bytes()
         assert remote.fetch("b" * 64) is None
         assert remote.fetch(other) is None
+
+
+def relay(source: socket.socket, sink: socket.socket, limit: int) -> None:
+    """Bytes from one connection to another; both end after `limit` of them."""
+    with contextlib.suppress(OSError):
+        while limit > 0 and (data := source.recv(min(limit, 1 << 16))):
+            sink.sendall(data)
+            limit -= len(data)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+        end.close()
+
+
+@pytest.fixture
+def fragile() -> Iterator[Callable[[str], str]]:
+    """Put an address before a registry whose first four connections break after 2.5 MB have been sent."""
+    listeners: list[socket.socket] = []
+
+    def accept(listener: socket.socket, target: int) -> None:
+        with contextlib.suppress(OSError):
+            for number in range(1000):
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", target))
+                most = 2_500_000 if number < 4 else 1 << 40
+                for one, two, limit in ((client, server, most), (server, client, 1 << 40)):
+                    threading.Thread(target=relay, args=(one, two, limit), daemon=True).start()
+
+    def before(host: str) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+        threading.Thread(target=accept, args=(listener, int(host.rpartition(":")[2])), daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield before
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def test_connections_that_break_in_the_middle_of_a_blob(
+    registry: Callable[..., str], fragile: Callable[[str], str], tmp_path: Path
+) -> None:
+    """distribution forgets an upload that broke: the blob is sent anew, and is whole."""
+    host = registry()
+    cache = Cache(tmp_path / "cache")
+    made = image(cache, noise(9_000_000, 3))
+    assert counts(push([made], f"{fragile(host)}/a:1", cache, quiet, {})) == (2, 0, 0)
+    reference = parse_reference(f"{host}/a:1")
+    empty = Cache(tmp_path / "empty")
+    with Repository(reference, {}) as repository:
+        (layer,) = resolve(repository, reference, "linux/amd64", empty).layers
+        assert fetch_blob(repository, layer, empty).stat().st_size > 9_000_000
 
 
 # user `me` with the password `secret`, as `htpasswd -B` writes it
