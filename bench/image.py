@@ -80,21 +80,21 @@ def edit(directory: Path) -> None:
 def bump(directory: Path) -> None:
     """One small dependency moves to a version that was not there before; its wheel is in uv's cache."""
     path = directory / "requirements.txt"
-    head, _, tail = re.split(r"(?ms)^(idna==.*?)(?=^[a-z])", path.read_text(), maxsplit=1)
+    head, _, tail = re.split(r"(?ms)^(attrs==.*?)(?=^[a-z])", path.read_text(), maxsplit=1)
     version = next(v for v in VERSIONS if not (directory / f".{v}").exists())
     (directory / f".{version}").touch()
     path.write_text(head + pinned(version) + tail)
 
 
-VERSIONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.16", "3.17", "3.18", "3.19")
+VERSIONS = ("23.1.0", "23.2.0", "24.1.0", "24.2.0", "24.3.0", "25.1.0", "25.2.0", "25.3.0")
 
 
 @functools.cache
 def pinned(version: str) -> str:
-    """The lines of this idna, with hashes; its wheel is downloaded on the way."""
+    """The lines of this attrs, with hashes; its wheel is downloaded on the way."""
     options = ("--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
     command = (uv.find_uv_bin(), "pip", "compile", "-", *options)
-    lines = subprocess.run(command, input=f"idna=={version}\n", check=True, capture_output=True, text=True)
+    lines = subprocess.run(command, input=f"attrs=={version}\n", check=True, capture_output=True, text=True)
     return lines.stdout
 
 

@@ -204,3 +204,20 @@ def test_a_sidecar_of_the_project_is_the_agents_image(shipway: Run, project: Wri
     assert set(images) == {"agent", "mcp-own"}
     assert images["mcp-own"] == images["agent"]
     assert "mcp-cmd: no image of ours" in done.stderr
+
+
+def test_a_secret_in_the_code_is_refused_and_never_printed(shipway: Run, project: Write) -> None:
+    key = "ghp_" + "x7Kq2mWz9RtB4nYc8LpF3vJd6HsG1aUeTiQo"
+    directory = project({"agent.py": f'{AGENT}TOKEN = "{key}"\n', "agent.toml": SPEC})
+    done = shipway("build", cwd=directory)
+    assert done.returncode == 2, done.stderr
+    assert "agent.py:3" in done.stderr
+    assert "[secret-in-file]" in done.stderr
+    assert key not in done.stderr
+
+
+def test_push_wants_to_know_where(shipway: Run, project: Write) -> None:
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC})
+    done = shipway("build", "--push", cwd=directory)
+    assert done.returncode == 2
+    assert "names no registry" in done.stderr

@@ -26,9 +26,10 @@ from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
 from shipway.build.requirements import resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.scan import scan_config, scan_file
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
-from shipway.errors import BuildError
+from shipway.errors import BuildError, SpecError
 from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
@@ -103,7 +104,7 @@ class _Builder:
             base = self._base()
             tools = self._toolchain(base)
             steps = [
-                pool.submit(self._base_layer, base),
+                pool.submit(_base_layer, self.plan, base, tools),
                 pool.submit(node_layers, self.plan.node, tools),
                 *(
                     pool.submit(environment_layers, environment, pin.result(), tools)
@@ -149,16 +150,12 @@ class _Builder:
 
     # -- The layers, lowest first; those of the environments are in wheels.py ---------------------------
 
-    def _base_layer(self, base: Base) -> list[Layer]:
-        name = f"base ({self.plan.base.kind}, {len(base.debs)} Debian packages)"
-        inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
-        return [self.cache.layer(name, inputs, lambda: _base_entries(base))]
-
     def _project_layer(self, manifest: contract.Manifest, tools: Toolchain) -> list[Layer]:
         """The project's files, compiled, and the manifest: the one layer that an edit changes."""
         text = contract.encode(manifest)
         volumes = self.plan.process.volumes
         contents = {file: (self.root / file.source).read_bytes() for file in self.plan.files}
+        self._refuse_secrets(contents, text)
 
         def entries() -> list[Entry]:
             with self.cache.working() as directory:
@@ -176,10 +173,23 @@ class _Builder:
             contract.MANIFEST: digest_of(text)[:16],
             **{f.path: digest_of(f.executable, sha256(data))[:16] for f, data in contents.items()},
         }
-        return [self.cache.layer(f"project ({len(contents)} files)", inputs, entries)]
+        return [tools.layer(f"project ({len(contents)} files)", inputs, entries)]
+
+    def _refuse_secrets(self, contents: Mapping[File, bytes], manifest: str) -> None:
+        """Raise SpecError with every secret in the files, the manifest and the image's config."""
+        found = [f for file, data in contents.items() for f in scan_file(file.source, data)]
+        found += scan_config(self.plan.process, self._annotations(), manifest)
+        if found:
+            raise SpecError(found)
 
     def _annotations(self) -> dict[str, str]:
         return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
+
+
+def _base_layer(plan: ImagePlan, base: Base, tools: Toolchain) -> list[Layer]:
+    name = f"base ({plan.base.kind}, {len(base.debs)} Debian packages)"
+    inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
+    return [tools.layer(name, inputs, lambda: _base_entries(base))]
 
 
 def _runtime_layer(tools: Toolchain) -> list[Layer]:
@@ -197,7 +207,7 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
         "bytecode by Python": tools.compiled_by,
         "wheel": sha256(wheel.read_bytes())[:16],
     }
-    return [tools.cache.layer("runtime (shipway-runtime)", inputs, entries)]
+    return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
 
 
 def _base_entries(base: Base) -> list[Entry]:

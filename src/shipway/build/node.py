@@ -129,7 +129,7 @@ def node_layers(environments: Sequence[NodeEnvironment], tools: Toolchain) -> li
     host = provide((), "this host", tools.cache, tools.say)
     node = provide(tools.options, tools.platform, tools.cache, tools.say)
     inputs = {"node": node.version, "platform": tools.platform, "place": contract.NODE}
-    layer = tools.cache.layer(f"Node {node.version}", inputs, lambda: _node_entries(node))
+    layer = tools.layer(f"Node {node.version}", inputs, lambda: _node_entries(node))
     return [layer, *(_server_layer(environment, host, tools) for environment in environments)]
 
 
@@ -154,7 +154,7 @@ def _server_layer(environment: NodeEnvironment, host: Node, tools: Toolchain) ->
         return [*made, Entry(f"{root}/bin/node", "symlink", 0o777, target=f"{contract.NODE}/bin/node")]
 
     inputs = {"place": environment.path, "platform": tools.platform} | listed
-    return tools.cache.layer(f"{environment.name} ({len(listed)} npm packages)", inputs, entries)
+    return tools.layer(f"{environment.name} ({len(listed)} npm packages)", inputs, entries)
 
 
 def _loaded(entry: Entry) -> Entry:

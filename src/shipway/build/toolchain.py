@@ -1,15 +1,22 @@
-"""What every layer of one platform's image is made with.
+"""What every layer of one platform's image is made with, and what every layer has to pass.
 
-A value that the parts of the builder share; it does nothing itself.
+In: a layer's name, inputs and entries. Out: the layer, from the cache or made; SpecError when a file in it
+is for another machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import Interpreter
 from shipway.build.cache import Cache
+from shipway.build.elf import check_machines
+from shipway.errors import SpecError
+
+if TYPE_CHECKING:
+    from shipway.build.layers import Entry, Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +31,14 @@ class Toolchain:
     compiled_by: str
     cache: Cache
     say: Callable[[str], None]
+
+    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
+        """The layer of these inputs. Raises SpecError for programs that this platform cannot run."""
+
+        def checked() -> Iterable[Entry]:
+            made = list(entries())
+            if findings := check_machines(made, self.platform):
+                raise SpecError(findings)
+            return made
+
+        return self.cache.layer(name, made_from, checked)

@@ -153,7 +153,7 @@ class _Environment:
             own = venv if not part.members or not self.environment.split else []
             return [*own, *(entry for name in part.members for entry in made[name])]
 
-        return self.tools.cache.layer(part.name, self._inputs(part), entries)
+        return self.tools.layer(part.name, self._inputs(part), entries)
 
 
 def split(tree: Path, path: str, python: str) -> dict[str, list[Entry]]:

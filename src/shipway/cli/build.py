@@ -35,6 +35,7 @@ def _platforms(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     help="linux/amd64, linux/arm64; default: [image] platforms.",
 )
 @click.option("--explain", is_flag=True, help="Say for each layer why it was made again.")
+@click.option("--push", "pushed", is_flag=True, help="Send the images to their registry.")
 @click.option("--load", is_flag=True, help="Give the images to Docker or Podman as well.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="OCI layout; default: .shipway/images.")
 def command(
@@ -42,6 +43,7 @@ def command(
     tag: str | None,
     platform: tuple[str, ...],
     explain: bool,
+    pushed: bool,
     load: bool,
     output: Path | None,
 ) -> None:
@@ -55,6 +57,7 @@ def command(
     from shipway.build.explain import read_record, write_record
     from shipway.build.image import build_image
     from shipway.build.oci import write_layout
+    from shipway.build.push import push
     from shipway.build.release import make_release, write_release
     from shipway.plan.image import list_unbuilt, plan_images
     from shipway.spec.load import load as load_spec
@@ -83,6 +86,9 @@ def command(
     write_record(release.parent, images)
     if load:
         say(engine.load(layout))
+    if pushed:
+        for image in images:
+            say(str(push(image.platforms, _remote(image), cache, say)))
     click.echo(images[0].reference)
 
 
@@ -100,6 +106,15 @@ def _chosen(plan: ImagePlan, tag: str | None, platforms: tuple[str, ...]) -> Ima
 def _tagged(image: BuiltImage) -> str:
     name = image.repository.rpartition("/")[2]
     return image.repository if ":" in name else f"{image.repository}:latest"
+
+
+def _remote(image: BuiltImage) -> str:
+    """The name to push to: one that says where, because a bare name would mean Docker Hub's library."""
+    if "/" not in image.repository:
+        raise click.UsageError(
+            f"--push: {image.repository!r} names no registry; set [image] repository, or give -t REF"
+        )
+    return _tagged(image)
 
 
 def _report(plan: ImagePlan, image: BuiltImage, seconds: float) -> None:
