@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -55,8 +56,12 @@ _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
 def target_options(python: str, platform: str) -> tuple[str, ...]:
-    """uv's options for the image's Python and platform, whatever the host is."""
+    """uv's options for the image's Python and platform, whatever the host is.
+
+    uv would look for that Python, and try to download it, where any will do: it gets the one that is here.
+    """
     return (
+        *("--python", sys.executable, "--no-python-downloads"),
         *("--python-version", python),
         *("--python-platform", UV_PLATFORMS[platform]),
         *("--only-binary", ":all:"),
