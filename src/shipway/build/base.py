@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in, interpreter_of
 from shipway.build.debian import Deb, Selection, fetch_debs, select_debs
+from shipway.build.pinned import fetch_pinned, pinned_debs
 from shipway.errors import BuildError
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shipway.build.bytecode import Interpreter
     from shipway.build.mirrors import Mirror
     from shipway.build.unpack import Tree
+    from shipway.spec.shipwaylock import LockedDeb
 
     Say = Callable[[str], None]
 
@@ -102,23 +104,33 @@ class Base:
     compiled_by: str
 
 
-def build_base(arch: str, packages: Sequence[str], mirrors: Sequence[Mirror], cache: Path, say: Say) -> Base:
+def build_base(
+    arch: str,
+    packages: Sequence[str],
+    mirrors: Sequence[Mirror],
+    cache: Path,
+    say: Say,
+    pinned: Mapping[str, Sequence[LockedDeb]] | None = None,
+) -> Base:
     """The base of an architecture ("amd64" or "arm64") with extra Debian packages, made unless in `cache`.
 
-    The other architecture's bytecode is made by this host's base. Raises BuildError and its kinds.
+    `pinned` are the packages of both architectures as shipway.lock has them: then nothing is selected. The
+    other architecture's bytecode is made by this host's base. Raises BuildError and its kinds.
     """
     if arch not in ARCHES:
         raise BuildError(f"no minimal base for {arch!r} yet; there is one for {' and '.join(ARCHES)}")
-    selection = Selection(arch, BASE, sorted(set(packages)), LEFT_OUT)
-    debs = select_debs(selection, mirrors, cache, say)
+    if pinned:
+        debs = pinned_debs(pinned[arch], mirrors)
+    else:
+        debs = select_debs(Selection(arch, BASE, sorted(set(packages)), LEFT_OUT), mirrors, cache, say)
     host = host_arch()
-    native = build_base(host, packages, mirrors, cache, say) if host not in (arch, "") else None
+    native = build_base(host, packages, mirrors, cache, say, pinned) if host not in (arch, "") else None
     compiled_by = native.compiled_by if native else _python_version(debs) if host else ""
     key = _key(arch, debs, compiled_by)
     root = cache / "base" / key
     if not root.is_dir():
         say(f"assembling the {arch} base from {len(debs)} Debian packages")
-        files = fetch_debs(debs, cache, say)
+        files = fetch_pinned(debs, mirrors, cache, say) if pinned else fetch_debs(debs, cache, say)
         with _making(root) as tree:
             assemble(tree, debs, files, say)
             _compile(tree, interpreter_of(native) if native else interpreter_in(tree, arch), say)
