@@ -43,6 +43,7 @@ DOCUMENT = re.compile(
 _BYTECODE = re.compile(r"(?P<directory>.*/|)__pycache__/(?P<module>[^/]+?)\.[\w-]+(\.opt-\d)?\.pyc")
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _CHUNK = 1 << 20
+_BUFFER = 1 << 14  # tarfile copies what is left of it at every read
 _ZSTD = ("compression.zstd", "backports.zstd")
 
 
@@ -108,7 +109,7 @@ def read_contents(blob: IO[bytes], name: str) -> Contents:
     compression, stream = decompressed(blob, name)
     contents = Contents(compression)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_CHUNK) as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_BUFFER) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]  # or tarfile keeps every header
                 _count(contents, archive, member)
@@ -158,14 +159,14 @@ def _count(contents: Contents, archive: tarfile.TarFile, member: tarfile.TarInfo
         contents.names.add(path)
         if member.isreg() and (file := archive.extractfile(member)):
             contents.repeated += contents.files[path].size if path in contents.files else 0
-            contents.files[path] = _file(contents, path, file)
+            contents.files[path] = _file(contents, path, file, member.size)
 
 
-def _file(contents: Contents, path: str, file: IO[bytes]) -> File:
+def _file(contents: Contents, path: str, file: IO[bytes], expected: int) -> File:
     """Read a file once: its size, its digest, and its text if that says what is installed."""
     kept: list[bytes] | None = [] if DOCUMENT.fullmatch(path) else None
     digest, size = hashlib.blake2b(digest_size=16), 0
-    while chunk := file.read(_CHUNK):
+    while chunk := file.read(min(_CHUNK, expected - size)):
         digest.update(chunk)
         size += len(chunk)
         if kept is not None:

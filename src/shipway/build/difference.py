@@ -62,7 +62,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs. `new_bytes` are the blobs of the second image that the first one has not."""
+    """What differs. `new_bytes` are the blobs of the second image that the first one has not.
+
+    `other_changed` says that files of no package, and not of the project, differ; `other_grown` in bytes.
+    """
 
     before: Side
     after: Side
@@ -73,6 +76,8 @@ class Difference:
     project_added: tuple[str, ...]
     project_removed: tuple[str, ...]
     project_changed: tuple[str, ...]
+    other_changed: bool
+    other_grown: int
     config: tuple[ConfigChange, ...]
 
 
@@ -93,6 +98,8 @@ def compare(before: Inspection, after: Inspection) -> Difference:
         project_added=tuple(sorted(new_files.keys() - old_files.keys())),
         project_removed=tuple(sorted(old_files.keys() - new_files.keys())),
         project_changed=tuple(p for p in sorted(new_files) if old_files.get(p, new_files[p]) != new_files[p]),
+        other_changed=before.other.content != after.other.content,
+        other_grown=after.other.size - before.other.size,
         config=tuple(_config(before.config, after.config)),
     )
 
@@ -177,6 +184,8 @@ def words(difference: Difference) -> Iterator[str]:
     yield from _layer_words(difference)
     yield from map(_package_words, difference.packages)
     yield from _project_words(difference)
+    if difference.other_changed:
+        yield f"other files: changed ({_moved(difference.other_grown)})"
     for change in difference.config:
         yield f"config: {change.key}: {change.before or '(not set)'} -> {change.after or '(not set)'}"
     for name, was, now in (("unpacked", old.unpacked, new.unpacked), ("wasted", old.wasted, new.wasted)):

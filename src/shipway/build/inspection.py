@@ -98,7 +98,10 @@ class ProjectFile:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """An image in figures. Bytes; `compressed` are the layers' blobs as they were found."""
+    """An image in figures. Bytes; `compressed` are the layers' blobs as they were found.
+
+    `other` are the files of no package and not of the project, as one: their bytes and content.
+    """
 
     reference: str
     digest: str
@@ -108,6 +111,7 @@ class Inspection:
     layers: tuple[LayerView, ...]
     packages: tuple[PackageView, ...]
     project: tuple[ProjectFile, ...]
+    other: ProjectFile
     unpacked: int
     compressed: int
     wasted: int
@@ -134,6 +138,7 @@ def inspect(source: ImageSource) -> Inspection:
         layers=layers,
         packages=tuple(_packages(packages, layers, visible, home)),
         project=tuple(_project(visible, home)),
+        other=_other(visible, home),
         unpacked=sum(layer.unpacked for layer in layers),
         compressed=sum(layer.size for layer in layers),
         wasted=sum(layer.wasted for layer in layers),
@@ -325,3 +330,15 @@ def _project(visible: Iterable[Mapping[str, File]], home: _Home) -> Iterator[Pro
             derived = source_of(path) != path and source_of(path) in files
             if home.has(path) and not home.owners.of(path) and not derived:
                 yield ProjectFile(f"/{path}", file.size, file.digest.hex())
+
+
+def _other(visible: Iterable[Mapping[str, File]], home: _Home) -> ProjectFile:
+    found = {
+        path: file
+        for files in visible
+        for path, file in files.items()
+        if not home.has(path) and not home.owners.of(path)
+    }
+    content = repr(sorted((path, file.digest) for path, file in found.items())).encode()
+    size = sum(file.size for file in found.values())
+    return ProjectFile("", size, hashlib.blake2b(content, digest_size=16).hexdigest())

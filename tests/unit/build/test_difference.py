@@ -85,3 +85,8 @@ def test_the_config_setting_by_setting(tmp_path: Path) -> None:
         "config: User: 65532 -> (not set)",
     ]
     assert "layers: 1 of 1 shared" in lines
+
+
+def test_files_of_nobody_do_not_change_in_silence(tmp_path: Path) -> None:
+    one, two = (image(tmp_path / name, BASE, {"etc/x": name.encode()}) for name in ("one", "two"))
+    assert "other files: changed (same size)" in said(one, two)
