@@ -7,7 +7,7 @@ tag, so that nobody ever pulls half an image.
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +19,9 @@ from shipway.build import oci
 from shipway.build.cache import Cache
 from shipway.build.places import Places
 from shipway.build.reference import parse_reference
-from shipway.build.registry import PATIENT, Manifest, Repository, Retries
+from shipway.build.registry import PATIENT, DeniedError, Manifest, Repository, Retries
 from shipway.build.transfer import Descriptor, Way, read_descriptor, upload
-from shipway.errors import BuildError
+from shipway.errors import BuildError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PARALLEL = 4
 _WORTH_A_LINE = 5_000_000  # bytes
+_FEW = 4  # platforms of the present image that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,44 @@ def push(
     named = parse_reference(reference)
     if named.digest:
         raise BuildError(f"cannot push to {reference}: a digest follows from what is pushed", "name a tag")
+    digest = oci.image_digest(images, cache)
+    manifests = [_manifest(oci.MANIFEST, image.digest, cache) for image in images]
+    top = _manifest(oci.MANIFEST if len(images) == 1 else oci.INDEX, digest, cache)
+    blobs = _blobs(manifests)
     with Repository(named, environ, retries=retries) as repository:
-        digest = oci.image_digest(images, cache)
-        manifests = [_manifest(oci.MANIFEST, image.digest, cache) for image in images]
-        blobs = _blobs(manifests)
-        if repository.manifest_digest(named.wanted) == digest:
+        present = repository.manifest(named.wanted)
+        if present and present.digest == digest:
             return Pushed(str(named.at(digest)), existing_blobs=len(blobs))
-        pushed = _Push(repository, cache, say, bring).blobs(blobs)
-        if len(images) > 1:
-            for manifest in manifests:
-                repository.put_manifest(manifest, manifest.digest)
-        top = _manifest(oci.MANIFEST if len(images) == 1 else oci.INDEX, digest, cache)
-        repository.put_manifest(top, named.wanted)
+        work = _Push(repository, cache, say, bring, _held_by(present, repository) if present else frozenset())
+        pushed = work.blobs(blobs)
+        try:
+            work.manifests(manifests, top, named.wanted)
+        except (DeniedError, UnreachableError):
+            raise
+        except BuildError:  # the registry has lost blobs of an image that it still lists
+            unasked = [blob for blob in blobs if blob.digest in work.held]
+            pushed |= dataclasses.replace(work, held=frozenset()).blobs(unasked)
+            work.manifests(manifests, top, named.wanted)
     return _sum(str(named.at(digest)), pushed)
+
+
+def _held_by(present: Manifest, repository: Repository) -> frozenset[str]:
+    """Digests of the blobs of the image that has the tag now: the repository has them, unasked."""
+    try:
+        if present.media_type == oci.INDEX:
+            entries = present.document("manifests")["manifests"][:_FEW]
+            children = [repository.manifest(read_descriptor(entry).digest) for entry in entries]
+            parts = [part for child in children if child for part in _parts(child)]
+        else:
+            parts = _parts(present)
+    except BuildError:  # something else than an image has the tag, and loses it
+        return frozenset()
+    return frozenset(part.digest for part in parts)
+
+
+def _parts(manifest: Manifest) -> list[Descriptor]:
+    document = manifest.document("layers", "config")
+    return [read_descriptor(part) for part in (*document["layers"], document["config"])]
 
 
 def _manifest(media_type: str, digest: str, cache: Cache) -> Manifest:
@@ -86,8 +112,7 @@ def _manifest(media_type: str, digest: str, cache: Cache) -> Manifest:
 
 def _blobs(manifests: Sequence[Manifest]) -> list[Descriptor]:
     """Layers and configs of all platforms, each once, the largest first: they take longest."""
-    documents = [json.loads(manifest.data) for manifest in manifests]
-    listed = [read_descriptor(part) for doc in documents for part in (*doc["layers"], doc["config"])]
+    listed = [part for manifest in manifests for part in _parts(manifest)]
     return sorted({blob.digest: blob for blob in listed}.values(), key=lambda blob: -blob.size)
 
 
@@ -103,6 +128,14 @@ class _Push:
     cache: Cache
     say: Callable[[str], None]
     bring: Callable[[Descriptor], Path] | None
+    held: frozenset[str]
+
+    def manifests(self, manifests: Sequence[Manifest], top: Manifest, name: str) -> None:
+        """Those of an index by their digests, then the one that gets the name."""
+        for manifest in manifests:
+            if manifest.digest != top.digest:
+                self.repository.put_manifest(manifest, manifest.digest)
+        self.repository.put_manifest(top, name)
 
     def blobs(self, blobs: Sequence[Descriptor]) -> dict[Descriptor, Way]:
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -113,6 +146,8 @@ class _Push:
                 pool.shutdown(cancel_futures=True)
 
     def _blob(self, blob: Descriptor) -> Way:
+        if blob.digest in self.held:
+            return "there"
         places = Places(self.cache, self.repository)
         way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
         places.remember(blob.digest)

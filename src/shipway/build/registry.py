@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
@@ -92,6 +92,17 @@ class Manifest:
     media_type: str
     digest: str
     data: bytes
+
+    def document(self, *keys: str) -> dict[str, Any]:
+        """The JSON object, which has these keys. Raises BuildError if not."""
+        try:
+            document = json.loads(self.data)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or not all(document.get(key) is not None for key in keys):
+            wanted = f"a JSON object with {' and '.join(keys)}"
+            raise BuildError(f"the manifest {self.digest} cannot be used: expected {wanted}")
+        return document
 
 
 @dataclass(frozen=True, slots=True)

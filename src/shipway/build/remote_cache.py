@@ -40,7 +40,7 @@ class RemoteCache:
     def fetch(self, key: str) -> Layer | None:
         """The layer of this key, without its blob; None when the registry does not know it."""
         found = self.repository.manifest(_tag(key))
-        return _read(json.loads(found.data), key) if found else None
+        return _read(found.document("layers"), key) if found else None
 
     def bring(self, layer: Layer) -> Path:
         """The layer's blob, downloaded unless it is in the local cache."""

@@ -46,15 +46,16 @@ def resolve(repository: Repository, reference: Reference, platform: str, cache: 
     top = _fetch(repository, reference.wanted)
     manifest = top
     if top.media_type in _INDEXES:
-        manifest = _fetch(repository, _choose(json.loads(top.data), platform, reference))
+        manifest = _fetch(repository, _choose(top.document("manifests"), platform, reference))
     if manifest.media_type not in _MANIFESTS:
         raise BuildError(
             f"{reference}: {manifest.media_type or 'no media type'}: expected an OCI or Docker image"
         )
-    document = json.loads(manifest.data)
+    document = manifest.document("layers", "config")
     config = _config(repository, read_descriptor(document["config"]), cache)
     layers = tuple(read_descriptor(layer) for layer in document["layers"])
-    diff_ids = tuple(config.get("rootfs", {}).get("diff_ids", ()))
+    rootfs = config.get("rootfs")
+    diff_ids = tuple(rootfs.get("diff_ids") or ()) if isinstance(rootfs, dict) else ()
     found = f"{config.get('os')}/{config.get('architecture')}"
     if found != platform or len(diff_ids) != len(layers):
         seen = f"it is for {found}" if found != platform else "its config and its layers do not match"

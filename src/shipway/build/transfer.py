@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import httpx2
 
@@ -21,7 +21,7 @@ from shipway.build.registry import PUSH, Ask, DeniedError, Repository
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 Way = Literal["there", "mounted", "sent"]
 
@@ -39,12 +39,13 @@ class Descriptor:
     size: int
 
 
-def read_descriptor(value: Mapping[str, Any]) -> Descriptor:
+def read_descriptor(value: object) -> Descriptor:
     """A descriptor from a manifest; whatever is not exactly one is refused, as its digest becomes a path."""
-    digest, size = value.get("digest"), value.get("size")
+    fields = value if isinstance(value, dict) else {}
+    digest, size = fields.get("digest"), fields.get("size")
     if not is_digest(digest) or type(size) is not int or size < 0:
         raise BuildError(f"a manifest holds a descriptor that cannot be used: {str(value)[:200]}")
-    return Descriptor(str(value.get("mediaType", "")), str(digest), size)
+    return Descriptor(str(fields.get("mediaType", "")), str(digest), size)
 
 
 def has_blob(repository: Repository, digest: str) -> bool:

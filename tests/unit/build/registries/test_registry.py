@@ -200,3 +200,40 @@ def test_the_registrys_own_words_are_told(registry, repository, tmp_path):
     path.write_bytes(b"something else")
     with pytest.raises(BuildError, match=r"PUT .* answers 400 .*DIGEST_INVALID no"):
         upload(repository, Descriptor("x", digest_of(b"x"), 14), lambda: path)
+
+
+def test_an_edit_asks_for_nothing_that_the_present_image_holds(registry, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    push([image(cache)], f"{registry.host}/a:1", cache, print, {})
+    del registry.seen[:]
+    edited = platform_image("linux/amd64", image(cache).layers, PROCESS, {"an": "edit"}, cache)
+    pushed = push([edited], f"{registry.host}/a:1", cache, print, {})
+    assert (pushed.existing_blobs, pushed.sent_blobs) == (1, 1)
+    assert [verb for verb, *_ in registry.seen] == ["GET", "HEAD", "POST", "PUT", "PUT"]
+
+
+def test_a_registry_that_lost_a_blob_of_an_image_it_lists_gets_it_again(registry, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    push([image(cache)], f"{registry.host}/a:1", cache, print, {})
+    registry.blobs.clear()
+
+    def check(handler):
+        if handler.command == "PUT" and "/manifests/" in handler.path and len(registry.blobs) < 2:
+            handler.read()
+            handler.answer(404, b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN"}]}')
+            return True
+        return False
+
+    registry.fault = check
+    edited = platform_image("linux/amd64", image(cache).layers, PROCESS, {"an": "edit"}, cache)
+    push([edited], f"{registry.host}/a:1", cache, print, {})
+    assert len(registry.blobs) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"layers": [], "config": null}', '{"layers": [7], "config": {}}']
+)
+def test_a_manifest_that_is_none_is_refused(registry, repository, tmp_path, text):
+    registry.manifests["1"] = (MANIFEST, text.encode())
+    with pytest.raises(BuildError, match="cannot be used"):
+        resolve(repository, parse_reference("a:1"), "linux/amd64", Cache(tmp_path / "cache"))
