@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def install(pins: str, packages: Path, options: Sequence[str], name: str) -> None:
+def install(pins: str, packages: Path, options: Sequence[str], name: str, root: Path | None = None) -> None:
     """Let uv fill `packages`, the directory that will be site-packages.
 
-    Every file comes from a wheel whose hash is in `pins`; nothing is built, nothing runs.
+    Every file comes from a wheel whose hash is in `pins`; nothing is built, nothing runs. `root` is the
+    project, whose uv settings say which indexes there are.
     """
     packages.mkdir(parents=True)
     if not pins:
@@ -33,8 +34,15 @@ def install(pins: str, packages: Path, options: Sequence[str], name: str) -> Non
     wanted = packages.parent / "pins.txt"
     wanted.write_text(pins)
     arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--require-hashes")
-    run_uv((*arguments, "--requirements", str(wanted)), f"install {name}")
+    run_uv((*arguments, "--requirements", str(wanted)), f"install {name}", cwd=root)
     wanted.unlink()
+
+
+def install_built(wheels: Sequence[Path], packages: Path, options: Sequence[str], name: str) -> None:
+    """Add wheels that were built here; no index is asked."""
+    if wheels:
+        arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--no-index")
+        run_uv((*arguments, *map(str, wheels)), f"install {name}")
 
 
 def skeleton(path: str, python: str) -> list[Entry]:

@@ -22,6 +22,7 @@ from shipway.build.contents import distribution_sizes
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.layers import Entry, Layer, tree_entries
+from shipway.build.locking import Locked
 from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
 from shipway.build.requirements import resolve, target_options
@@ -58,9 +59,9 @@ class BuiltImage:
         return f"{self.repository}@{self.digest}"
 
 
-def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say) -> BuiltImage:
+def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Locked) -> BuiltImage:
     """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
-    built = tuple(_Builder(plan, platform, root, cache, say).build() for platform in plan.platforms)
+    built = tuple(_Builder(plan, platform, root, cache, say, locked).build() for platform in plan.platforms)
     for image in built:
         _check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
@@ -97,6 +98,7 @@ class _Builder:
     root: Path
     cache: Cache
     say: Say
+    locked: Locked
 
     def build(self) -> PlatformImage:
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -129,13 +131,14 @@ class _Builder:
             base.compiled_by,
             self.cache,
             self.say,
+            self.root,
         )
 
     def _base(self, architecture: str = "") -> Base:
         wanted = self.plan.base
         mirrors = find_mirrors(wanted.mirror, os.environ)
         arch = architecture or self.platform.partition("/")[2]
-        return build_base(arch, wanted.packages, mirrors, self.cache.root, self.say)
+        return build_base(arch, wanted.packages, mirrors, self.cache.root, self.say, self.locked.debs(wanted))
 
     def _native(self, base: Base) -> Base:
         """The base whose interpreter this host can run; bytecode does not depend on the architecture."""
@@ -143,7 +146,8 @@ class _Builder:
         return base if host in ("", base.arch) else self._base(host)
 
     def _pins(self, environment: Environment) -> str:
-        return resolve(environment, self.root, self._options(), self.cache, self.say)
+        known = self.locked.resolution(environment, self.plan.python, self.platform)
+        return resolve(environment, self.root, self._options(), self.cache, self.say, known)
 
     def _options(self) -> tuple[str, ...]:
         return target_options(self.plan.python, self.platform)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import Interpreter
@@ -31,6 +32,8 @@ class Toolchain:
     compiled_by: str
     cache: Cache
     say: Callable[[str], None]
+    root: Path
+    """The project, whose uv settings say where packages come from."""
 
     def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
         """The layer of these inputs. Raises SpecError for programs that this platform cannot run."""

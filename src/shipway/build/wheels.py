@@ -19,8 +19,16 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import compile_tree
 from shipway.build.cache import digest_of
-from shipway.build.environment import finish, install, require_script, site_packages, skeleton
+from shipway.build.environment import (
+    finish,
+    install,
+    install_built,
+    require_script,
+    site_packages,
+    skeleton,
+)
 from shipway.build.layers import Entry, Layer, tree_entries
+from shipway.build.sources import split_built
 from shipway.build.toolchain import Toolchain
 from shipway.errors import BuildError
 from shipway.plan.image import Environment
@@ -140,7 +148,9 @@ class _Environment:
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
-        install(pins, tree / site_packages(tools.python), tools.options, environment.name)
+        packages, (others, built) = tree / site_packages(tools.python), split_built(pins, tools.cache)
+        install(others, packages, tools.options, environment.name, tools.root)
+        install_built(built, packages, tools.options, environment.name)
         finish(tree, environment.path, tools.python)
         if environment.script:
             require_script(tree, environment.path, environment.script, environment.requirements[0])

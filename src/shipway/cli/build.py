@@ -34,6 +34,7 @@ def _platforms(_: click.Context, __: click.Parameter, value: str | None) -> tupl
     callback=_platforms,
     help="linux/amd64, linux/arm64; default: [image] platforms.",
 )
+@click.option("--locked", is_flag=True, help="Refuse to build when shipway.lock is missing or stale.")
 @click.option("--explain", is_flag=True, help="Say for each layer why it was made again.")
 @click.option("--push", "pushed", is_flag=True, help="Send the images to their registry.")
 @click.option("--load", is_flag=True, help="Give the images to Docker or Podman as well.")
@@ -42,6 +43,7 @@ def command(
     directory: Path,
     tag: str | None,
     platform: tuple[str, ...],
+    locked: bool,
     explain: bool,
     pushed: bool,
     load: bool,
@@ -56,6 +58,7 @@ def command(
     from shipway.build.explain import explain as reasons
     from shipway.build.explain import read_record, write_record
     from shipway.build.image import build_image
+    from shipway.build.locking import plan_lock, use_lock
     from shipway.build.oci import write_layout
     from shipway.build.push import push
     from shipway.build.release import make_release, write_release
@@ -63,17 +66,20 @@ def command(
     from shipway.spec.load import load as load_spec
     from shipway.spec.lock import read_lock
     from shipway.spec.project import read_project
+    from shipway.spec.shipwaylock import read_shipway_lock
 
     loaded = load_spec(directory / "agent.toml")
     project = read_project(loaded)
-    plans = [_chosen(p, tag, platform) for p in plan_images(loaded, project, read_lock(project.root))]
+    own = read_lock(project.root)
+    plans = [_chosen(p, tag, platform) for p in plan_images(loaded, project, own)]
+    pinned = use_lock(plan_lock(plans, own), read_shipway_lock(project.root), own, locked, say)
     for name in list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
     cache = Cache(default_root())
     images = []
     for plan in plans:
         started = time.monotonic()
-        image = build_image(plan, project.root, cache, say)
+        image = build_image(plan, project.root, cache, say, pinned)
         _report(plan, image, time.monotonic() - started)
         images.append(image)
     layout = output or project.root / ".shipway/images"
