@@ -26,6 +26,10 @@ from shipway.errors import BuildError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shipway.build.cache import Cache
+    from shipway.build.layers import Layer
+    from shipway.build.oci import PlatformImage
+
 ENGINES = ("docker", "podman")
 IMAGES = ".shipway/images"
 """Where `shipway build` writes a project's images."""
@@ -79,6 +83,24 @@ def open_image(reference: str, image: str | None = None, platform: str | None = 
         if inspect.returncode == 0:
             return _read(_saved(program, reference), image, platform, reference)
     return _remote(reference, image, platform)
+
+
+def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSource:
+    """An image that was just made, whose blobs are in the cache: no layout is needed to look at it."""
+    return ImageSource(
+        reference=reference,
+        digest=image.digest,
+        image_id=image.config,
+        platform=image.platform,
+        config=_json(cache.blob(image.config).read_bytes(), reference),
+        layers=tuple(_built_layer(layer, cache) for layer in image.layers),
+    )
+
+
+def _built_layer(layer: Layer, cache: Cache) -> SourceLayer:
+    with cache.blob(layer.digest).open("rb") as blob:
+        contents = read_contents(blob, layer.name)
+    return SourceLayer(layer.digest, layer.diff_id, layer.size, f"shipway: {layer.name}", contents)
 
 
 def _remote(reference: str, image: str | None, platform: str | None) -> ImageSource:

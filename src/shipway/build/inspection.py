@@ -157,6 +157,16 @@ def large(reference: str, unpacked: int) -> Finding | None:
     )
 
 
+def largest(image: Inspection, count: int) -> list[str]:
+    """The largest packages in lines for people: bytes, name, where, and who requires it."""
+    return [
+        f"{(package.stated or package.size) / 1e6:7.1f} MB  {package.name} {package.version} "
+        f"({environment(package.place) or 'Debian'})"
+        + (f", required by {', '.join(package.required_by[:3])}" if package.required_by else "")
+        for package in image.packages[:count]
+    ]
+
+
 def environment(place: str) -> str:
     """What people know a package's place by: `/app/.venv`; a directory; empty for Debian's packages."""
     match = _ENVIRONMENT.fullmatch(place)

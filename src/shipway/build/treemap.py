@@ -127,7 +127,7 @@ def _share(share: Share, packages: dict[tuple[str, str, str, str], PackageView])
         "s": share.size,
         "k": share.kind,
         "d": f"{LABELS[share.kind]}{place}{users}",
-        "c": parts if len(parts) > 1 else [],
+        "c": parts if len(parts) > 1 or share.kind == "waste" else [],
     }
 
 

@@ -11,8 +11,12 @@ import hypothesis.strategies as st
 import pytest
 from tests.layout import SITE, Files, distribution, write_layout
 
-from shipway.build.image_source import open_image
-from shipway.build.inspection import LARGE, Inspection, environment, inspect, large
+from shipway.build.cache import Cache
+from shipway.build.image_source import built_image, open_image
+from shipway.build.inspection import LARGE, Inspection, environment, inspect, large, largest
+from shipway.build.layers import Entry
+from shipway.build.oci import platform_image
+from shipway.plan.image import Process
 
 
 def image(root: Path, *layers: Files, working_dir: str = "/app") -> Inspection:
@@ -172,3 +176,16 @@ def test_one_gigabyte_is_a_finding_without_a_budget() -> None:
     assert finding is not None
     assert finding.rule == "image-large"
     assert finding.message.startswith("a:1 has 1.6 GB unpacked")
+
+
+def test_an_image_just_built_names_its_largest_packages(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    files = distribution("six", "1.16.0", {"six.py": b"1" * 1_500_000}) | distribution(
+        "web", "2", {}, ["six"]
+    )
+    layer = cache.layer("one", {"made from": "this"}, lambda: [Entry(p, "file", content=c) for p, c in files.items()])
+    process = Process(("/x",), "1", {}, "/app", ())
+    built = platform_image("linux/amd64", [layer], process, {}, cache)
+    found = inspect(built_image("a:1", built, cache))
+    assert (found.reference, found.digest, found.layers[0].name) == ("a:1", built.digest, "one")
+    assert largest(found, 1) == ["    1.5 MB  six 1.16.0 (/app/.venv), required by web"]
