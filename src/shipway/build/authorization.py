@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_CHALLENGE = re.compile(r"\b(Basic|Bearer)\b", re.IGNORECASE)
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_PARAMETER = re.compile(r'(\w+)=("[^"]*"|[^\s,"]+)')
+_CHALLENGE = re.compile(rf"(?:^|,)\s*(\w+)((?:(?:\s+|\s*,\s*){_PARAMETER.pattern})*)")
 
 
 @dataclass(slots=True)
@@ -47,12 +47,12 @@ class Authorization:
             known = self.header(scopes)
             if known != refused:  # another thread has answered meanwhile
                 return True
-            kinds = {match[1].lower() for match in _CHALLENGE.finditer(challenge)}
-            if "bearer" in kinds:
-                self._headers[scopes] = "Bearer " + self._token(dict(_PARAMETER.findall(challenge)), scopes)
+            asked = read_challenges(challenge)
+            if "bearer" in asked:
+                self._headers[scopes] = "Bearer " + self._token(asked["bearer"], scopes)
                 return True
             credential = self.found.credential
-            if "basic" in kinds and credential and credential.username and refused is None:
+            if "basic" in asked and credential and credential.username and refused is None:
                 self._headers[()] = credential.basic
                 return True
             return False
@@ -91,6 +91,14 @@ class Authorization:
                 f"log in again, for example `docker login {self.registry.netloc.decode()}`",
             )
         return token
+
+
+def read_challenges(text: str) -> dict[str, dict[str, str]]:
+    """Parameters by scheme, in lower case, of one or several challenges in one header."""
+    return {
+        match[1].lower(): {name.lower(): value.strip('"') for name, value in _PARAMETER.findall(match[2])}
+        for match in _CHALLENGE.finditer(text)
+    }
 
 
 def check_realm(text: str, registry: httpx2.URL) -> httpx2.URL:

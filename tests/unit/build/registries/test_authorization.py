@@ -7,7 +7,7 @@ import urllib.parse
 import httpx2
 import pytest
 
-from shipway.build.authorization import check_realm
+from shipway.build.authorization import check_realm, read_challenges
 from shipway.build.cache import Cache
 from shipway.build.reference import parse_reference
 from shipway.build.registry import Repository, Retries
@@ -119,6 +119,26 @@ def test_a_foreign_realm_learns_nothing(registry, other, repository):
     with pytest.raises(BuildError, match="which is refused"):
         repository.manifest("1")
     assert other.seen == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('Basic realm="Bearer of news"', {"basic": {"realm": "Bearer of news"}}),
+        (
+            'Bearer realm="https://a/t",service="b, c", scope=x, Basic realm="y"',
+            {
+                "bearer": {"realm": "https://a/t", "service": "b, c", "scope": "x"},
+                "basic": {"realm": "y"},
+            },
+        ),
+        ("Negotiate, BASIC", {"negotiate": {}, "basic": {}}),
+        ('Digest realm="x"', {"digest": {"realm": "x"}}),
+        ("", {}),
+    ],
+)
+def test_challenges(text, expected):
+    assert read_challenges(text) == expected
 
 
 REGISTRY = httpx2.URL("https://registry.example.com")
