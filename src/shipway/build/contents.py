@@ -80,7 +80,7 @@ class Contents:
         return sum(file.size for file in self.files.values()) + self.repeated + self.unnamed
 
 
-class _Header(tarfile.TarInfo):
+class BoundedHeader(tarfile.TarInfo):
     """A member of a foreign archive. tarfile reads extended headers whole, so large ones are refused."""
 
     _HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, b"X")
@@ -109,7 +109,7 @@ def read_contents(blob: IO[bytes], name: str) -> Contents:
     compression, stream = decompressed(blob, name)
     contents = Contents(compression)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, bufsize=_BUFFER) as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=BoundedHeader, bufsize=_BUFFER) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]  # or tarfile keeps every header
                 _count(contents, archive, member)

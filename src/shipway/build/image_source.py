@@ -7,20 +7,17 @@ is read as a stream, once, and nothing is written: what comes out of `docker sav
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import posixpath
 import re
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
-from shipway.build.contents import Contents, decompressed, read_contents, readable
+from shipway.build.contents import Contents, read_contents, readable
+from shipway.build.local_blobs import DirectoryBlobs, read_archive, read_json, read_saved
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -35,7 +32,6 @@ IMAGES = ".shipway/images"
 """Where `shipway build` writes a project's images."""
 
 _REGISTRY = re.compile(r"(localhost|[^/]*[.:\[][^/]*)/.")
-_MAX_JSON = 8 << 20
 _NAME = "org.opencontainers.image.ref.name"
 
 
@@ -74,14 +70,14 @@ def open_image(reference: str, image: str | None = None, platform: str | None = 
     """
     path = Path(reference)
     if path.is_dir():
-        return _read(_Directory(_layout(path)), image, platform, str(path))
+        return _read(DirectoryBlobs(_layout(path)), image, platform, str(path))
     if path.is_file():
         with path.open("rb") as stream:
-            return _read(_archive(stream, str(path)), image, platform, str(path))
+            return _read(read_archive(stream, str(path)), image, platform, str(path))
     for program in filter(shutil.which, ENGINES):
         inspect = subprocess.run([program, "image", "inspect", reference], capture_output=True, check=False)
         if inspect.returncode == 0:
-            return _read(_saved(program, reference), image, platform, reference)
+            return _read(read_saved(program, reference), image, platform, reference)
     return _remote(reference, image, platform)
 
 
@@ -92,7 +88,7 @@ def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSour
         digest=image.digest,
         image_id=image.config,
         platform=image.platform,
-        config=_json(cache.blob(image.config).read_bytes(), reference),
+        config=read_json(cache.blob(image.config).read_bytes(), reference),
         layers=tuple(_built_layer(layer, cache) for layer in image.layers),
     )
 
@@ -130,114 +126,13 @@ def _layout(path: Path) -> Path:
 
 
 class _Blobs(Protocol):
-    """Files of an image layout, by their path in it."""
+    """Files of an image layout, by their path in it: local_blobs.py, remote_blobs.py."""
 
     def document(self, path: str) -> Any:
         """The JSON value, or None where there is no such file."""
 
     def contents(self, path: str) -> tuple[int, Contents]:
         """A layer's bytes as it is there, and what it holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Directory:
-    root: Path
-
-    def document(self, path: str) -> Any:
-        file = self.root / path
-        if not file.is_file():
-            return None
-        if file.stat().st_size > _MAX_JSON:
-            raise BuildError(
-                f"{file} has {file.stat().st_size} bytes, expected a JSON file of a few kilobytes"
-            )
-        return _json(file.read_bytes(), str(file))
-
-    def contents(self, path: str) -> tuple[int, Contents]:
-        file = self.root / path
-        if not file.is_file():
-            raise BuildError(
-                f"a layer is missing: {file}", "an image whose base was left out cannot be inspected"
-            )
-        with file.open("rb") as blob:
-            return file.stat().st_size, read_contents(blob, f"layer {file.name[:12]}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Archive:
-    """All that one pass over an archive has found: its manifest may come last."""
-
-    documents: dict[str, bytes]
-    layers: dict[str, tuple[int, Contents]]
-    links: dict[str, str]
-
-    def document(self, path: str) -> Any:
-        return _json(self.documents[path], path) if path in self.documents else None
-
-    def contents(self, path: str) -> tuple[int, Contents]:
-        found = self.layers.get(self.links.get(path, path))
-        if not found:
-            raise BuildError(f"a layer is missing in the archive: {path}")
-        return found
-
-
-def _saved(program: str, reference: str) -> _Archive:
-    with subprocess.Popen(
-        [program, "save", reference], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        try:
-            archive = _archive(cast("IO[bytes]", process.stdout), reference)
-        except BuildError:
-            process.kill()
-            said = cast("IO[bytes]", process.stderr).read().decode(errors="replace").strip()
-            raise BuildError(f"{program} save {reference} did not give an image: {said}") from None
-    return archive
-
-
-def _archive(stream: IO[bytes], name: str) -> _Archive:
-    found = _Archive({}, {}, {})
-    try:
-        _, plain = decompressed(stream, name)
-        with tarfile.open(fileobj=plain, mode="r|") as archive:
-            while member := archive.next():
-                archive.members.clear()  # type: ignore[attr-defined]
-                path = member.name.removeprefix("./")
-                if member.issym() or member.islnk():
-                    found.links[path] = _target(path, member)
-                elif member.isreg() and member.size and (file := archive.extractfile(member)):
-                    _keep(found, path, member.size, io.BufferedReader(cast("io.RawIOBase", file)))
-        while plain.read(1 << 20):
-            pass  # so that whoever writes can end
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise BuildError(f"{name} is no image archive, or it is damaged: {error}") from error
-    return found
-
-
-def _keep(found: _Archive, path: str, size: int, file: io.BufferedReader) -> None:
-    head = file.peek(512)[:512]
-    if head[:1] in (b"{", b"["):
-        if size <= _MAX_JSON:
-            found.documents[path] = file.read()
-    elif (
-        head[:2] == b"\x1f\x8b"
-        or head[:4] == b"\x28\xb5\x2f\xfd"
-        or head[257:262] == b"ustar"
-        or not any(head)
-    ):
-        found.layers[path] = size, read_contents(cast("IO[bytes]", file), f"layer {path}")
-
-
-def _target(path: str, member: tarfile.TarInfo) -> str:
-    """Where a link of an old `docker save` points: "../ID/layer.tar", or a path from the top."""
-    directory = posixpath.dirname(path) if member.issym() else ""
-    return posixpath.normpath(posixpath.join(directory, member.linkname))
-
-
-def _json(text: bytes, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BuildError(f"{name} is not JSON: {error}") from error
 
 
 # -- What the blobs say --------------------------------------------------------------------------------------

@@ -119,3 +119,11 @@ def test_a_registrys_layer_that_is_not_its_digest_is_refused(tmp_path: Path) -> 
     first.write_bytes(second.read_bytes())
     with serve(layout) as registry, pytest.raises(TamperedError, match="has other content"):
         open_image(registry.reference(digest))
+
+
+def test_an_archive_whose_own_headers_claim_much_memory_is_refused(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 30
+    (tmp_path / "a.tar").write_bytes(header.tobuf() + bytes(4096))
+    with pytest.raises(BuildError, match="an extended header of"):
+        open_image(str(tmp_path / "a.tar"))
