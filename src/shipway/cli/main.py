@@ -29,6 +29,7 @@ COMMANDS = {
     "status": "what runs here, and what is not ready",
     "logs": "what the stack has written",
     "down": "end the stack that runs here",
+    "render": "write files for engines that people already have",
     "replay": "replay the model's API",
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""

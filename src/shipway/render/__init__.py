@@ -1,0 +1,1 @@
+"""Plans -> files for engines that people already have."""
