@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,8 +37,8 @@ def test_over_its_size_the_build_fails_and_names_the_largest_parts(shipway: Run,
     done = shipway("build", cwd=directory)
     assert done.returncode == 1
     assert "over the limit of 10 MB" in done.stderr
-    assert "base (minimal" in done.stderr
-    assert "MB  msgspec 0.20.0 in /app/.venv" in done.stderr
+    assert "layer: base (minimal" in done.stderr
+    assert re.search(r"MB  uvicorn \S+ \(/app/\.venv\), required by shipway-runtime", done.stderr)
     assert done.stdout == ""
     assert not (directory / ".shipway/release.json").exists()
 
@@ -51,15 +52,6 @@ def test_both_platforms_come_from_one_host(shipway: Run, project: Write) -> None
     (top,) = json.loads((layout / "index.json").read_text())["manifests"]
     index = json.loads((layout / "blobs" / top["digest"].replace(":", "/")).read_text())
     assert [m["platform"]["architecture"] for m in index["manifests"]] == ["amd64", "arm64"]
-
-
-@pytest.mark.network
-def test_a_dependency_without_a_wheel_is_named(shipway: Run, project: Write) -> None:
-    directory = project({"agent.py": AGENT, "agent.toml": SPEC, "requirements.txt": "pyspark==3.5.0\n"})
-    done = shipway("build", cwd=directory)
-    assert done.returncode == 1
-    assert "pyspark==3.5.0 has no wheel for this platform" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_without_network_it_says_what_was_not_reached(shipway: Run, project: Write, tmp_path: Path) -> None:

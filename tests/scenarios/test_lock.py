@@ -97,6 +97,21 @@ def test_builds_from_one_lock_are_the_same_whatever_the_index_has(
     assert release["images"]["agent"] == second.stdout.strip()
 
 
+@pytest.mark.network
+def test_a_dependency_that_has_to_be_compiled_is_named(
+    shipway: Run, project: Write, index: PackageIndex, tmp_path: Path
+) -> None:
+    index.sdist("native", tag="py3-none-linux_x86_64")
+    own = {"UV_DEFAULT_INDEX": index.url, "UV_CACHE_DIR": str(tmp_path / "uv")}
+    directory = project(FILES | {"requirements.txt": "native\n"})
+    for command in ("lock", "build"):
+        done = shipway(command, cwd=directory, env=own)
+        assert done.returncode == 1
+        assert "native has no wheel for the image's platform" in done.stderr
+        assert "Dockerfile" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_check_and_upgrade_exclude_each_other(shipway: Run, project: Write) -> None:
     done = shipway("lock", "--check", "--upgrade", cwd=project(FILES))
     assert done.returncode == 2

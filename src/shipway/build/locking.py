@@ -64,6 +64,8 @@ class Wanted:
 
     bases: tuple[WantedBase, ...]
     environments: tuple[WantedEnvironment, ...]
+    unlocked: tuple[str, ...] = ()
+    """What no lock holds yet: MCP servers from npm. It is said, as builds may differ by it."""
 
 
 # -- The plan: what is wanted, and what of it is there ------------------------------------------------------
@@ -83,6 +85,7 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
     return Wanted(
         tuple(WantedBase(_base_name(p.base), inputs, p.base) for inputs, p in reversed(bases.items())),
         tuple(environments.values()),
+        tuple(f"{plan.role}, {node.name}" for plan in plans for node in plan.node),
     )
 
 
@@ -166,10 +169,17 @@ def use_lock(
     findings = find_stale(wanted, lock)
     if strict and findings:
         raise SpecError(findings)
+    if strict:
+        tell_unlocked(wanted, say)
     if lock is not None:
         for finding in findings:
             say(f"{NAME}: {finding.message}; resolved anew for this build: run `shipway lock`")
     return Locked(lock or ShipwayLock(), own)
+
+
+def tell_unlocked(wanted: Wanted, say: Callable[[str], None]) -> None:
+    for name in wanted.unlocked:
+        say(f"{name}: packages from npm are not locked yet, and may be others in the next build")
 
 
 # -- Making it -------------------------------------------------------------------------------------------

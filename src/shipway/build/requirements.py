@@ -124,8 +124,8 @@ def _resolution(
     if not wanted.strip():
         return Resolution()
     before = "" if previous is None else "".join(f"{_key(pin)}\n" for pin in previous.pins)
-    settings = project_table(root).get("tool", {}).get("uv")
-    key = digest_of(wanted, list(options), before, str(root) if "file:" in wanted else "", str(settings))
+    place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
+    key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
     age = time.time() - kept.stat().st_mtime if kept.exists() else None
     if age is not None and age < fresh_s:
@@ -139,6 +139,18 @@ def _resolution(
         return _read(kept)
     cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
     return found
+
+
+def _settings(root: Path) -> list[object]:
+    """What tells uv which versions there are: another index may give another answer."""
+    environ = {name: value for name, value in os.environ.items() if name.startswith("UV_")}
+    passing = ("UV_CACHE_DIR", "UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT", "UV_NO_CACHE", "UV_OFFLINE")
+    config = root / "uv.toml"
+    return [
+        {name: value for name, value in environ.items() if name not in passing},
+        str(project_table(root).get("tool", {}).get("uv")),
+        config.read_text(encoding="utf-8") if config.is_file() else "",
+    ]
 
 
 def _read(kept: Path) -> Resolution:

@@ -32,6 +32,7 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     own = read_lock(project.root)
     wanted = locking.plan_lock(plan_images(loaded, project, own), own)
     known = read_shipway_lock(project.root)
+    locking.tell_unlocked(wanted, say)
     if check:
         findings = locking.find_stale(wanted, known)
         for finding in findings:

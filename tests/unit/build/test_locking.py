@@ -118,6 +118,17 @@ def test_a_build_says_what_is_stale_and_a_strict_one_refuses(tmp_path: Path) -> 
         assert {finding.rule for finding in refused.value.findings} == {"lock-stale"}
 
 
+def test_what_is_not_locked_yet_is_said(tmp_path: Path) -> None:
+    asked = wanted(tmp_path, '[mcp.one]\nrun = "npm:one@1.0.0"\n')
+    said: list[str] = []
+    locking.use_lock(asked, full(asked), Lock("none", "", None, None), False, said.append)
+    assert said == [], "without --locked nothing is promised"
+    locking.use_lock(asked, full(asked), Lock("none", "", None, None), True, said.append)
+    assert said == [
+        "agent, mcp one: packages from npm are not locked yet, and may be others in the next build"
+    ]
+
+
 def test_moves_name_old_and_new() -> None:
     def lock(**pins: str) -> ShipwayLock:
         found = Resolution(tuple(Pin(name, version) for name, version in pins.items()))

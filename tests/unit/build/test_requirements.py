@@ -102,18 +102,6 @@ def test_an_index_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
         resolve(environment("six"), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print)
 
 
-@pytest.mark.network
-def test_an_older_answer_serves_while_no_index_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, said = Cache(tmp_path / "cache"), list[str]()
-    pins = resolve(environment("six"), tmp_path, OPTIONS, cache, said.append)
-    (kept,) = cache.directory("resolved").iterdir()
-    os.utime(kept, (0, 0))
-    no_index(monkeypatch, tmp_path / "uv")
-    assert resolve(environment("six"), tmp_path, OPTIONS, cache, said.append) == pins
-    assert said
-    assert "no index answers" in said[0]
-
-
 # -- With an index of our own: no network ----------------------------------------------------------------
 
 
@@ -351,3 +339,30 @@ def test_pylock_markers_groups_and_directories(tmp_path: Path) -> None:
     both = locked(tmp_path, "pylock.toml", ("g",), ("x",))
     assert "in-extra==1" in both
     assert "in-group==1" in both
+
+
+def test_an_older_answer_serves_while_no_index_does(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wheel("one")
+    cache, said = Cache(tmp_path / "cache"), list[str]()
+    pins = resolve(environment("one"), tmp_path, OPTIONS, cache, said.append)
+    (kept,) = cache.directory("resolved").iterdir()
+    os.utime(kept, (0, 0))
+    index.stop()
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    assert resolve(environment("one"), tmp_path, OPTIONS, cache, said.append) == pins
+    assert "no index answers" in said[0]
+
+
+def test_another_index_is_another_question(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wheel("one")
+    cache = Cache(tmp_path / "cache")
+    assert names(resolve(environment("one"), tmp_path, OPTIONS, cache, print)) == ["one==1.0"]
+    with PackageIndex(tmp_path / "second") as second:
+        second.wheel("one", "3.0")
+        monkeypatch.setenv("UV_DEFAULT_INDEX", second.url)
+        assert names(resolve(environment("one"), tmp_path, OPTIONS, cache, print)) == ["one==3.0"]
