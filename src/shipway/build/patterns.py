@@ -90,6 +90,18 @@ NAMES = (b"password", b"passwd", b"passphrase", b"secret", b"token", b"credentia
 """What a name ends with, in lower case, that is given a secret. The value decides whether it is one."""
 KEYS = (b"api", b"access", b"secret", b"private", b"auth", b"signing", b"encryption", b"account")
 """What stands before `key` in such a name; between them may be `_` or `-`."""
+HARMLESS = (
+    b"next",
+    b"page",
+    b"pagination",
+    b"continuation",
+    b"request",
+    b"update",
+    b"sync",
+    b"public",
+    b"publickey",
+)
+"""What stands before `token` or `key` in names of what is handed to everybody."""
 
 _STANDS = (
     rb"""["'\])]{0,3}[ \t]{0,20}"""

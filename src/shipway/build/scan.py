@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from shipway.build.patterns import BARE, FORMS, KEYS, NAMES, QUOTED
+from shipway.build.patterns import BARE, FORMS, HARMLESS, KEYS, NAMES, QUOTED
 from shipway.errors import Finding
 
 if TYPE_CHECKING:
@@ -158,11 +158,17 @@ def _matches(text: bytes, *, quoted_only: bool) -> Iterator[_Match]:
     for name in NAMES:
         for start in _occurrences(lower, name):
             end = start + len(name)
-            if name == b"key" and not lower[max(0, start - 12) : start].rstrip(b"_-").endswith(KEYS):
+            if not _is_for_secrets(name, lower[max(0, start - 20) : start]):
                 continue
             found = QUOTED.match(text, end) or (None if quoted_only else BARE.match(text, end))
             if found and is_random(found["body"].decode(errors="replace")):
                 yield _Match(start, found.end(), "assigned to a name for secrets")
+
+
+def _is_for_secrets(name: bytes, before: bytes) -> bool:
+    """Whether what stands before the name makes it one of secrets: `api_key` is, `next_token` is not."""
+    stem = before.rstrip(b"_-")
+    return not (stem.endswith(HARMLESS) or b"::" in before) and (name != b"key" or stem.endswith(KEYS))
 
 
 def _by_form(text: bytes) -> Iterator[_Match]:
