@@ -18,9 +18,10 @@ from shipway.build import oci
 from shipway.build.base import build_base
 from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
-from shipway.build.contents import distribution_sizes
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
+from shipway.build.image_source import built_image
+from shipway.build.inspection import inspect, largest
 from shipway.build.layers import Entry, Layer, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
@@ -35,7 +36,7 @@ from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from shipway.build.base import Base
     from shipway.plan.image import Environment, File
@@ -70,23 +71,15 @@ def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Loc
 def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
     if plan.size_limit is None or image.unpacked <= plan.size_limit:
         return
-    parts = {name: size for layer in image.layers for name, size in _parts(layer, cache)}
-    largest = sorted(parts.items(), key=lambda part: -part[1])[:12]
-    listed = "\n".join(f"    {size / 1e6:7.1f} MB  {name}" for name, size in largest)
+    found = inspect(built_image(plan.repository, image, cache))
+    layers = [la for la in found.layers if la.unpacked > found.unpacked / 20]
+    lines = [*largest(found, 12), *(f"{la.unpacked / 1e6:7.1f} MB  layer: {la.name}" for la in layers)]
+    listed = "\n".join(f"    {line}" for line in sorted(lines, reverse=True)[:14])
     raise BuildError(
         f"the {plan.role} image has {image.unpacked / 1e6:.1f} MB unpacked, over the limit of "
         f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest parts:\n{listed}",
         "drop a dependency, or raise [image] size",
     )
-
-
-def _parts(layer: Layer, cache: Cache) -> Iterator[tuple[str, int]]:
-    """The distributions of a layer with their sizes in bytes; a layer without any is one part."""
-    distributions = distribution_sizes(cache.blob(layer.digest))
-    for name, size in distributions.items():
-        yield f"{name} in {layer.made_from['place']}", size
-    if not distributions:
-        yield layer.name, layer.unpacked
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,12 +124,16 @@ def _remote(image: BuiltImage) -> str:
 
 
 def _report(plan: ImagePlan, image: BuiltImage, seconds: float) -> None:
+    from shipway.build.inspection import large
+
     for made in image.platforms:
         say(f"\n{plan.role}: {plan.repository} {made.platform}, {seconds:.1f} s")
         say(f"  {'layer':<44}{'unpacked':>12}{'compressed':>12}")
         for layer in made.layers:
             state = "  cached" if layer.cached else ""
             say(f"  {layer.name:<44}{_mb(layer.unpacked):>12}{_mb(layer.size):>12}{state}")
+        if finding := large(plan.repository, made.unpacked):
+            say(str(finding))
         say(f"  {'total' + _limit(plan, made):<44}{_mb(made.unpacked):>12}{_mb(made.compressed):>12}")
 
 
