@@ -13,6 +13,7 @@ from shipway.build import finishing
 from shipway.build.finishing import finish as finish
 from shipway.build.finishing import install_wheel as install_wheel
 from shipway.build.finishing import site_packages as site_packages
+from shipway.build.containment import check_records
 from shipway.build.layers import Entry
 from shipway.build.uv import run_uv
 from shipway.errors import ResolveError
@@ -36,6 +37,7 @@ def install(pins: str, packages: Path, options: Sequence[str], name: str, root: 
     arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--require-hashes")
     run_uv((*arguments, "--requirements", str(wanted)), f"install {name}", cwd=root)
     wanted.unlink()
+    check_records(packages)
 
 
 def install_built(wheels: Sequence[Path], packages: Path, options: Sequence[str], name: str) -> None:
@@ -43,6 +45,7 @@ def install_built(wheels: Sequence[Path], packages: Path, options: Sequence[str]
     if wheels:
         arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--no-index")
         run_uv((*arguments, *map(str, wheels)), f"install {name}")
+        check_records(packages)
 
 
 def skeleton(path: str, python: str) -> list[Entry]:

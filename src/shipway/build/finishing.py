@@ -123,6 +123,8 @@ def _settle(info: Path, tree: Path, python: str) -> None:
     launchers = _entry_points(info / "entry_points.txt")
     rows = []
     for row in csv.reader(record.read_text(encoding="utf-8").splitlines()):
+        if row[0].startswith("/") or ".." in row[0].split("/"):
+            raise ValueError(f"{record} leads out of its tree: {row[0]}")
         place, _, name = row[0].partition("/")
         if row[0].startswith(f"{info.name}/") and name in _OF_INSTALLERS:
             (packages / row[0]).unlink(missing_ok=True)
