@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import http.server
 import json
 import os
 import re
@@ -10,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx2
@@ -41,10 +44,10 @@ class Docker:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.strip()
 
-    def build(self, context: Path, name: str = "Dockerfile") -> str:
+    def build(self, context: Path, name: str = "Dockerfile", secrets: Sequence[str] = ()) -> str:
         image = f"shipway-test-{uuid.uuid4().hex[:8]}:1"
-        secret = ("--secret", f"id=ca,src={CERTIFICATES}")
-        options = ("--network", "host", *secret, "--file", str(context / name), "--tag", image)
+        given = [w for s in (f"id=ca,src={CERTIFICATES}", *secrets) for w in ("--secret", s)]
+        options = ("--network", "host", *given, "--file", str(context / name), "--tag", image)
         self("build", *options, str(context))
         self.images.append(image)
         return image
@@ -260,3 +263,33 @@ def test_the_page_of_the_runtime_shows_a_clean_dockerfile(hadolint: Path, tmp_pa
     strict = (hadolint, "--no-color", "--failure-threshold", "style", "Dockerfile")
     done = subprocess.run(strict, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_private_index_is_asked_with_the_secrets_credentials(docker: Docker, tmp_path: Path) -> None:
+    """uv takes the index from one secret and the password for it from another; the index has no package."""
+    seen: list[str | None] = []
+
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_error(404 if self.headers["Authorization"] else 401)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    context = tmp_path / "context"
+    shipway(copied("01-hello", tmp_path), "render", "dockerfile", "-o", str(context))
+    pins = context / ".shipway/docker/agent/amd64/dependencies.txt"
+    pins.write_text(f"# {uuid.uuid4()}\n{pins.read_text()}")  # a secret does not void Docker's own cache
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/simple"
+            (tmp_path / "uv.toml").write_text(f'[[index]]\nurl = "{url}"\ndefault = true\n')
+            (tmp_path / "netrc").write_text("machine 127.0.0.1 login ci password hunter2\n")
+            secrets = (f"id=uv,src={tmp_path}/uv.toml", f"id=netrc,src={tmp_path}/netrc")
+            with pytest.raises(AssertionError, match="not found"):
+                docker.build(context, secrets=secrets)
+        finally:
+            server.shutdown()
+    assert "Basic " + base64.b64encode(b"ci:hunter2").decode() in seen
