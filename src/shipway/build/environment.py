@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipway.build import finishing
+from shipway.build.containment import check_records
 from shipway.build.finishing import finish as finish
 from shipway.build.finishing import install_wheel as install_wheel
 from shipway.build.finishing import site_packages as site_packages
-from shipway.build.containment import check_records
 from shipway.build.layers import Entry
 from shipway.build.uv import run_uv
 from shipway.errors import ResolveError

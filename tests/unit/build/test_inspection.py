@@ -183,7 +183,9 @@ def test_an_image_just_built_names_its_largest_packages(tmp_path: Path) -> None:
     files = distribution("six", "1.16.0", {"six.py": b"1" * 1_500_000}) | distribution(
         "web", "2", {}, ["six"]
     )
-    layer = cache.layer("one", {"made from": "this"}, lambda: [Entry(p, "file", content=c) for p, c in files.items()])
+    layer = cache.layer(
+        "one", {"made from": "this"}, lambda: [Entry(p, "file", content=c) for p, c in files.items()]
+    )
     process = Process(("/x",), "1", {}, "/app", ())
     built = platform_image("linux/amd64", [layer], process, {}, cache)
     found = inspect(built_image("a:1", built, cache))
