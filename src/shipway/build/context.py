@@ -23,7 +23,7 @@ from shipway.build.base import build_base
 from shipway.build.bytecode import COMPILE, host_arch
 from shipway.build.layers import Entry, tree_entries
 from shipway.build.mirrors import find_mirrors
-from shipway.build.requirements import UV_PLATFORMS, resolve, target_options
+from shipway.build.requirements import UV_PLATFORMS, resolution, resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from shipway.build.cache import Cache
+    from shipway.build.locking import Locked
     from shipway.plan.image import Environment, ImagePlan
 
     Say = Callable[[str], None]
@@ -45,10 +46,11 @@ def build_context(
     root: Path,
     cache: Cache,
     say: Say,
+    locked: Locked,
     *,
     bases: bool = True,
 ) -> dict[str, bytes | Path]:
-    """Content by path. `pins_name` says what an environment's requirements file is called.
+    """Content by path. `locked` is what shipway.lock says; `pins_name` names an environment's requirements.
 
     Raises BuildError and its kinds; refuses what a Dockerfile cannot do yet.
     """
@@ -66,10 +68,10 @@ def build_context(
             directory = f"{plan.role}/{_arch(platform)}"
             files |= {
                 f"{directory}/{name}": text
-                for name, text in _pins(plan, platform, pins_name, root, cache, say)
+                for name, text in _pins(plan, platform, pins_name, root, cache, say, locked)
             }
             if bases:
-                files[f"{directory}/base.tar.gz"] = _base(plan, platform, cache, say)
+                files[f"{directory}/base.tar.gz"] = _base(plan, platform, cache, say, locked)
     return files
 
 
@@ -93,16 +95,19 @@ def _pins(
     root: Path,
     cache: Cache,
     say: Say,
+    locked: Locked,
 ) -> Iterator[tuple[str, bytes]]:
     for environment in plan.environments:
-        text = resolve(environment, root, target_options(plan.python, platform), cache, say)
-        local = [line for line in text.splitlines() if "file:" in line or " @ " in line]
-        if local:
+        options = target_options(plan.python, platform)
+        known = locked.resolution(environment, plan.python, platform)
+        found = known or resolution(environment, root, options, cache, say)
+        if made_here := sorted({*found.built, *found.local}):
             raise BuildError(
-                f"{environment.name}: {local[0].split()[0]} was built on this machine, and a Dockerfile "
-                "cannot take it along yet",
-                "give it to an index, or make this image with `shipway build`",
+                f"{environment.name}: {made_here[0]} has no wheel on an index and is built on this machine; "
+                "a Dockerfile cannot take it along yet",
+                "give its wheel to an index, or make this image with `shipway build`",
             )
+        text = resolve(environment, root, options, cache, say, found)
         yield pins_name(environment), text.encode()
 
 
@@ -125,10 +130,10 @@ def _fetched_uv(platform: str, python: str, cache: Cache, say: Say) -> Path:
     return program
 
 
-def _base(plan: ImagePlan, platform: str, cache: Cache, say: Say) -> Path:
+def _base(plan: ImagePlan, platform: str, cache: Cache, say: Say, locked: Locked) -> Path:
     """The base's layer, as `shipway build` makes it."""
     mirrors = find_mirrors(plan.base.mirror, os.environ)
-    base = build_base(_arch(platform), plan.base.packages, mirrors, cache.root, say)
+    base = build_base(_arch(platform), plan.base.packages, mirrors, cache.root, say, locked.debs(plan.base))
     inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
     layer = cache.layer(
         "base",

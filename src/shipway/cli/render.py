@@ -33,19 +33,23 @@ def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
     """
     from shipway.build.cache import Cache, default_root
     from shipway.build.context import build_context
+    from shipway.build.locking import plan_lock, use_lock
     from shipway.plan.image import plan_images
     from shipway.render import dockerfile as render
     from shipway.render.emit import Content, emit
     from shipway.spec.load import load
     from shipway.spec.lock import read_lock
     from shipway.spec.project import read_project
+    from shipway.spec.shipwaylock import read_shipway_lock
 
     loaded = load(directory / "agent.toml")
     project = read_project(loaded)
-    plans = plan_images(loaded, project, read_lock(project.root))
+    own = read_lock(project.root)
+    plans = plan_images(loaded, project, own)
+    locked = use_lock(plan_lock(plans, own), read_shipway_lock(project.root), own, False, say)
     texts = render.render(plans, base)
     beside = build_context(
-        plans, render.pins_file, project.root, Cache(default_root()), say, bases=base is None
+        plans, render.pins_file, project.root, Cache(default_root()), say, locked, bases=base is None
     )
     files: dict[str, Content] = {f"{render.CONTEXT}/{name}": content for name, content in beside.items()}
     if output:
