@@ -12,17 +12,14 @@ the base are those of `shipway build`, so both roads make the same tree.
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
 
 from shipway.build import finishing
-from shipway.build.base import build_base
 from shipway.build.bytecode import COMPILE, host_arch
-from shipway.build.layers import Entry, tree_entries
-from shipway.build.mirrors import find_mirrors
+from shipway.build.image import base_layer, find_base
 from shipway.build.requirements import UV_PLATFORMS, resolution, resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
 from shipway.build.uv import run_uv
@@ -132,15 +129,8 @@ def _fetched_uv(platform: str, python: str, cache: Cache, say: Say) -> Path:
 
 def _base(plan: ImagePlan, platform: str, cache: Cache, say: Say, locked: Locked) -> Path:
     """The base's layer, as `shipway build` makes it."""
-    mirrors = find_mirrors(plan.base.mirror, os.environ)
-    base = build_base(_arch(platform), plan.base.packages, mirrors, cache.root, say, locked.debs(plan.base))
-    inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
-    layer = cache.layer(
-        "base",
-        inputs,
-        lambda: [*tree_entries(base.root, "", modes=True), Entry("app", "directory", 0o755)],
-    )
-    return cache.blob(layer.digest)
+    base = find_base(plan, _arch(platform), cache, say, locked)
+    return cache.blob(base_layer(plan, base, cache.layer).digest)
 
 
 def _arch(platform: str) -> str:

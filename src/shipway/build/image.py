@@ -99,7 +99,7 @@ class _Builder:
             base = self._base()
             tools = self._toolchain(base)
             steps = [
-                pool.submit(_base_layer, self.plan, base, tools),
+                pool.submit(lambda: [base_layer(self.plan, base, tools.layer)]),
                 pool.submit(node_layers, self.plan.node, tools),
                 *(
                     pool.submit(environment_layers, environment, pin.result(), tools)
@@ -128,10 +128,8 @@ class _Builder:
         )
 
     def _base(self, architecture: str = "") -> Base:
-        wanted = self.plan.base
-        mirrors = find_mirrors(wanted.mirror, os.environ)
         arch = architecture or self.platform.partition("/")[2]
-        return build_base(arch, wanted.packages, mirrors, self.cache.root, self.say, self.locked.debs(wanted))
+        return find_base(self.plan, arch, self.cache, self.say, self.locked)
 
     def _native(self, base: Base) -> Base:
         """The base whose interpreter this host can run; bytecode does not depend on the architecture."""
@@ -183,10 +181,18 @@ class _Builder:
         return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
 
 
-def _base_layer(plan: ImagePlan, base: Base, tools: Toolchain) -> list[Layer]:
+def find_base(plan: ImagePlan, arch: str, cache: Cache, say: Say, locked: Locked) -> Base:
+    """The plan's base for an architecture, from the lock's packages where there is one."""
+    mirrors = find_mirrors(plan.base.mirror, os.environ)
+    return build_base(arch, plan.base.packages, mirrors, cache.root, say, locked.debs(plan.base))
+
+
+def base_layer(plan: ImagePlan, base: Base, make: Callable[..., Layer]) -> Layer:
+    """The lowest layer, the same on every road; `make` is a cache's `layer`, or a toolchain's."""
     name = f"base ({plan.base.kind}, {len(base.debs)} Debian packages)"
     inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
-    return [tools.layer(name, inputs, lambda: _base_entries(base))]
+    app = Entry("app", "directory", 0o755)
+    return make(name, inputs, lambda: [*tree_entries(base.root, "", modes=True), app])
 
 
 def _runtime_layer(tools: Toolchain) -> list[Layer]:
@@ -205,11 +211,6 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
         "wheel": sha256(wheel.read_bytes())[:16],
     }
     return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
-
-
-def _base_entries(base: Base) -> list[Entry]:
-    entries = tree_entries(base.root, "", modes=True)
-    return [*entries, Entry("app", "directory", 0o755)]
 
 
 def _loaded(entries: Sequence[Entry]) -> list[Entry]:
