@@ -22,7 +22,7 @@ from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.image_source import built_image
 from shipway.build.inspection import inspect, largest
-from shipway.build.layers import Entry, Layer, tree_entries
+from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
@@ -36,7 +36,7 @@ from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from shipway.build.base import Base
     from shipway.plan.image import Environment, File
@@ -157,7 +157,7 @@ class _Builder:
                 _write(contents, directory)
                 compile_tree(tools.interpreter, directory / contract.SOURCE.lstrip("/"), contract.SOURCE)
                 return [
-                    *_loaded(tree_entries(directory, "")),
+                    *loaded(tree_entries(directory, "")),
                     Entry(contract.MANIFEST.lstrip("/"), "file", content=text.encode()),
                     *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
                 ]
@@ -190,7 +190,7 @@ def find_base(plan: ImagePlan, arch: str, cache: Cache, say: Say, locked: Locked
 def base_layer(plan: ImagePlan, base: Base, make: Callable[..., Layer]) -> Layer:
     """The lowest layer, the same on every road; `make` is a cache's `layer`, or a toolchain's."""
     name = f"base ({plan.base.kind}, {len(base.debs)} Debian packages)"
-    inputs = {"tree": base.key} | {deb.name: deb.version for deb in base.debs}
+    inputs = {"root file system": base.key} | {deb.name: deb.version for deb in base.debs}
     app = Entry("app", "directory", 0o755)
     return make(name, inputs, lambda: [*tree_entries(base.root, "", modes=True), app])
 
@@ -203,7 +203,7 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
         with tools.cache.working() as directory:
             install_wheel(wheel, directory)
             compile_tree(tools.interpreter, directory, path)
-            return _loaded(tree_entries(directory, path.lstrip("/")))
+            return loaded(tree_entries(directory, path.lstrip("/")))
 
     inputs = {
         "place": path,
@@ -211,16 +211,6 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
         "wheel": sha256(wheel.read_bytes())[:16],
     }
     return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
-
-
-def _loaded(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries that outlive the working directory they were made in."""
-    return [
-        Entry(e.path, e.kind, e.mode, e.content.read_bytes(), e.target, e.owner)
-        if isinstance(e.content, Path)
-        else e
-        for e in entries
-    ]
 
 
 def _write(contents: Mapping[File, bytes], directory: Path) -> None:

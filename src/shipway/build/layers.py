@@ -11,7 +11,7 @@ import io
 import stat
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -82,6 +82,11 @@ def _entry(path: Path, name: str, modes: bool) -> Entry:
     if path.is_dir():
         return Entry(name, "directory", mode if modes else 0o755)
     return Entry(name, "file", mode if modes else 0o755 if mode & 0o100 else 0o644, path)
+
+
+def loaded(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries that outlive the directory they were made in: their content is in memory."""
+    return [replace(e, content=e.content.read_bytes()) if isinstance(e.content, Path) else e for e in entries]
 
 
 def with_parents(entries: Iterable[Entry]) -> list[Entry]:

@@ -8,7 +8,6 @@ has a long tail of libraries. npm comes with it, so the host needs neither. No p
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build.cache import digest_of
 from shipway.build.environment import install
-from shipway.build.layers import Entry, tree_entries
+from shipway.build.layers import Entry, loaded, tree_entries
 from shipway.build.requirements import parse_pins, resolve
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
 from shipway.plan.image import Environment
@@ -150,17 +149,11 @@ def _server_layer(environment: NodeEnvironment, host: Node, tools: Toolchain) ->
         with tools.cache.working() as directory:
             tree = directory / "tree"
             install_package(environment.package, text, tree, tools.platform, host)
-            made = [_loaded(entry) for entry in tree_entries(tree, root)]
+            made = loaded(tree_entries(tree, root))
         return [*made, Entry(f"{root}/bin/node", "symlink", 0o777, target=f"{contract.NODE}/bin/node")]
 
-    inputs = {"place": environment.path, "platform": tools.platform} | listed
+    inputs = {"place in the image": environment.path, "made for": tools.platform} | listed
     return tools.layer(f"{environment.name} ({len(listed)} npm packages)", inputs, entries)
-
-
-def _loaded(entry: Entry) -> Entry:
-    """An entry that outlives the directory it was made in."""
-    content = entry.content
-    return dataclasses.replace(entry, content=content.read_bytes() if isinstance(content, Path) else content)
 
 
 def _program(tree: Path, name: str) -> str:

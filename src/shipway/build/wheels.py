@@ -113,10 +113,13 @@ class _Environment:
     # -- Keys -----------------------------------------------------------------------------------------------
 
     def _inputs(self, part: Part) -> dict[str, str]:
-        """Everything the part's layer depends on, each under the name that `--explain` shows."""
-        inputs = {"place": self.environment.path, "bytecode by Python": self.tools.compiled_by}
-        inputs |= {"platform": self.tools.platform} if part.members else {}
-        inputs |= {"script": script} if (script := self._script_of(part)) else {}
+        """Everything the part's layer depends on, each under the name that `--explain` shows.
+
+        What is no distribution has a space in its name, which no distribution can have.
+        """
+        inputs = {"place in the image": self.environment.path, "bytecode by Python": self.tools.compiled_by}
+        inputs |= {"made for": self.tools.platform} if part.members else {}
+        inputs |= {"console script": script} if (script := self._script_of(part)) else {}
         return inputs | {name: self._wheel(name) for name in part.members}
 
     def _wheel(self, name: str) -> str:

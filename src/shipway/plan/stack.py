@@ -7,7 +7,7 @@ free ports. Nothing here reads a file or the environment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
@@ -100,7 +100,6 @@ class StackPlan:
     storage: Volume | None = None
     replay: Replay | None = None
     prompts: str | None = None
-    warnings: tuple[str, ...] = field(default=())
 
 
 def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:

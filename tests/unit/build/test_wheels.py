@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.build.wheels import GROUPS, HEAVY, MOST_HEAVY, Part, arrange
+from shipway.build.bytecode import Interpreter
+from shipway.build.cache import Cache
+from shipway.build.toolchain import Toolchain
+from shipway.build.wheels import GROUPS, HEAVY, MOST_HEAVY, Part, _Environment, arrange
+from shipway.plan.image import Environment
 
 names = st.text("abcdefgh-", min_size=1, max_size=12)
 trees = st.dictionaries(names, st.integers(0, 3 * HEAVY), max_size=80)
@@ -40,3 +46,15 @@ def test_a_heavy_one_is_alone(sizes: dict[str, int]) -> None:
 
 def test_the_layer_of_a_heavy_one_says_its_version() -> None:
     assert arrange({"torch": "2.1"}, {"torch": HEAVY}, "x") == [Part("torch 2.1", ("torch",))]
+
+
+def test_no_name_of_a_distribution_hides_what_else_a_layer_depends_on(tmp_path: Path) -> None:
+    pins = {name: f"{name}==1 --hash=sha256:ab" for name in ("place", "platform", "script", "tree")}
+    tools = Toolchain(
+        "linux/amd64", "3.13", (), Interpreter(tmp_path, "amd64"), "3.13.5", Cache(tmp_path), print, tmp_path
+    )
+    environment = _Environment(Environment("e", "/app/mcp/x", script="run"), pins, tools)
+    inputs = environment._inputs(Part("all", tuple(pins)))
+    assert {"/app/mcp/x", "linux/amd64", "run", "3.13.5"} <= set(inputs.values())
+    assert set(pins) <= set(inputs)
+    assert len(inputs) == len(pins) + 4
