@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipway.build.interruption import run
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -136,17 +136,15 @@ class Interpreter:
         """Run Python with these arguments; returns its stdout. Raises BuildError when it fails."""
         environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0"}
         try:
-            done = subprocess.run(
-                self.command(*arguments), env=environment, capture_output=True, text=True, check=True
-            )
+            done = run(self.command(*arguments), env=environment)
         except OSError as error:
             raise BuildError(
                 f"the base's interpreter does not start from {self.root}: {error.strerror}",
                 "if that file system is mounted noexec, put the cache elsewhere with SHIPWAY_CACHE",
             ) from error
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
-            raise BuildError(f"the base's interpreter failed with {error.returncode}: {last}") from error
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise BuildError(f"the base's interpreter failed with {done.returncode}: {last}")
         return done.stdout
 
 

@@ -62,7 +62,9 @@ class BuiltImage:
 
 def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Locked) -> BuiltImage:
     """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
-    built = tuple(_Builder(plan, platform, root, cache, say, locked).build() for platform in plan.platforms)
+    with cache.disk_errors():
+        builders = (_Builder(plan, platform, root, cache, say, locked) for platform in plan.platforms)
+        built = tuple(builder.build() for builder in builders)
     for image in built:
         _check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build.cache import digest_of
 from shipway.build.environment import install
+from shipway.build.interruption import run
 from shipway.build.layers import Entry, loaded, tree_entries
 from shipway.build.requirements import parse_pins, resolve
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
@@ -180,7 +180,7 @@ def _write_project(directory: Path, lock_text: str | None = None) -> None:
 
 def _npm(node: Node, directory: Path, purpose: str, *arguments: str) -> None:
     command = (str(node.binary), str(node.root / _NPM), *arguments, *_QUIET)
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    done = run(command, directory)
     if done.returncode == 0:
         return
     said = "\n".join(f"    {line}" for line in done.stderr.splitlines() if line.startswith("npm error"))[

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from shipway.build.cache import Cache, digest_of
+from shipway.build.cache import Cache, digest_of, read_record
 from shipway.build.declared import local_of, locked, project_table
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
@@ -127,16 +127,17 @@ def _resolution(
     place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
     key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
-    age = time.time() - kept.stat().st_mtime if kept.exists() else None
-    if age is not None and age < fresh_s:
-        return _read(kept)
+    last = _read(kept)
+    age = time.time() - kept.stat().st_mtime if last else 0.0
+    if last and age < fresh_s:
+        return last
     try:
         found = _Compilation(environment, root, options, cache, wanted, before).run()
     except UnreachableError:
-        if age is None:
+        if last is None:
             raise
         say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
-        return _read(kept)
+        return last
     cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
     return found
 
@@ -153,8 +154,10 @@ def _settings(root: Path) -> list[object]:
     ]
 
 
-def _read(kept: Path) -> Resolution:
-    document = json.loads(kept.read_text())
+def _read(kept: Path) -> Resolution | None:
+    document = read_record(kept, dict)
+    if document is None:
+        return None
     pins = tuple(Pin(p["name"], p["version"], tuple(p["hashes"])) for p in document["pins"])
     return Resolution(pins, tuple(document["built"]), document["local"])
 

@@ -13,13 +13,13 @@ import hashlib
 import io
 import os
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.cache import digest_of
 from shipway.build.uv import run_uv
+from shipway.build.writing import is_whole, replacing
 from shipway.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -161,7 +161,8 @@ def _keep(name: str, files: Mapping[str, bytes], key: str, cache: Cache) -> Path
     data = _zip(files, f"{info}/RECORD")
     sha256 = hashlib.sha256(data).hexdigest()
     wheel = cache.directory("wheels", sha256) / f"{info.removesuffix('.dist-info')}-py3-none-any.whl"
-    _write(wheel, data)
+    with replacing(wheel) as sink:
+        sink.write(data)
     cache.write_text(cache.directory("built") / key, f"{sha256}/{wheel.name}")
     return wheel
 
@@ -169,7 +170,7 @@ def _keep(name: str, files: Mapping[str, bytes], key: str, cache: Cache) -> Path
 def _known(key: str, cache: Cache) -> Path | None:
     record = cache.root / "built" / key
     wheel = cache.root / "wheels" / record.read_text() if record.is_file() else None
-    return wheel if wheel and wheel.is_file() else None
+    return wheel if wheel and is_whole(wheel, f"sha256:{wheel_sha256(wheel)}") else None
 
 
 def _zip(files: Mapping[str, bytes], record: str) -> bytes:
@@ -192,10 +193,3 @@ def _quoted(path: str) -> str:
 
 def _urlsafe(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-
-
-def _write(wheel: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=wheel.parent, prefix=".", delete=False) as sink:
-        sink.write(data)
-    Path(sink.name).chmod(0o644)
-    Path(sink.name).replace(wheel)

@@ -15,9 +15,9 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import httpx2
 
-from shipway.build.download import replacing
 from shipway.build.reference import is_digest
 from shipway.build.registry import PUSH, Ask, DeniedError, Repository
+from shipway.build.writing import replacing
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:

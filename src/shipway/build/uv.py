@@ -7,12 +7,12 @@ verified. uv's settings (indexes, credentials, proxies) are its own: nothing her
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
 
+from shipway.build.interruption import run
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ _QUIET = ("--quiet", "--color", "never", "--no-progress")
 def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> str:
     """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails."""
     program = Path(uv.find_uv_bin())
-    done = subprocess.run(
-        [program, *arguments, *_QUIET], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = run([program, *arguments, *_QUIET], cwd)
     if done.returncode:
         raise _error(done.stderr, purpose)
     return done.stdout

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import compile_tree
-from shipway.build.cache import digest_of
+from shipway.build.cache import digest_of, read_record
 from shipway.build.environment import (
     finish,
     install,
@@ -139,7 +139,8 @@ class _Environment:
 
     def _known_sizes(self) -> dict[str, int]:
         files = {name: self._size_file(name) for name in self.pins}
-        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+        sizes = {name: read_record(file, int) for name, file in files.items()}
+        return {name: size for name, size in sizes.items() if size is not None}
 
     def _remember(self, name: str, size: int) -> None:
         self.tools.cache.write_text(self._size_file(name), json.dumps(size))

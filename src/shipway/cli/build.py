@@ -58,6 +58,7 @@ def command(
     from shipway.build.explain import explain as reasons
     from shipway.build.explain import read_record, write_record
     from shipway.build.image import build_image
+    from shipway.build.interruption import interruptible
     from shipway.build.locking import plan_lock, use_lock
     from shipway.build.oci import write_layout
     from shipway.build.push import push
@@ -76,6 +77,8 @@ def command(
     for name in list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
     cache = Cache(default_root())
+    cache.remove_stale()
+    click.get_current_context().with_resource(interruptible())
     images = []
     for plan in plans:
         started = time.monotonic()
