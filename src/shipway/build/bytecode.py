@@ -8,6 +8,7 @@ be another than the one that is compiled.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -142,6 +143,8 @@ class Interpreter:
                 f"the base's interpreter does not start from {self.root}: {error.strerror}",
                 "if that file system is mounted noexec, put the cache elsewhere with SHIPWAY_CACHE",
             ) from error
+        if f"[Errno {errno.ENOSPC}]" in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise BuildError(f"the base's interpreter failed with {done.returncode}: {last}")

@@ -6,6 +6,8 @@ verified. uv's settings (indexes, credentials, proxies) are its own: nothing her
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +25,14 @@ _QUIET = ("--quiet", "--color", "never", "--no-progress")
 
 
 def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> str:
-    """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails."""
+    """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails.
+
+    A full disk is an OSError, as in writing of our own.
+    """
     program = Path(uv.find_uv_bin())
     done = run([program, *arguments, *_QUIET], cwd)
+    if full := re.search(r"(/[^`\s]*)`?: No space left on device", done.stderr):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), full[1])
     if done.returncode:
         raise _error(done.stderr, purpose)
     return done.stdout

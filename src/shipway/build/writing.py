@@ -27,7 +27,8 @@ STALE_S = 24 * 3600
 """After that long nobody is still writing."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_REFUSED = (*_FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+_DISK = (*_FULL, errno.EROFS)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 
 
 @contextmanager
@@ -64,22 +65,29 @@ def replace_text(path: Path, text: str) -> None:
 def disk_errors(directory: Path, instead: str = "") -> Iterator[None]:
     """Say what keeps files from being written to `directory`; `instead` is another way, as an instruction.
 
-    Raises BuildError for a full disk, a read-only one, and one that is somebody else's.
+    Raises BuildError for a full disk, a read-only one, and a directory that is somebody else's.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in _REFUSED or not _is_below(error.filename, directory):
+        place = _place(error, directory)
+        if place is None:
             raise
-        reason = (error.strerror or str(error)).lower()
         first = "make room there" if error.errno in _FULL else "make it writable"
-        what_to_do = f"{first}, or {instead}" if instead else first
-        raise BuildError(f"{directory} cannot be written to: {reason}", what_to_do) from error
+        what_to_do = f"{first}, or {instead}" if instead and place == directory else first
+        reason = (error.strerror or str(error)).lower()
+        raise BuildError(f"{place} cannot be written to: {reason}", what_to_do) from error
 
 
-def _is_below(name: object, directory: Path) -> bool:
-    """A write that fails names no file; it is one of the directory's."""
-    return not isinstance(name, str) or Path(name).absolute().is_relative_to(directory.absolute())
+def _place(error: OSError, directory: Path) -> Path | None:
+    """The directory that could not be written to. A write that fails names no file; only a full or read-only
+    disk is sure to be about writing when it names one elsewhere."""
+    names = [Path(name).absolute() for name in (error.filename, error.filename2) if isinstance(name, str)]
+    if error.errno in (*_REFUSED, *_DISK) and (
+        not names or any(name.is_relative_to(directory.absolute()) for name in names)
+    ):
+        return directory
+    return names[-1].parent if error.errno in _DISK else None
 
 
 def remove_stale(paths: Iterable[Path]) -> None:
