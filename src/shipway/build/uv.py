@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 # uv writes to a terminal-width of its own and in colour unless told otherwise.
 _QUIET = ("--quiet", "--color", "never", "--no-progress")
 
+_UNANSWERED = re.compile(
+    r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed|response body error"
+)
+_NO_WHEEL = re.compile(r"Invalid zip file structure|Failed to read from zip file|Failed to extract archive")
+
 
 def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> str:
     """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails.
@@ -46,12 +51,17 @@ def _error(stderr: str, purpose: str) -> BuildError:
             "the index or a cache between serves another file than was locked: find out why before "
             "you change the hash",
         )
-    if match := re.search(r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed", said):
+    if match := _UNANSWERED.search(said):
         where = f" {match[1]}" if match[1] else ""
         return UnreachableError(
             f"cannot {purpose}: the package index did not answer:{where}\n{said}",
             "check the network, the proxy and uv's index settings (UV_DEFAULT_INDEX, uv.toml); "
             "packages that uv has cached need no network",
+        )
+    if _NO_WHEEL.search(said):
+        return BuildError(
+            f"cannot {purpose}: what the package index served is no wheel\n{said}",
+            "the index may be half way through an update, or a proxy has answered in its place: try again",
         )
     if match := re.search(r"Because (\S+?) has no (?:usable wheels|wheels with a matching)", said):
         return ResolveError(
