@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
@@ -23,12 +24,13 @@ Made = TypeVar("Made", Path, "IO[bytes]")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-_ATTEMPTS = 20
+_ATTEMPTS = 40
 """To remove a directory into which a thread still writes."""
+_PATIENCE_S = 2.0
 
 _starting = threading.Lock()
 """Held while a program or a temporary path comes into being, and from an interruption to the end."""
-_running: set[int] = set()
+_running: set[subprocess.Popen[str]] = set()
 _temporary: set[Path] = set()
 _ending = threading.Event()
 
@@ -51,15 +53,14 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        _running.add(process.pid)
+        _running.add(process)
     try:
         out, error = process.communicate()
     except BaseException:
-        _end_group(process.pid)
-        process.wait()
+        _end(process)
         raise
     finally:
-        _running.discard(process.pid)
+        _running.discard(process)
     return subprocess.CompletedProcess(command, process.returncode, out, error)
 
 
@@ -106,17 +107,20 @@ def _watch(reading: int) -> None:
     os.close(reading)
     if number:
         _starting.acquire()
-        for group in list(_running):
-            _end_group(group)
+        for process in list(_running):
+            _end(process)
         for path in list(_temporary):
             _remove(path)
         os.write(2, b"\ninterrupted\n")
         os._exit(128 + number[0])
 
 
-def _end_group(group: int) -> None:
+def _end(process: subprocess.Popen[str]) -> None:
+    """Kill the program's group, and wait until it writes no more."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE_S)
 
 
 def _remove(path: Path) -> None:
@@ -124,6 +128,8 @@ def _remove(path: Path) -> None:
         if not path.is_dir():
             break
         shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            time.sleep(_PATIENCE_S / _ATTEMPTS)
     else:
         return
     with suppress(OSError):
