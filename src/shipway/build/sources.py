@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.cache import digest_of
+from shipway.build.declared import explicit_indexes
 from shipway.build.uv import run_uv
 from shipway.build.writing import is_whole, replacing
 from shipway.errors import ResolveError
@@ -61,11 +62,12 @@ def local_wheel(name: str, source: Path, cache: Cache) -> Path:
         return _keep(name, files, key, cache)
 
 
-def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache) -> Path:
+def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache, indexes: str = "") -> Path:
     """The wheel of a pinned source distribution, which is verified by its hashes before anything runs.
 
-    `options` name the platform; `root` is the project, whose uv settings count. Raises ResolveError when it
-    does not build or is not pure Python, TamperedError and UnreachableError.
+    `options` name the platform; `root` is the project, whose uv settings count, and `indexes` are lines of a
+    requirements file that say where else to look. Raises ResolveError when it does not build or is not pure
+    Python, TamperedError and UnreachableError.
     """
     key = digest_of("source", LAYOUT, pin.name, pin.version, sorted(pin.hashes))
     if known := _known(key, cache):
@@ -73,12 +75,15 @@ def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache) -> 
     with cache.working() as directory:
         wanted = directory / "wanted.txt"
         wanted.write_text(
-            " ".join([f"{pin.name}=={pin.version}", *(f"--hash={h}" for h in pin.hashes)]) + "\n"
+            indexes + " ".join([f"{pin.name}=={pin.version}", *(f"--hash={h}" for h in pin.hashes)]) + "\n"
         )
         place = ("--target", str(directory / "tree"), "--no-deps", "--require-hashes")
         try:
             run_uv(
-                ("pip", "install", *options, "--no-binary", pin.name, *place, "--requirements", str(wanted)),
+                (
+                    *("pip", "install", *options, *explicit_indexes(root)),
+                    *("--no-binary", pin.name, *place, "--requirements", str(wanted)),
+                ),
                 f"build {pin.name}=={pin.version}, which has no wheel for this platform",
                 cwd=root,
             )

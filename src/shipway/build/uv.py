@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # uv writes to a terminal-width of its own and in colour unless told otherwise.
 _QUIET = ("--quiet", "--color", "never", "--no-progress")
+_WIDE = "4000"
 
 _UNANSWERED = re.compile(
     r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed|response body error"
@@ -35,7 +36,7 @@ def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> s
     A full disk is an OSError, as in writing of our own.
     """
     program = Path(uv.find_uv_bin())
-    done = run([program, *arguments, *_QUIET], cwd)
+    done = run([program, *arguments, *_QUIET], cwd, os.environ | {"COLUMNS": _WIDE})
     if full := re.search(r"(/[^`\s]*)`?: No space left on device", done.stderr):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), full[1])
     if done.returncode:
@@ -50,6 +51,12 @@ def _error(stderr: str, purpose: str) -> BuildError:
             f"cannot {purpose}: a package is not what the lock says\n{said}",
             "the index or a cache between serves another file than was locked: find out why before "
             "you change the hash",
+        )
+    if "valid authentication credentials" in said or "401 Unauthorized" in said:
+        return BuildError(
+            f"cannot {purpose}: the package index wants other credentials\n{said}",
+            "give them to uv: user:password in the address in UV_INDEX, UV_INDEX_NAME_USERNAME and "
+            "UV_INDEX_NAME_PASSWORD for the [[tool.uv.index]] of that name, or a line in ~/.netrc",
         )
     if match := _UNANSWERED.search(said):
         where = f" {match[1]}" if match[1] else ""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import compile_tree
 from shipway.build.cache import digest_of, read_record
+from shipway.build.declared import indexes_of
 from shipway.build.environment import (
     finish,
     install,
@@ -152,8 +153,9 @@ class _Environment:
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
+        indexes = indexes_of(tools.root, environment.lock)
         packages, (others, built) = tree / site_packages(tools.python), split_built(pins, tools.cache)
-        install(others, packages, tools.options, environment.name, tools.root)
+        install(indexes + others if others else "", packages, tools.options, environment.name, tools.root)
         install_built(built, packages, tools.options, environment.name)
         finish(tree, environment.path, tools.python)
         if environment.script:
