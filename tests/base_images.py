@@ -29,6 +29,8 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 ENV = ("PATH=/usr/local/bin:/usr/local/sbin:/usr/bin:/bin", "LANG=C", "TEAM=platform")
+_SYSTEM = ("libpthread.so.0", "libdl.so.2", "librt.so.1", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6")
+"""What any image with a C library has, and wheels may want."""
 _LEFT_OUT = shutil.ignore_patterns("site-packages", "dist-packages", "test", "idlelib", "__pycache__", "*.a")
 
 
@@ -46,7 +48,8 @@ def slim_tree(root: Path) -> Path:
     modules = (local / f"lib/python{MINOR}/lib-dynload").glob("*.so")
     libraries = root / "usr/lib" / _triplet()
     libraries.mkdir(parents=True)
-    for library in sorted(_libraries([program, *modules])):
+    system = [file for name in _SYSTEM if (file := Path("/lib") / _triplet() / name).exists()]
+    for library in sorted({*_libraries([program, *modules]), *system}):
         shutil.copy(library, libraries)
     (root / "lib").symlink_to("usr/lib")
     (root / "lib64").symlink_to(f"/usr/lib/{_triplet()}")  # absolute, as some images have it

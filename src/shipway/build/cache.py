@@ -100,6 +100,8 @@ class Cache:
 
     def keep_fact(self, key: str, text: str) -> None:
         """Keep what took an effort to find out. `key` says everything it depends on."""
+        if self.facts.get(key) == text:
+            return
         self.facts[key] = text
         self.write_text(self.root / "facts" / key, text)
 

@@ -44,7 +44,7 @@ class RemoteCache:
     repository: Repository
     local: Cache
     _seen: dict[str, str | None] = field(default_factory=dict)
-    """Tags asked for in this run, with their records."""
+    """Records asked for in this run."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fetch(self, key: str) -> Layer | None:
@@ -108,12 +108,13 @@ class RemoteCache:
 
     def _record(self, kind: str, tag: str, key: str) -> str | None:
         """The record under the tag; None when there is none, or another key's whose tag is the same."""
-        if tag not in self._seen:
+        asked = f"{kind} {key}"
+        if asked not in self._seen:
             found = self.repository.manifest(tag)
             record = _read(found.document(), kind, key) if found else None
             with self._lock:
-                self._seen[tag] = record
-        return self._seen[tag]
+                self._seen[asked] = record
+        return self._seen[asked]
 
 
 def _read(document: dict[str, Any], kind: str, key: str) -> str | None:

@@ -91,13 +91,13 @@ class _Environment:
     bare: bool
 
     def layers(self) -> list[Layer]:
-        known = {} if not self.environment.split else self._known_sizes()
+        known = self._known_sizes() if self.environment.split else {}
         unknown = set(self.pins) - set(known) if self.environment.split else set()
         with self.tools.cache.working() as directory:
             made = self._make(unknown, directory / "new") if unknown else {}
-            for name, entries in made.items():
-                self._remember(name, _size(entries))
-            parts = self._parts(known | {name: _size(entries) for name, entries in made.items()})
+            sizes = known | {name: _size(entries) for name, entries in made.items()}
+            self._remember(sizes, made)
+            parts = self._parts(sizes)
             missing = {m for part in parts for m in part.members if not self._is_made(part)} - set(made)
             if missing:
                 made |= self._make(missing, directory / "again")
@@ -147,12 +147,24 @@ class _Environment:
         key = digest_of("size", self.pins[name], self._target, self.tools.compiled_by)
         return self.tools.cache.directory("sizes") / key
 
+    @property
+    def _sizes_key(self) -> str:
+        lines = [self.pins[name] for name in sorted(self.pins)]
+        return digest_of("sizes", lines, self._target, self.tools.compiled_by)
+
     def _known_sizes(self) -> dict[str, int]:
         files = {name: self._size_file(name) for name in self.pins}
-        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+        known = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+        if len(known) < len(files) and (text := self.tools.cache.fact(self._sizes_key)):
+            known |= json.loads(text)
+        return known
 
-    def _remember(self, name: str, size: int) -> None:
-        self.tools.cache.write_text(self._size_file(name), json.dumps(size))
+    def _remember(self, sizes: Mapping[str, int], new: Collection[str]) -> None:
+        """Each by itself, for other environments; and all together, for a remote cache."""
+        for name in new:
+            self.tools.cache.write_text(self._size_file(name), json.dumps(sizes[name]))
+        if self.environment.split:
+            self.tools.cache.keep_fact(self._sizes_key, json.dumps(sizes, sort_keys=True))
 
     # -- Effects ------------------------------------------------------------------------------------------
 
