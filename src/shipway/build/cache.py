@@ -100,10 +100,9 @@ class Cache:
 
     def keep_fact(self, key: str, text: str) -> None:
         """Keep what took an effort to find out. `key` says everything it depends on."""
-        if self.facts.get(key) == text:
-            return
         self.facts[key] = text
-        self.write_text(self.root / "facts" / key, text)
+        if not (path := self.root / "facts" / key).is_file():
+            self.write_text(path, text)
 
     def directory(self, *names: str) -> Path:
         """A directory of the cache, made when it is not there."""
