@@ -100,7 +100,7 @@ class _Builder:
             tools = self._toolchain(base)
             steps = [
                 pool.submit(lambda: [base_layer(self.plan, base, tools.layer)]),
-                pool.submit(node_layers, self.plan.node, tools),
+                pool.submit(node_layers, self.plan.node, tools, self.locked),
                 *(
                     pool.submit(environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)

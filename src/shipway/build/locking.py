@@ -13,25 +13,34 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import shipway
+from shipway.build import npm
+from shipway.build.answers import FRESH_S
 from shipway.build.base import ARCHES, BASE, LEFT_OUT
 from shipway.build.cache import Cache, digest_of
 from shipway.build.debian import FRESH_S as DEBIAN_FRESH_S
 from shipway.build.debian import Selection, find_mirrors, select_debs
+from shipway.build.node import provide_here
 from shipway.build.pinned import locked_debs
-from shipway.build.requirements import FRESH_S, resolution, runtime_requirements, target_options
+from shipway.build.requirements import resolution, resolve, runtime_requirements, target_options
 from shipway.errors import Finding, SpecError
-from shipway.plan.image import Base, Environment, ImagePlan
+from shipway.plan.image import NODE, Base, Environment, ImagePlan, NodeEnvironment
 from shipway.spec.lock import Lock
 from shipway.spec.shipwaylock import (
     NAME,
     LockedBase,
     LockedDeb,
     LockedEnvironment,
+    LockedNpm,
     Resolution,
     ShipwayLock,
 )
+
+if TYPE_CHECKING:
+    from shipway.build.node import Node
+    from shipway.build.npm import Packages
 
 FIX = f"run `shipway lock`, and commit {NAME}"
 _CHECKED = ("shipway", "shipway-runtime")
@@ -59,13 +68,21 @@ class WantedEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedNpm:
+    """An MCP server from npm that some image has; `package` may end in `@VERSION`."""
+
+    name: str
+    inputs: str
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """All that a lock has to hold."""
 
     bases: tuple[WantedBase, ...]
     environments: tuple[WantedEnvironment, ...]
-    unlocked: tuple[str, ...] = ()
-    """What no lock holds yet: MCP servers from npm. It is said, as builds may differ by it."""
+    npm: tuple[WantedNpm, ...] = ()
 
 
 # -- The plan: what is wanted, and what of it is there ------------------------------------------------------
@@ -76,7 +93,7 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
     bases = {base_inputs(plan.base): plan for plan in reversed(plans)}
     environments: dict[str, WantedEnvironment] = {}
     for plan in plans:
-        for environment in plan.environments:
+        for environment in plan.installed:
             inputs = environment_inputs(environment, plan.python, lock)
             wanted = WantedEnvironment(
                 f"{plan.role}, {environment.name}", inputs, environment, plan.python, plan.platforms
@@ -85,8 +102,18 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
     return Wanted(
         tuple(WantedBase(_base_name(p.base), inputs, p.base) for inputs, p in reversed(bases.items())),
         tuple(environments.values()),
-        tuple(f"{plan.role}, {node.name}" for plan in plans for node in plan.node),
+        tuple(_npm_servers(plans).values()),
     )
+
+
+def _npm_servers(plans: Sequence[ImagePlan]) -> dict[str, WantedNpm]:
+    """By inputs, each under the name of the first image that has it."""
+    servers: dict[str, WantedNpm] = {}
+    for plan in plans:
+        for node in plan.node:
+            inputs = npm_inputs(node)
+            servers.setdefault(inputs, WantedNpm(f"{plan.role}, {node.name}", inputs, node.package))
+    return servers
 
 
 def base_inputs(base: Base) -> str:
@@ -103,6 +130,11 @@ def environment_inputs(environment: Environment, python: str, lock: Lock) -> str
     return f"sha256:{digest_of('environment', asked, own, runtime)}"
 
 
+def npm_inputs(server: NodeEnvironment) -> str:
+    """A digest of what the server is asked to be."""
+    return f"sha256:{digest_of('npm', server.package)}"
+
+
 def find_stale(wanted: Wanted, lock: ShipwayLock | None) -> list[Finding]:
     """What is missing or stale, without asking any index or mirror."""
     if lock is None:
@@ -114,10 +146,11 @@ def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
     for tool in _CHECKED:
         if lock.tools.get(tool) != (here := versions()[tool]):
             yield f"it was made with {tool} {lock.tools.get(tool, 'of no version')}; this is {here}"
-    names = {*(base.name for base in lock.bases), *(known.name for known in lock.environments)}
+    bases = {base.name for base in lock.bases}
+    names = {*(e.name for e in lock.environments), *(server.name for server in lock.npm)}
     for base in wanted.bases:
         if not (known := lock.base(base.inputs)):
-            yield _reason(f"base {base.name}", base.name in names)
+            yield _reason(f"base {base.name}", base.name in bases)
         elif missing := sorted(set(ARCHES) - set(known.debs)):
             yield f"base {base.name} is not locked for {', '.join(missing)}"
     for environment in wanted.environments:
@@ -126,6 +159,9 @@ def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
             yield _reason(environment.name, environment.name in names)
         elif missing := sorted(set(environment.platforms) - set(found.resolved)):
             yield f"{environment.name} is not locked for {', '.join(missing)}"
+    for server in wanted.npm:
+        if not lock.npm_server(server.inputs):
+            yield _reason(server.name, server.name in names)
 
 
 def _reason(name: str, is_there: bool) -> str:
@@ -161,6 +197,10 @@ class Locked:
         found = self.lock.environment(environment_inputs(environment, python, self.own))
         return found.resolved.get(platform) if found else None
 
+    def npm(self, server: NodeEnvironment) -> Packages | None:
+        found = self.lock.npm_server(npm_inputs(server))
+        return found.packages if found else None
+
 
 def use_lock(
     wanted: Wanted, lock: ShipwayLock | None, own: Lock, strict: bool, say: Callable[[str], None]
@@ -169,17 +209,10 @@ def use_lock(
     findings = find_stale(wanted, lock)
     if strict and findings:
         raise SpecError(findings)
-    if strict:
-        tell_unlocked(wanted, say)
     if lock is not None:
         for finding in findings:
             say(f"{NAME}: {finding.message}; resolved anew for this build: run `shipway lock`")
     return Locked(lock or ShipwayLock(), own)
-
-
-def tell_unlocked(wanted: Wanted, say: Callable[[str], None]) -> None:
-    for name in wanted.unlocked:
-        say(f"{name}: packages from npm are not locked yet, and may be others in the next build")
 
 
 # -- Making it -------------------------------------------------------------------------------------------
@@ -199,7 +232,8 @@ class Locksmith:
         known = lock or ShipwayLock()
         bases = tuple(self._base(base, known) for base in wanted.bases)
         environments = tuple(self._environment(e, known) for e in wanted.environments)
-        new = ShipwayLock(known.tools, bases, environments)
+        servers = tuple(self._npm(server, wanted, known, environments) for server in wanted.npm)
+        new = ShipwayLock(known.tools, bases, environments, servers)
         checked = {tool: known.tools.get(tool) for tool in _CHECKED}
         same = new == known and checked == {tool: versions()[tool] for tool in _CHECKED}
         return new if same else dataclasses.replace(new, tools=versions())
@@ -235,6 +269,32 @@ class Locksmith:
             )
         return LockedEnvironment(wanted.name, wanted.inputs, resolved)
 
+    def _npm(
+        self,
+        server: WantedNpm,
+        wanted: Wanted,
+        lock: ShipwayLock,
+        environments: Sequence[LockedEnvironment],
+    ) -> LockedNpm:
+        known = None if self.anew else lock.npm_server(server.inputs)
+        if known:
+            return dataclasses.replace(known, name=server.name)
+        self.say(f"locking {server.name}")
+        before = next((s for s in lock.npm if s.name == server.name and not self.anew), None)
+        previous, fresh_s = before.packages if before else None, 0 if self.anew else FRESH_S
+        host = self._host_node(wanted, environments)
+        packages = npm.resolve(server.package, host, self.cache, self.say, previous, fresh_s)
+        return LockedNpm(server.name, server.inputs, packages)
+
+    def _host_node(self, wanted: Wanted, environments: Sequence[LockedEnvironment]) -> Node:
+        """The Node that was just locked: what resolves is of the version that will install."""
+        asked = next(e for e in wanted.environments if e.environment == NODE)
+        resolved = next(e.resolved for e in environments if e.inputs == asked.inputs)
+        platform, found = next(iter(resolved.items()))
+        options = target_options(asked.python, platform)
+        pins = resolve(NODE, self.root, options, self.cache, self.say, found)
+        return provide_here(pins, self.root, self.cache, self.say)
+
 
 # -- What moved ------------------------------------------------------------------------------------------
 
@@ -257,4 +317,8 @@ def _versions_in(lock: ShipwayLock) -> dict[tuple[str, str], str]:
     for environment in lock.environments:
         for pin in (pin for found_there in environment.resolved.values() for pin in found_there.pins):
             found.setdefault((environment.name, pin.name), set()).add(pin.version)
+    for server in lock.npm:
+        for path, package in server.packages.items():
+            name = path.rpartition("node_modules/")[2]
+            found.setdefault((server.name, name), set()).add(package["version"])
     return {key: ", ".join(sorted(values)) for key, values in found.items()}

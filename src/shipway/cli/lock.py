@@ -13,7 +13,7 @@ import click
 @click.option("--upgrade", is_flag=True, help="Resolve all anew, and show what moved.")
 @click.option("--check", is_flag=True, help="Write nothing, ask no network; exit 1 when something is stale.")
 def command(directory: Path, upgrade: bool, check: bool) -> None:
-    """Write shipway.lock: Debian packages, and what goes into each environment, with hashes.
+    """Write shipway.lock: Debian packages, and what goes into each environment and server, with hashes.
 
     What is missing or stale is resolved, the rest is kept. Commit the file.
     """
@@ -32,7 +32,6 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     own = read_lock(project.root)
     wanted = locking.plan_lock(plan_images(loaded, project, own), own)
     known = read_shipway_lock(project.root)
-    locking.tell_unlocked(wanted, say)
     if check:
         findings = locking.find_stale(wanted, known)
         for finding in findings:
@@ -57,7 +56,9 @@ def _count(lock: object) -> str:
     assert isinstance(lock, ShipwayLock)
     debs = {deb for base in lock.bases for debs in base.debs.values() for deb in debs}
     pins = {(p.name, p.version) for e in lock.environments for r in e.resolved.values() for p in r.pins}
-    return f"{len(debs)} Debian packages, {len(pins)} distributions"
+    npm = {(path, p["version"]) for server in lock.npm for path, p in server.packages.items()}
+    counted = f"{len(debs)} Debian packages, {len(pins)} distributions"
+    return f"{counted}, {len(npm)} packages from npm" if npm else counted
 
 
 def say(message: str) -> None:
