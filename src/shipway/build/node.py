@@ -81,13 +81,18 @@ def node_layers(environments: Sequence[NodeEnvironment], tools: Toolchain, locke
     node = provide(pins, tools.options, tools.platform, tools.root, tools.cache, tools.say)
     inputs = {"node": node.version, "platform": tools.platform, "place": contract.NODE}
     layer = tools.layer(f"Node {node.version}", inputs, lambda: _node_entries(node))
-    servers = []
-    for environment in environments:
-        packages = locked.npm(environment)
-        if packages is None:
-            packages = npm.resolve(environment.package, host, tools.cache, tools.say)
-        servers.append(_server_layer(environment, packages, host, tools))
-    return [layer, *servers]
+    found = [(e, server_packages(e, pins, tools.root, tools.cache, tools.say, locked)) for e in environments]
+    return [layer, *(_server_layer(environment, packages, host, tools) for environment, packages in found)]
+
+
+def server_packages(
+    server: NodeEnvironment, pins: str, root: Path, cache: Cache, say: Callable[[str], None], locked: Locked
+) -> npm.Packages:
+    """What shipway.lock says of a server; else what it comes to today, by npm of the Node that is pinned."""
+    known = locked.npm(server)
+    if known is not None:
+        return known
+    return npm.resolve(server.package, provide_here(pins, root, cache, say), cache, say)
 
 
 def _node_entries(node: Node) -> list[Entry]:

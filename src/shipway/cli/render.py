@@ -49,7 +49,7 @@ def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
     locked = use_lock(plan_lock(plans, own), read_shipway_lock(project.root), own, False, say)
     texts = render.render(plans, base)
     beside = build_context(
-        plans, render.pins_file, project.root, Cache(default_root()), say, locked, bases=base is None
+        plans, render.stage_name, project.root, Cache(default_root()), say, locked, bases=base is None
     )
     files: dict[str, Content] = {f"{render.CONTEXT}/{name}": content for name, content in beside.items()}
     if output:
