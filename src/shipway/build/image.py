@@ -108,7 +108,7 @@ class _Builder:
             steps = [
                 pool.submit(self.base.layers, tools.layer),
                 pool.submit(self._certificates_layer, tools),
-                pool.submit(node_layers, self.plan.node, tools),
+                pool.submit(node_layers, self.plan.node, self.plan.base, tools, self.locked),
                 *(
                     pool.submit(self._environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
