@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
+from shipway.build.attachments import Origin, attach
 from shipway.build.base import build_base
 from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
 from shipway.build.debian import find_mirrors
+from shipway.build.distributions import read_distributions
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.image_source import built_image
 from shipway.build.inspection import inspect, largest
@@ -26,8 +28,10 @@ from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
+from shipway.build.reference import without_tag
+from shipway.build.referrers import image_annotations
 from shipway.build.requirements import resolve, target_options
-from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.runtime_wheel import DISTRIBUTION, runtime_wheel
 from shipway.build.scan import scan_config, scan_file
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
@@ -60,9 +64,15 @@ class BuiltImage:
         return f"{self.repository}@{self.digest}"
 
 
-def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Locked) -> BuiltImage:
-    """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
-    built = tuple(_Builder(plan, platform, root, cache, say, locked).build() for platform in plan.platforms)
+def build_image(
+    plan: ImagePlan, root: Path, source: contract.Source, cache: Cache, say: Say, locked: Locked
+) -> BuiltImage:
+    """Make every platform's image, and what is attached to it; `source` is the project's revision.
+
+    Raises BuildError and its kinds, and keeps the cache whole if so.
+    """
+    builders = [_Builder(plan, platform, root, source, cache, say, locked) for platform in plan.platforms]
+    built = tuple(builder.build() for builder in builders)
     for image in built:
         _check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
@@ -89,6 +99,7 @@ class _Builder:
     plan: ImagePlan
     platform: str
     root: Path
+    source: contract.Source
     cache: Cache
     say: Say
     locked: Locked
@@ -97,6 +108,8 @@ class _Builder:
         with ThreadPoolExecutor(max_workers=4) as pool:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
             base = self._base()
+            origin = self._origin(base)
+            annotations = self._annotations(origin.base_name, origin.base_digest)
             tools = self._toolchain(base)
             steps = [
                 pool.submit(lambda: [base_layer(self.plan, base, tools.layer)]),
@@ -108,9 +121,10 @@ class _Builder:
                 pool.submit(_runtime_layer, tools),
             ]
             if self.plan.manifest:
-                steps.append(pool.submit(self._project_layer, self.plan.manifest, tools))
+                steps.append(pool.submit(self._project_layer, self.plan.manifest, tools, annotations))
             made = [layer for step in steps for layer in step.result()]
-        return oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
+        image = oci.platform_image(self.platform, made, self.plan.process, annotations, self.cache)
+        return replace(image, referrers=attach(image, origin, self.cache))
 
     def _toolchain(self, base: Base) -> Toolchain:
         interpreter = interpreter_of(self._native(base))
@@ -145,12 +159,14 @@ class _Builder:
 
     # -- The layers, lowest first; those of the environments are in wheels.py ---------------------------
 
-    def _project_layer(self, manifest: contract.Manifest, tools: Toolchain) -> list[Layer]:
+    def _project_layer(
+        self, manifest: contract.Manifest, tools: Toolchain, annotations: Mapping[str, str]
+    ) -> list[Layer]:
         """The project's files, compiled, and the manifest: the one layer that an edit changes."""
         text = contract.encode(manifest)
         volumes = self.plan.process.volumes
         contents = {file: (self.root / file.source).read_bytes() for file in self.plan.files}
-        self._refuse_secrets(contents, text)
+        self._refuse_secrets(contents, text, annotations)
 
         def entries() -> list[Entry]:
             with self.cache.working() as directory:
@@ -170,15 +186,31 @@ class _Builder:
         }
         return [tools.layer(f"project ({len(contents)} files)", inputs, entries)]
 
-    def _refuse_secrets(self, contents: Mapping[File, bytes], manifest: str) -> None:
+    def _refuse_secrets(
+        self, contents: Mapping[File, bytes], manifest: str, annotations: Mapping[str, str]
+    ) -> None:
         """Raise SpecError with every secret in the files, the manifest and the image's config."""
         found = [f for file, data in contents.items() for f in scan_file(file.source, data)]
-        found += scan_config(self.plan.process, self._annotations(), manifest)
+        found += scan_config(self.plan.process, annotations, manifest)
         if found:
             raise SpecError(found)
 
-    def _annotations(self) -> dict[str, str]:
-        return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
+    # -- What is said about the image -----------------------------------------------------------------------
+
+    def _annotations(self, base_name: str, base_digest: str) -> dict[str, str]:
+        title = without_tag(self.plan.repository).rpartition("/")[2]
+        return image_annotations(title, self.plan.version, self.plan.licence, base_name, base_digest)
+
+    def _origin(self, base: Base) -> Origin:
+        """`minimal` has no image below it, so its name and digest stay empty."""
+        asked = {
+            "image": self.plan.role,
+            "platform": self.platform,
+            "base": self.plan.base.kind,
+            "packages": " ".join(self.plan.base.packages),
+            "python": self.plan.python,
+        }
+        return Origin(without_tag(self.plan.repository), self.source, asked, base.debs)
 
 
 def find_base(plan: ImagePlan, arch: str, cache: Cache, say: Say, locked: Locked) -> Base:
@@ -205,12 +237,11 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
             compile_tree(tools.interpreter, directory, path)
             return loaded(tree_entries(directory, path.lstrip("/")))
 
-    inputs = {
-        "place": path,
-        "bytecode by Python": tools.compiled_by,
-        "wheel": sha256(wheel.read_bytes())[:16],
-    }
-    return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
+    digest = sha256(wheel.read_bytes())
+    inputs = {"place": path, "bytecode by Python": tools.compiled_by, "wheel": digest[:16]}
+    wheels = {DISTRIBUTION: digest}
+    name = f"runtime ({DISTRIBUTION})"
+    return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 
 
 def _write(contents: Mapping[File, bytes], directory: Path) -> None:

@@ -20,6 +20,8 @@ from zlib_ng import zlib_ng
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from shipway.build.distributions import Distribution
+
 LEVEL = 6
 """zlib-ng's level: 0.5 s for 42 MB where level 3 takes 0.3 s, and a tenth smaller."""
 
@@ -47,7 +49,7 @@ class Layer:
     """A compressed layer. `digest` is of the blob, `diff_id` of the tar; sizes in bytes.
 
     `made_from` is everything its bytes depend on, by names for people; `cached` says that nothing had to
-    be made.
+    be made; `distributions` are those of an index that it holds.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Layer:
     unpacked: int
     made_from: Mapping[str, str] = field(default_factory=dict)
     cached: bool = False
+    distributions: tuple[Distribution, ...] = ()
 
 
 def tree_entries(root: Path, prefix: str, *, modes: bool = False) -> list[Entry]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipway.build.cache import digest_of
+from shipway.build.distributions import Distribution, read_distributions, read_metadata
 from shipway.build.environment import install
 from shipway.build.layers import Entry, loaded, tree_entries
 from shipway.build.requirements import parse_pins, resolve
@@ -128,8 +129,15 @@ def node_layers(environments: Sequence[NodeEnvironment], tools: Toolchain) -> li
     host = provide((), "this host", tools.cache, tools.say)
     node = provide(tools.options, tools.platform, tools.cache, tools.say)
     inputs = {"node": node.version, "platform": tools.platform, "place": contract.NODE}
-    layer = tools.layer(f"Node {node.version}", inputs, lambda: _node_entries(node))
+    name = f"Node {node.version}"
+    layer = tools.layer(name, inputs, lambda: _node_entries(node), lambda _: _node_distribution(node))
     return [layer, *(_server_layer(environment, host, tools) for environment in environments)]
+
+
+def _node_distribution(node: Node) -> tuple[Distribution, ...]:
+    metadata = next(node.root.glob("*.dist-info/METADATA"))
+    found = read_metadata(metadata.read_bytes(), contract.NODE)
+    return (found,) if found else ()
 
 
 def _node_entries(node: Node) -> list[Entry]:
@@ -153,7 +161,8 @@ def _server_layer(environment: NodeEnvironment, host: Node, tools: Toolchain) ->
         return [*made, Entry(f"{root}/bin/node", "symlink", 0o777, target=f"{contract.NODE}/bin/node")]
 
     inputs = {"place in the image": environment.path, "made for": tools.platform} | listed
-    return tools.layer(f"{environment.name} ({len(listed)} npm packages)", inputs, entries)
+    name = f"{environment.name} ({len(listed)} npm packages)"
+    return tools.layer(name, inputs, entries, read_distributions)
 
 
 def _program(tree: Path, name: str) -> str:

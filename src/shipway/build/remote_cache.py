@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build import oci
 from shipway.build.cache import Cache
+from shipway.build.distributions import from_record, to_record
 from shipway.build.layers import Layer
 from shipway.build.places import Places
 from shipway.build.reference import is_digest
@@ -66,6 +67,7 @@ def _tag(key: str) -> str:
 def _write(key: str, layer: Layer, config: Descriptor, blob: Descriptor) -> bytes:
     parts = [{"mediaType": d.media_type, "digest": d.digest, "size": d.size} for d in (config, blob)]
     record = {"key": key, "name": layer.name, "diff-id": layer.diff_id, "unpacked": str(layer.unpacked)}
+    record["distributions"] = json.dumps(to_record(layer.distributions))
     document = {
         "schemaVersion": 2,
         "mediaType": oci.MANIFEST,
@@ -84,6 +86,11 @@ def _read(document: dict[str, Any], key: str) -> Layer | None:
         return None
     blob = read_descriptor(document["layers"][0])
     diff_id, unpacked = str(record.get(_OURS + "diff-id")), str(record.get(_OURS + "unpacked"))
-    if not is_digest(diff_id) or not unpacked.isdigit():
+    try:
+        held = from_record(json.loads(record[_OURS + "distributions"]))
+    except (KeyError, TypeError, ValueError):
+        held = None
+    if not is_digest(diff_id) or not unpacked.isdigit() or held is None:
         raise BuildError(f"the build cache holds a record that cannot be used: {_tag(key)}", "delete the tag")
-    return Layer(record.get(_OURS + "name", ""), blob.digest, diff_id, blob.size, int(unpacked), cached=True)
+    name = record.get(_OURS + "name", "")
+    return Layer(name, blob.digest, diff_id, blob.size, int(unpacked), cached=True, distributions=held)

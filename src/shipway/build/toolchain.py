@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import Interpreter
-from shipway.build.cache import Cache
+from shipway.build.cache import Cache, Holds, nothing
 from shipway.build.elf import check_machines
 from shipway.errors import SpecError
 
@@ -35,7 +35,13 @@ class Toolchain:
     root: Path
     """The project, whose uv settings say where packages come from."""
 
-    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
+    def layer(
+        self,
+        name: str,
+        made_from: Mapping[str, str],
+        entries: Callable[[], Iterable[Entry]],
+        holds: Holds = nothing,
+    ) -> Layer:
         """The layer of these inputs. Raises SpecError for programs that this platform cannot run."""
 
         def checked() -> Iterable[Entry]:
@@ -44,4 +50,4 @@ class Toolchain:
                 raise SpecError(findings)
             return made
 
-        return self.cache.layer(name, made_from, checked)
+        return self.cache.layer(name, made_from, checked, holds)

@@ -79,7 +79,7 @@ def command(
     images = []
     for plan in plans:
         started = time.monotonic()
-        image = build_image(plan, project.root, cache, say, pinned)
+        image = build_image(plan, project.root, project.source, cache, say, pinned)
         _report(plan, image, time.monotonic() - started)
         images.append(image)
     layout = output or project.root / ".shipway/images"

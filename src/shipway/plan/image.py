@@ -103,6 +103,9 @@ class ImagePlan:
     manifest: contract.Manifest | None
     process: Process
     size_limit: int | None
+    version: str | None = None
+    licence: str | None = None
+    """Of the project, as its pyproject.toml says; of images that hold no project, nobody's."""
 
 
 def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan, ...]:
@@ -158,6 +161,8 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
             volumes=(spec.storage.path,) if spec.storage else (),
         ),
         size_limit=spec.image.size,
+        version=project.version,
+        licence=project.licence,
     )
 
 
