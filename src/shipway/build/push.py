@@ -74,15 +74,14 @@ def push(
     blobs = _blobs(manifests)
     with Repository(named, environ, retries=retries) as repository:
         present = repository.manifest(named.wanted)
-        lacking = missing_referrers(repository, images)
-        documents = sorted({blob for image in lacking for r in image.referrers for blob in r.blobs})
         work = _Push(repository, cache, say, bring, frozenset())
         if present and present.digest == digest:
-            pushed = {blob: _THERE for blob in blobs} | work.blobs(documents)
+            lacking = missing_referrers(repository, images)
+            pushed = {blob: _THERE for blob in blobs} | work.blobs(_documents(lacking))
         else:
-            held = _held_by(present, repository) if present else frozenset()
-            work = dataclasses.replace(work, held=held)
-            pushed = work.image(manifests, top, named.wanted, [*blobs, *documents])
+            lacking = [image for image in images if image.referrers]
+            work = dataclasses.replace(work, held=_held_by(present, repository) if present else frozenset())
+            pushed = work.image(manifests, top, named.wanted, [*blobs, *_documents(lacking)])
         work.attach(lacking)
     return _sum(str(named.at(digest)), pushed)
 
@@ -114,6 +113,11 @@ def _blobs(manifests: Sequence[Manifest]) -> list[Descriptor]:
     """Layers and configs of all platforms, each once, the largest first: they take longest."""
     listed = [part for manifest in manifests for part in _parts(manifest)]
     return sorted({blob.digest: blob for blob in listed}.values(), key=lambda blob: -blob.size)
+
+
+def _documents(images: Sequence[PlatformImage]) -> list[Descriptor]:
+    """The blobs of what is attached, each once."""
+    return sorted({blob for image in images for referrer in image.referrers for blob in referrer.blobs})
 
 
 def _sum(reference: str, ways: Mapping[Descriptor, Way]) -> Pushed:

@@ -161,8 +161,6 @@ def _file(root: Path, path: str, source: str) -> ProjectFile:
 
 def _version_and_licence(pyproject: Path) -> tuple[str | None, str | None]:
     """What is said without a build backend. A file that cannot be read is lock.py's finding."""
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
     try:
         project = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("project", {})
     except (OSError, ValueError):
@@ -170,11 +168,19 @@ def _version_and_licence(pyproject: Path) -> tuple[str | None, str | None]:
     version, stated = project.get("version"), project.get("license")
     if isinstance(stated, dict):
         stated = stated.get("text")
+    return version if isinstance(version, str) else None, _expression(stated)
+
+
+def _expression(stated: object) -> str | None:
+    """The SPDX expression, if it is one."""
+    if not isinstance(stated, str):
+        return None
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
     try:
-        licence = canonicalize_license_expression(stated) if isinstance(stated, str) else None
+        return canonicalize_license_expression(stated)
     except InvalidLicenseExpression:
-        licence = None
-    return version if isinstance(version, str) else None, licence
+        return None
 
 
 def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:
