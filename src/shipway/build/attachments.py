@@ -1,29 +1,29 @@
 """One platform's image -> the documents that are attached to it: bill of materials and provenance.
 
-In: the image in the cache, and what it was made from. Out: its `Referrer`s, in the cache. The bill is kept by what it
-says: the library that writes it takes long to import, and an edit of the project's code changes nothing in it.
+In: the image in the cache, and what it was made from. Out: its `Referrer`s, in the cache. The bill is kept by
+what it says: the library that writes it takes long to import, and an edit of the project's code changes nothing
+in it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 import shipway
 from shipway.build.cache import digest_of
+from shipway.build.debian import Deb
 from shipway.build.descriptor import Descriptor
 from shipway.build.provenance import PREDICATE, write_provenance
 from shipway.build.referrers import MANIFEST, refer
+from shipway_runtime.contract import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shipway.build.cache import Cache
-    from shipway.build.debian import Deb
     from shipway.build.distributions import Distribution
     from shipway.build.oci import PlatformImage
     from shipway.build.referrers import Referrer
-    from shipway_runtime.contract import Source
 
 BILL = "application/vnd.cyclonedx+json"
 STATEMENT = "application/vnd.in-toto+json"
@@ -35,8 +35,8 @@ FORMAT = 1
 class Origin:
     """What an image was made from, beside what its layers say. `repository` has no tag.
 
-    `parameters` are what the user asked for. `base_name` and `base_digest` ("sha256:…") are of the image below
-    ours, empty where there is none, as with `minimal`.
+    `parameters` are what the user asked for; secrets have no place there. `base_name` and `base_digest`
+    ("sha256:…") are of the image below ours, empty where there is none, as with `minimal`.
     """
 
     repository: str

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 LAYOUT = 4
-"""Part of every key: counts up when the same inputs would make other bytes, or another record, than before."""
+"""Part of every key: counts up when the same inputs would make other bytes or another record than before."""
 
 Holds = Callable[[list[Entry]], tuple[Distribution, ...]]
 """Which distributions a layer's entries are; see distributions.py."""

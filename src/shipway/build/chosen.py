@@ -55,7 +55,9 @@ def offered_wheels(
     try:
         run_uv(("pip", "compile", str(wanted), *form, *options), "tell which wheels were installed", cwd=root)
     except BuildError as error:
-        say(f"the bill of materials will name {len(open_)} distributions without the hash of a wheel: {error}")
+        say(
+            f"the bill of materials will name {len(open_)} distributions without the hash of a wheel: {error}"
+        )
         return {}
     return {
         canonicalize_name(package["name"]): dict(_wheel(wheel) for wheel in package.get("wheels", ()))

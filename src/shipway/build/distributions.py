@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from email.message import Message
 
     from shipway.build.layers import Entry
@@ -50,9 +49,7 @@ class Distribution:
         return f"pkg:{self.index}/{name}@{self.version.replace('+', '%2B').replace('!', '%21')}"
 
 
-def read_distributions(
-    entries: Iterable[Entry], wheels: Mapping[str, str] = {}
-) -> tuple[Distribution, ...]:
+def read_distributions(entries: Iterable[Entry], wheels: Mapping[str, str] = {}) -> tuple[Distribution, ...]:
     """Every Python distribution and npm package among the entries.
 
     `wheels` holds the SHA-256 (hex) of wheels by the distribution's name, as indexes spell it.

@@ -77,7 +77,7 @@ def push(
         work = _Push(repository, cache, say, bring, frozenset())
         if present and present.digest == digest:
             lacking = missing_referrers(repository, images)
-            pushed = {blob: _THERE for blob in blobs} | work.blobs(_documents(lacking))
+            pushed = dict.fromkeys(blobs, _THERE) | work.blobs(_documents(lacking))
         else:
             lacking = [image for image in images if image.referrers]
             work = dataclasses.replace(work, held=_held_by(present, repository) if present else frozenset())

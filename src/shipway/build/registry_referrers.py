@@ -63,9 +63,10 @@ def missing_referrers(repository: Repository, images: Iterable[PlatformImage]) -
 def send_referrers(repository: Repository, images: Sequence[PlatformImage], cache: Cache) -> None:
     """Send the manifests, whose blobs are there, and see that they are listed."""
     with ThreadPoolExecutor(PARALLEL) as pool:
-        sent = {i.digest: [pool.submit(_send, repository, r, cache) for r in i.referrers] for i in images}
-        unlisted = [image for image in images if not all([job.result() for job in sent[image.digest]])]
-        list(pool.map(lambda image: _list(repository, image), unlisted))
+        pairs = [(image, referrer) for image in images for referrer in image.referrers]
+        listed = list(pool.map(lambda pair: _send(repository, pair[1], cache), pairs))
+        unlisted = {i.digest: i for (i, _), known in zip(pairs, listed, strict=True) if not known}
+        list(pool.map(lambda image: _list(repository, image), unlisted.values()))
 
 
 def fallback_tag(digest: str) -> str:

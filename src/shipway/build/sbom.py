@@ -1,7 +1,8 @@
 """What is in an image -> its bill of materials: CycloneDX 1.6, JSON.
 
-In: the image's name and platform, the image below, Debian packages, distributions. Out: bytes, the same for the same values:
-no time, and a serial number that is made from the content. Source: https://cyclonedx.org/docs/1.6/json/
+In: the image's name and platform, the image below, Debian packages, distributions. Out: bytes, the same for
+the same values: no time, and a serial number that is made from the content. cyclonedx takes long to import:
+import this module only when there is a bill to write. Source: https://cyclonedx.org/docs/1.6/json/
 """
 
 from __future__ import annotations
