@@ -1,8 +1,8 @@
 """One platform's image -> the documents that are attached to it: bill of materials and provenance.
 
 In: the image in the cache, and what it was made from. Out: its `Referrer`s, in the cache. The bill is kept by
-what it says: the library that writes it takes long to import, and an edit of the project's code changes nothing
-in it.
+what it says: the library that writes it takes long to import, and an edit of the project's code changes
+nothing in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pins with the hashes of all files of a version -> the hash of the one wheel that was installed.
 
-In: pins, and the directory that uv filled from them. Out: SHA-256 by name. uv does not keep what it took: it is
-asked once more which files of the index fit the platform, and where several do, the installed WHEEL file
+In: pins, and the directory that uv filled from them. Out: SHA-256 by name. uv does not keep what it took: it
+is asked once more which files of the index fit the platform, and where several do, the installed WHEEL file
 tells by its tags. What stays in doubt, or is not among the pins' hashes, is left out.
 """
 
@@ -55,9 +55,7 @@ def offered_wheels(
     try:
         run_uv(("pip", "compile", str(wanted), *form, *options), "tell which wheels were installed", cwd=root)
     except BuildError as error:
-        say(
-            f"the bill of materials will name {len(open_)} distributions without the hash of a wheel: {error}"
-        )
+        say(f"{len(open_)} distributions have no hash in the bill of materials: {error}")
         return {}
     return {
         canonicalize_name(package["name"]): dict(_wheel(wheel) for wheel in package.get("wheels", ()))

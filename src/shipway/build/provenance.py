@@ -1,6 +1,6 @@
-"""How an image was made -> an in-toto statement with SLSA's provenance, and what else an image is told by.
+"""How an image was made -> an in-toto statement with SLSA's provenance.
 
-In: the image's digest, what went into it, the source's revision. Out: bytes, the same for the same values.
+In: the image's digest, and what went into it. Out: bytes, the same for the same values.
 No time, host or user is in it: who needs those signs the statement where it is made. Sources:
 https://in-toto.io/Statement/v1, https://slsa.dev/provenance/v1
 """
