@@ -43,7 +43,7 @@ def offered_wheels(
 ) -> Offer:
     """Which wheels fit, by uv's options for the platform; nothing for pins that leave no choice.
 
-    uv has just had the index's answer and asks nobody. `scratch` is a directory for two files.
+    uv has had the index's answers just now, and keeps them. `scratch` is a directory for two files.
     """
     open_ = [name for name, hashes in pinned_hashes(pins).items() if len(hashes) != 1]
     if not open_:

@@ -1,8 +1,8 @@
 """Documents about an image -> OCI manifests that refer to it, and the image's own annotations.
 
 In: the image's descriptor, a document in the cache. Out: `Referrer`, whose manifest and blobs are in the
-cache, for a layout or a registry. Source: OCI image-spec 1.1, manifest.md (`subject`, `artifactType`, the empty
-descriptor) and annotations.md.
+cache, for a layout or a registry. Source: OCI image-spec 1.1, manifest.md (`subject`, `artifactType`, the
+empty descriptor) and annotations.md.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What is attached to an image: sent to its registry, and listed from it.
 
 In: a repository, and referrers in the cache. Out: their manifests are there, and are found by the digest of
-their subject: through the referrers API, and where a registry has none through the tag `sha256-<hex>`, an index
-that clients keep. Others' entries stay. Source: OCI distribution-spec 1.1, "Pushing Manifests with Subject",
-"Listing Referrers".
+their subject: through the referrers API, and where a registry has none through the tag `sha256-<hex>`, an
+index that clients keep. Others' entries stay. Source: OCI distribution-spec 1.1, "Pushing Manifests with
+Subject", "Listing Referrers".
 """
 
 from __future__ import annotations
