@@ -20,8 +20,9 @@ def cache(tmp_path):
     return Cache(tmp_path)
 
 
-def made(cache, annotations={}):
-    return refer(SUBJECT, Descriptor(TYPE, cache.store(DOCUMENT), len(DOCUMENT)), cache, annotations)
+def made(cache, annotations=None):
+    document = Descriptor(TYPE, cache.store(DOCUMENT), len(DOCUMENT))
+    return refer(SUBJECT, document, cache, annotations or {})
 
 
 def read(cache, descriptor):

@@ -115,10 +115,9 @@ def test_the_image_and_the_tool_are_named_and_no_mirror_is():
 SITE = "app/.venv/lib/python3.13/site-packages"
 
 
-def read(metadata, wheels={}):
-    return read_distributions(
-        [Entry(f"{SITE}/x-1.dist-info/METADATA", "file", content=metadata.encode())], wheels
-    )
+def read(metadata, wheels=None):
+    entry = Entry(f"{SITE}/x-1.dist-info/METADATA", "file", content=metadata.encode())
+    return read_distributions([entry], wheels or {})
 
 
 @pytest.mark.parametrize(
