@@ -55,8 +55,8 @@ def attach(image: PlatformImage, origin: Origin, cache: Cache) -> tuple[Referrer
     statement = write_provenance(image.digest, origin, held)
     provenance = Descriptor(STATEMENT, cache.store(statement), len(statement))
     return (
-        refer(subject, bill, cache),
-        refer(subject, provenance, cache, {"in-toto.io/predicate-type": PREDICATE}),
+        refer(subject, bill, "sbom.cdx.json", cache),
+        refer(subject, provenance, "provenance.intoto.json", cache, {"in-toto.io/predicate-type": PREDICATE}),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+_PREFIX = "org.opencontainers.image."
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
@@ -39,16 +40,23 @@ class Referrer:
 
 
 def refer(
-    subject: Descriptor, document: Descriptor, cache: Cache, annotations: Mapping[str, str] = {}
+    subject: Descriptor,
+    document: Descriptor,
+    file: str,
+    cache: Cache,
+    annotations: Mapping[str, str] = {},
 ) -> Referrer:
-    """Attach a document of the cache, whose media type is the artifact's type, to the subject."""
+    """Attach a document of the cache, whose media type is the artifact's type, to the subject.
+
+    `file` is the name under which clients save it; `oras pull` saves nothing that has none.
+    """
     empty = Descriptor(EMPTY_TYPE, cache.store(EMPTY), len(EMPTY))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "artifactType": document.media_type,
         "config": empty.json(),
-        "layers": [document.json()],
+        "layers": [{**document.json(), "annotations": {f"{_PREFIX}title": file}}],
         "subject": subject.json(),
         **({"annotations": dict(annotations)} if annotations else {}),
     }
@@ -60,9 +68,6 @@ def refer(
 def is_attached(entry: Mapping[str, Any]) -> bool:
     """Whether an entry of a layout's index is a document about an image, and no image itself."""
     return entry.get("artifactType") not in (None, "", CONFIG)
-
-
-_PREFIX = "org.opencontainers.image."
 
 
 def image_annotations(

@@ -22,7 +22,7 @@ def cache(tmp_path):
 
 def made(cache, annotations=None):
     document = Descriptor(TYPE, cache.store(DOCUMENT), len(DOCUMENT))
-    return refer(SUBJECT, document, cache, annotations or {})
+    return refer(SUBJECT, document, "sbom.json", cache, annotations or {})
 
 
 def read(cache, descriptor):
@@ -39,6 +39,7 @@ def test_a_referrer_names_its_subject_its_type_and_its_blobs(cache):
     assert manifest["artifactType"] == referrer.artifact_type == TYPE
     assert manifest["subject"] == {"mediaType": MANIFEST, "digest": SUBJECT.digest, "size": 1234}
     (layer,) = manifest["layers"]
+    assert layer.pop("annotations") == {"org.opencontainers.image.title": "sbom.json"}
     assert [layer, manifest["config"]] == [blob.json() for blob in referrer.blobs]
     assert [read(cache, blob) for blob in referrer.blobs] == [DOCUMENT, b"{}"]
     assert layer["mediaType"] == TYPE
