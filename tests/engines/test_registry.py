@@ -11,7 +11,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,54 +55,6 @@ def attached(made: PlatformImage, cache: Cache) -> PlatformImage:
 
 def noise(size: int, seed: int) -> bytes:
     return random.Random(seed).randbytes(size)
-
-
-CONFIG = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
-HTPASSWD = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
-
-
-@pytest.fixture
-def registry(
-    engine: Callable[[str], str], free_port: Callable[[], int], tmp_path: Path
-) -> Iterator[Callable[..., str]]:
-    """Start Debian's docker-registry; returns host:port. `auth` is a line of an htpasswd file."""
-    program = engine("docker-registry")
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(auth: str = "") -> str:
-        port = free_port()
-        root = tmp_path / f"registry-{port}"
-        text = CONFIG.format(root=root, port=port)
-        if auth:
-            root.mkdir()
-            (root / "htpasswd").write_text(auth)
-            text += HTPASSWD.format(path=root / "htpasswd")
-        config = tmp_path / f"{port}.yml"
-        config.write_text(text)
-        with (tmp_path / f"{port}.log").open("wb") as log:
-            started.append(subprocess.Popen((program, "serve", config), stdout=log, stderr=log))
-        wait_until_it_answers(port)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for process in started:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_until_it_answers(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            httpx2.get(f"http://127.0.0.1:{port}/v2/")
-            return
-        except httpx2.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("the registry does not answer")
 
 
 def quiet(_: str) -> None: ...
@@ -205,7 +156,7 @@ def test_what_was_pushed_is_pulled_back_lazily(registry: Callable[..., str], tmp
 def test_a_base_that_is_in_the_registry_is_never_downloaded(
     registry: Callable[..., str], tmp_path: Path
 ) -> None:
-    """`bring` is asked for what the registry lacks, and for nothing else."""
+    """A blob is brought when the registry lacks it, and otherwise never."""
     host = registry()
     cache = Cache(tmp_path / "cache")
     base = image(cache, noise(100_000, 2))
@@ -213,30 +164,40 @@ def test_a_base_that_is_in_the_registry_is_never_downloaded(
     agent = image(cache, noise(100_000, 2), b"agent")
     cache.blob(base.layers[0].digest).unlink()
 
-    def bring(blob: object) -> Path:
-        raise AssertionError(f"{blob} was asked for")
+    def bring() -> None:
+        raise AssertionError("the base's layer was asked for")
 
-    assert counts(push([agent], f"{host}/agent:1", cache, quiet, {}, bring)) == (2, 1, 0)
+    cache.offer(base.layers[0].digest, bring)
+    assert counts(push([agent], f"{host}/agent:1", cache, quiet, {})) == (2, 1, 0)
 
 
 def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
     registry: Callable[..., str], tmp_path: Path
 ) -> None:
     host = registry()
-    full, empty = Cache(tmp_path / "full"), Cache(tmp_path / "empty")
+    full = Cache(tmp_path / "full")
     held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32),)
     layer = dataclasses.replace(image(full, b"layer").layers[0], distributions=held)
-    key, other = "a" * 64, "a" * 40 + "b" * 24
+    full.keep_fact("f" * 64, "it weighs 3")
     with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:
-        RemoteCache(repository, full).store(key, layer)
-        remote = RemoteCache(repository, empty)
-        found = remote.fetch(key)
-        assert found is not None
-        assert found == dataclasses.replace(layer, made_from={}, cached=True)
+        keeper = RemoteCache(repository, full)
+        assert keeper.store([layer], full.facts) == 2
+        assert RemoteCache(repository, full).store([layer], full.facts) == 0
+        local = Cache(tmp_path / "empty")
+        empty = Cache(local.root, (RemoteCache(repository, local),))
+        made_from = dict(layer.made_from)
+        assert empty.fact("f" * 64) == "it weighs 3"
+        assert empty.fact("f" * 40 + "0" * 24) is None
+        assert empty.has(made_from)
+        found = empty.layer("another name", made_from, never)
+        assert dataclasses.replace(found, name=layer.name, cached=False) == layer
         assert not empty.blob(layer.digest).exists()
-        assert remote.bring(found).read_bytes() == full.blob(layer.digest).read_bytes()
-        assert remote.fetch("b" * 64) is None
-        assert remote.fetch(other) is None
+        assert empty.bring(layer.digest).read_bytes() == full.blob(layer.digest).read_bytes()
+        assert not empty.has({"something": "else"})
+
+
+def never() -> list[Entry]:
+    raise AssertionError("the layer was made again")
 
 
 def relay(source: socket.socket, sink: socket.socket, limit: int) -> None:

@@ -15,13 +15,13 @@ import shipway
 from shipway.build.cache import digest_of
 from shipway.build.debian import Deb
 from shipway.build.descriptor import Descriptor
+from shipway.build.distributions import Distribution
 from shipway.build.provenance import PREDICATE, write_provenance
 from shipway.build.referrers import MANIFEST, refer
 from shipway_runtime.contract import Source
 
 if TYPE_CHECKING:
     from shipway.build.cache import Cache
-    from shipway.build.distributions import Distribution
     from shipway.build.oci import PlatformImage
     from shipway.build.referrers import Referrer
 
@@ -35,21 +35,24 @@ FORMAT = 1
 class Origin:
     """What an image was made from, beside what its layers say. `repository` has no tag.
 
-    `parameters` are what the user asked for; secrets have no place there. `base_name` and `base_digest`
-    ("sha256:…") are of the image below ours, empty where there is none, as with `minimal`.
+    `parameters` are what the user asked for; secrets have no place there. `there` are distributions that a
+    shared base has. `base_name` and `base_digest` ("sha256:…") are of the image below ours: a layout on disk
+    has no name, and `minimal` neither.
     """
 
     repository: str
     source: Source
     parameters: Mapping[str, str]
     debs: tuple[Deb, ...]
+    there: tuple[Distribution, ...] = ()
     base_name: str = ""
     base_digest: str = ""
 
 
 def attach(image: PlatformImage, origin: Origin, cache: Cache) -> tuple[Referrer, ...]:
     """Write both documents, and the manifests that tie them to the image, into the cache."""
-    held = tuple(sorted({found for layer in image.layers for found in layer.distributions}))
+    made = {found for layer in image.layers for found in layer.distributions}
+    held = tuple(sorted({*made, *origin.there}))
     subject = Descriptor(MANIFEST, image.digest, image.size)
     bill = _bill(image.platform, origin, held, cache)
     statement = write_provenance(image.digest, origin, held)

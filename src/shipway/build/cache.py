@@ -14,14 +14,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 
 import platformdirs
 
-from shipway.build.distributions import Distribution, from_record
-from shipway.build.layers import Entry, Layer, write_layer
+from shipway.build.distributions import Distribution
+from shipway.build.layers import Entry, Layer, read_layer, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,15 +49,69 @@ def nothing(_: list[Entry]) -> tuple[Distribution, ...]:
     return ()
 
 
+def key_of(made_from: Mapping[str, str]) -> str:
+    """The key of a layer."""
+    return digest_of(dict(made_from))
+
+
+class Remote(Protocol):
+    """A cache elsewhere: remote_cache.py."""
+
+    def fetch(self, key: str) -> Layer | None:
+        """The layer of this key, without its blob."""
+
+    def bring(self, layer: Layer) -> Path:
+        """The layer's blob, placed in the local cache."""
+
+    def fact(self, key: str) -> str | None:
+        """What is known under this key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """A directory that any number of builds may share."""
 
     root: Path
+    remotes: tuple[Remote, ...] = ()
+    origins: dict[str, Callable[[], object]] = field(default_factory=dict, compare=False, repr=False)
+    """What brings each blob that is not here, but in a base's registry or in a build cache there."""
+    facts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """What `fact` and `keep_fact` were asked for in this run."""
 
     def blob(self, digest: str) -> Path:
         """Where the blob of this digest is, or would be."""
         return self.root / "blobs" / digest.replace(":", "/")
+
+    def offer(self, digest: str, bring: Callable[[], object]) -> None:
+        """Say what places the blob in the cache, should somebody need it."""
+        self.origins[digest] = bring
+
+    def bring(self, digest: str) -> Path:
+        """The blob's file, brought here unless it is."""
+        path = self.blob(digest)
+        if not path.exists() and digest in self.origins:
+            self.origins[digest]()
+        return path
+
+    def is_at_hand(self, digest: str) -> bool:
+        """Whether `bring` would find the blob."""
+        return digest in self.origins or self.blob(digest).exists()
+
+    def fact(self, key: str) -> str | None:
+        """What was found out before, here or by whoever filled a remote cache; None where nothing was."""
+        path = self.root / "facts" / key
+        if key not in self.facts and path.is_file():
+            self.facts[key] = path.read_text(encoding="utf-8")
+        for remote in self.remotes:
+            if key not in self.facts and (found := remote.fact(key)) is not None:
+                self.keep_fact(key, found)
+        return self.facts.get(key)
+
+    def keep_fact(self, key: str, text: str) -> None:
+        """Keep what took an effort to find out. `key` says everything it depends on."""
+        self.facts[key] = text
+        if not (path := self.root / "facts" / key).is_file():
+            self.write_text(path, text)
 
     def directory(self, *names: str) -> Path:
         """A directory of the cache, made when it is not there."""
@@ -95,12 +149,21 @@ class Cache:
         try:
             record = json.loads(self._record(made_from).read_text())
         except FileNotFoundError:
-            return None
-        layer = Layer(**record | {"distributions": from_record(record["distributions"])})
-        return layer if self.blob(layer.digest).exists() else None
+            return self._remote(made_from)
+        layer = read_layer(record)
+        return layer if self.is_at_hand(layer.digest) else self._remote(made_from)
+
+    def _remote(self, made_from: Mapping[str, str]) -> Layer | None:
+        """The layer as a remote cache knows it; its blob stays there until it is needed."""
+        for remote in self.remotes:
+            if layer := remote.fetch(key_of(made_from)):
+                self.offer(layer.digest, lambda: remote.bring(layer))  # noqa: B023 - returned at once
+                self.write_text(self._record(made_from), json.dumps(asdict(layer)))
+                return layer
+        return None
 
     def _record(self, made_from: Mapping[str, str]) -> Path:
-        return self.root / "layers" / f"{digest_of(dict(made_from))}.json"
+        return self.root / "layers" / f"{key_of(made_from)}.json"
 
     def store(self, data: bytes) -> str:
         """Keep a small blob, such as a manifest; returns its digest."""

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from shipway.build.distributions import Distribution
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError
 
@@ -36,6 +37,20 @@ def pinned_hashes(pins: str) -> dict[str, frozenset[str]]:
         )
         for pin, *options in lines
     }
+
+
+def pinned_distributions(pins: str, environment: str) -> tuple[Distribution, ...]:
+    """What a shared base has, by the list that it brings; a hash where that allows no other."""
+    versions = (line.split()[0].partition("==")[::2] for line in pins.splitlines() if "==" in line)
+    hashes = pinned_hashes(pins)
+    return tuple(
+        Distribution(name, version, environment, wheel_sha256=_only(hashes[canonicalize_name(name)]))
+        for name, version in versions
+    )
+
+
+def _only(hashes: frozenset[str]) -> str:
+    return next(iter(hashes)) if len(hashes) == 1 else ""
 
 
 def offered_wheels(

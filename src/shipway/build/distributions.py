@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -67,13 +67,8 @@ def read_metadata(data: bytes, environment: str, sha256: str = "") -> Distributi
     return Distribution(name, version, environment, _licence(message), sha256) if name and version else None
 
 
-def to_record(distributions: Iterable[Distribution]) -> list[dict[str, str]]:
-    """Values that JSON can hold."""
-    return [asdict(distribution) for distribution in distributions]
-
-
 def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]:
-    """What `to_record` was given. Raises ValueError and its like for anything else."""
+    """Of `asdict` of each. Raises ValueError and its like for anything else."""
     found = [dict(values) for values in record]
     if not all(isinstance(value, str) for values in found for value in values.values()):
         raise ValueError("a distribution's record holds something else than text")

@@ -4,9 +4,10 @@ In: a directory that uv filled, and the environment's path in the image. Out: th
 links and RECORDs as they will lie in the image. Only the standard library is used: this file also runs
 inside `docker build` (see render/dockerfile.py), where there is a base's Python and nothing else:
 
-    finish.py environment TREE PATH PYTHON [SCRIPT]   make TREE the environment of PATH, and compile it
-    finish.py wheel WHEEL DIRECTORY                   unpack a pure wheel there, and compile it
-    finish.py sources DIRECTORY SOURCES               settle modes below DIRECTORY, and compile SOURCES
+    finish.py environment TREE PATH VERSION PYTHON [SCRIPT]  make TREE the environment of PATH, and compile it
+    finish.py wheel WHEEL DIRECTORY                          unpack a pure wheel there, and compile it
+    finish.py certificates PEM BUNDLE                        add certificates to those that are trusted
+    finish.py sources DIRECTORY SOURCES                      settle modes below DIRECTORY, and compile SOURCES
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ def site_packages(python: str) -> str:
     return f"lib/python{python}/site-packages"
 
 
-def finish(tree: Path, path: str, python: str) -> None:
+def finish(tree: Path, path: str, python: str, program: str) -> None:
     """Make a directory that uv filled into a virtual environment for `path`.
+
+    `python` is the minor version, `program` the interpreter's own path in the image.
 
     uv writes the host's interpreter into scripts, and puts scripts and data beside the packages: here
     they get the image's interpreter and their place, and RECORD says so. What installers write about
@@ -52,17 +55,18 @@ def finish(tree: Path, path: str, python: str) -> None:
         _settle(info, tree, f"{path}/bin/python")
     shutil.rmtree(packages / "bin", ignore_errors=True)
     (packages / ".lock").unlink(missing_ok=True)
-    for name, (kind, content) in skeleton(python).items():
+    for name, (kind, content) in skeleton(python, program).items():
         if kind == "symlink":
             (tree / name).symlink_to(content)
         else:
             (tree / name).write_text(content)
 
 
-def skeleton(python: str) -> dict[str, tuple[str, str]]:
+def skeleton(python: str, program: str) -> dict[str, tuple[str, str]]:
     """What makes a directory a virtual environment: path -> ("file", text) or ("symlink", target)."""
-    lines = ("home = /usr/bin", "include-system-site-packages = false", f"version = {python}", "")
-    links = {"python": f"/usr/bin/python{python}", "python3": "python", f"python{python}": "python"}
+    home = program.rpartition("/")[0]
+    lines = (f"home = {home}", "include-system-site-packages = false", f"version = {python}", "")
+    links = {"python": program, "python3": "python", f"python{python}": "python"}
     return {
         "pyvenv.cfg": ("file", "\n".join(lines)),
         **{f"bin/{name}": ("symlink", target) for name, target in links.items()},
@@ -188,8 +192,8 @@ def main(command: str, *arguments: str) -> None:
     """One step of a Dockerfile; see the head of this file."""
     os.umask(0o022)
     if command == "environment":
-        tree, path, python, *scripts = arguments
-        finish(Path(tree), path, python)
+        tree, path, python, program, *scripts = arguments
+        finish(Path(tree), path, python, program)
         for script in scripts:
             if there := place_script(Path(tree), script):
                 sys.exit(f"no console script called {script}; there is: {', '.join(there) or 'none'}")
@@ -200,6 +204,9 @@ def main(command: str, *arguments: str) -> None:
         install_wheel(Path(wheel), Path(directory))
         _compile(directory, directory)
         settle(Path(directory))
+    elif command == "certificates":
+        added, bundle = map(Path, arguments)
+        bundle.write_bytes(bundle.read_bytes().rstrip(b"\n") + b"\n" + added.read_bytes())
     else:
         directory, sources = arguments
         settle(Path(directory))

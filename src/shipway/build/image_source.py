@@ -96,7 +96,7 @@ def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSour
 
 
 def _built_layer(layer: Layer, cache: Cache) -> SourceLayer:
-    with cache.blob(layer.digest).open("rb") as blob:
+    with cache.bring(layer.digest).open("rb") as blob:
         contents = read_contents(blob, layer.name)
     return SourceLayer(layer.digest, layer.diff_id, layer.size, f"shipway: {layer.name}", contents)
 

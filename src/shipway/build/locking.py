@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shipway
-from shipway.build.base import ARCHES, BASE, LEFT_OUT
+from shipway.build.bases.base import Base as FoundBase
+from shipway.build.bases.base import find_base
+from shipway.build.bases.minimal import ARCHES, BASE, LEFT_OUT
 from shipway.build.cache import Cache, digest_of
 from shipway.build.debian import FRESH_S as DEBIAN_FRESH_S
 from shipway.build.debian import Selection, find_mirrors, select_debs
 from shipway.build.pinned import locked_debs
+from shipway.build.registries import Registries
 from shipway.build.requirements import FRESH_S, resolution, runtime_requirements, target_options
 from shipway.errors import Finding, SpecError
-from shipway.plan.image import Base, Environment, ImagePlan
-from shipway.spec.lock import Lock
+from shipway.plan.image import PYTHON, Base, Environment, ImagePlan, Python
+from shipway.spec.lock import Lock, check_python
 from shipway.spec.shipwaylock import (
     NAME,
     LockedBase,
@@ -45,6 +48,7 @@ class WantedBase:
     name: str
     inputs: str
     base: Base
+    platforms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class WantedEnvironment:
     name: str
     inputs: str
     environment: Environment
-    python: str
+    base: Base
     platforms: tuple[str, ...]
 
 
@@ -77,13 +81,15 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
     environments: dict[str, WantedEnvironment] = {}
     for plan in plans:
         for environment in plan.environments:
-            inputs = environment_inputs(environment, plan.python, lock)
-            wanted = WantedEnvironment(
-                f"{plan.role}, {environment.name}", inputs, environment, plan.python, plan.platforms
-            )
+            inputs = environment_inputs(environment, plan.base, lock)
+            name = f"{plan.role}, {environment.name}"
+            wanted = WantedEnvironment(name, inputs, environment, plan.base, plan.platforms)
             environments.setdefault(inputs, wanted)
     return Wanted(
-        tuple(WantedBase(_base_name(p.base), inputs, p.base) for inputs, p in reversed(bases.items())),
+        tuple(
+            WantedBase(_base_name(p.base), inputs, p.base, p.platforms)
+            for inputs, p in reversed(bases.items())
+        ),
         tuple(environments.values()),
         tuple(f"{plan.role}, {node.name}" for plan in plans for node in plan.node),
     )
@@ -91,12 +97,18 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
 
 def base_inputs(base: Base) -> str:
     """A digest of what the base is asked to be; where its packages come from is no part of it."""
+    if base.kind != "minimal":
+        return f"sha256:{digest_of('base', base.kind, base.reference)}"
     parts = [base.kind, base.suite, sorted(set(base.packages)), sorted(BASE), sorted(LEFT_OUT)]
     return f"sha256:{digest_of('base', parts)}"
 
 
-def environment_inputs(environment: Environment, python: str, lock: Lock) -> str:
-    """A digest of what the environment is asked to hold: agent.toml's part, the lock's and the runtime's."""
+def environment_inputs(environment: Environment, base: Base, lock: Lock) -> str:
+    """A digest of what the environment is asked to hold: agent.toml's part, the lock's and the runtime's.
+
+    Of the base its Python counts: that of `minimal` is known, another's is that of its reference.
+    """
+    python = PYTHON if base.kind == "minimal" else base_inputs(base)
     asked = [sorted(environment.requirements), python]
     own = [lock.kind, lock.digest, environment.groups, environment.extras] if environment.lock else []
     runtime = sorted(runtime_requirements()) if environment.runtime else []
@@ -118,7 +130,7 @@ def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
     for base in wanted.bases:
         if not (known := lock.base(base.inputs)):
             yield _reason(f"base {base.name}", base.name in names)
-        elif missing := sorted(set(ARCHES) - set(known.debs)):
+        elif base.base.kind == "minimal" and (missing := sorted(set(ARCHES) - set(known.debs))):
             yield f"base {base.name} is not locked for {', '.join(missing)}"
     for environment in wanted.environments:
         found = lock.environment(environment.inputs)
@@ -139,6 +151,8 @@ def versions() -> dict[str, str]:
 
 
 def _base_name(base: Base) -> str:
+    if base.kind != "minimal":
+        return base.reference
     return " + ".join([base.kind, *sorted(set(base.packages))])
 
 
@@ -157,8 +171,13 @@ class Locked:
         found = self.lock.base(base_inputs(base))
         return found.debs if found and set(ARCHES) <= set(found.debs) else None
 
-    def resolution(self, environment: Environment, python: str, platform: str) -> Resolution | None:
-        found = self.lock.environment(environment_inputs(environment, python, self.own))
+    def digest(self, base: Base) -> str | None:
+        """The image that a base's reference means."""
+        found = self.lock.base(base_inputs(base))
+        return found.digest or None if found else None
+
+    def resolution(self, environment: Environment, base: Base, platform: str) -> Resolution | None:
+        found = self.lock.environment(environment_inputs(environment, base, self.own))
         return found.resolved.get(platform) if found else None
 
 
@@ -187,18 +206,21 @@ def tell_unlocked(wanted: Wanted, say: Callable[[str], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Locksmith:
-    """Asks mirrors and indexes for what a lock lacks. `anew` asks for all of it, whatever was locked."""
+    """Asks mirrors, registries and indexes for what a lock lacks; with `anew` for all of it."""
 
     root: Path
+    own: Lock
     cache: Cache
     say: Callable[[str], None]
+    registries: Registries
     anew: bool = False
 
     def complete(self, wanted: Wanted, lock: ShipwayLock | None) -> ShipwayLock:
         """A lock that holds all that is wanted and nothing else. Raises BuildError and its kinds."""
         known = lock or ShipwayLock()
         bases = tuple(self._base(base, known) for base in wanted.bases)
-        environments = tuple(self._environment(e, known) for e in wanted.environments)
+        named = ShipwayLock(bases=bases)
+        environments = tuple(self._environment(e, known, named) for e in wanted.environments)
         new = ShipwayLock(known.tools, bases, environments)
         checked = {tool: known.tools.get(tool) for tool in _CHECKED}
         same = new == known and checked == {tool: versions()[tool] for tool in _CHECKED}
@@ -206,6 +228,12 @@ class Locksmith:
 
     def _base(self, wanted: WantedBase, lock: ShipwayLock) -> LockedBase:
         known = None if self.anew else lock.base(wanted.inputs)
+        if wanted.base.kind != "minimal":
+            if known and known.digest:
+                return known
+            self.say(f"locking base {wanted.name}")
+            found = self._find(wanted.base, wanted.platforms[0], Locked(ShipwayLock(), self.own))
+            return LockedBase(wanted.name, wanted.inputs, digest=found.facts.digest)
         if known and set(ARCHES) <= set(known.debs):
             return dataclasses.replace(known, name=wanted.name)
         self.say(f"locking base {wanted.name}")
@@ -218,7 +246,19 @@ class Locksmith:
             debs[arch] = locked_debs(selected, mirrors)
         return LockedBase(wanted.name, wanted.inputs, debs)
 
-    def _environment(self, wanted: WantedEnvironment, lock: ShipwayLock) -> LockedEnvironment:
+    def _find(self, base: Base, platform: str, locked: Locked) -> FoundBase:
+        return find_base(base, platform, self.root, self.cache, self.say, locked, self.registries)
+
+    def _python(self, base: Base, platform: str, bases: ShipwayLock) -> Python:
+        if base.kind == "minimal":
+            return Python()
+        python = self._find(base, platform, Locked(bases, self.own)).facts.python
+        check_python(self.own, python.version)
+        return python
+
+    def _environment(
+        self, wanted: WantedEnvironment, lock: ShipwayLock, bases: ShipwayLock
+    ) -> LockedEnvironment:
         known = None if self.anew else lock.environment(wanted.inputs)
         before = next((e for e in lock.environments if e.name == wanted.name and not self.anew), None)
         resolved = {}
@@ -227,7 +267,7 @@ class Locksmith:
                 resolved[platform] = known.resolved[platform]
                 continue
             self.say(f"locking {wanted.name} for {platform}")
-            options = target_options(wanted.python, platform)
+            options = target_options(self._python(wanted.base, platform, bases), platform)
             previous = before.resolved.get(platform) if before else None
             fresh_s = 0 if self.anew else FRESH_S
             resolved[platform] = resolution(
@@ -252,6 +292,8 @@ def moves(before: ShipwayLock | None, after: ShipwayLock) -> list[str]:
 def _versions_in(lock: ShipwayLock) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], set[str]] = {}
     for base in lock.bases:
+        if base.digest:
+            found.setdefault((f"base {base.name}", "image"), set()).add(base.digest[:19])
         for deb in (deb for debs in base.debs.values() for deb in debs):
             found.setdefault((f"base {base.name}", deb.name), set()).add(deb.version)
     for environment in lock.environments:

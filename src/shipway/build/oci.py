@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shipway.build.layers import Layer
+from shipway.build.layers import MEDIA_TYPE, Layer
 from shipway.build.referrers import CONFIG as CONFIG
 from shipway.build.referrers import MANIFEST as MANIFEST
 from shipway.build.referrers import Referrer
+from shipway.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,9 +27,19 @@ if TYPE_CHECKING:
     from shipway.plan.image import Process
 
 INDEX = "application/vnd.oci.image.index.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER = MEDIA_TYPE
 EPOCH = "1970-01-01T00:00:00Z"
 """The time of every image: a clock would make another digest of the same sources."""
+
+
+_LAYERS = {
+    LAYER: LAYER,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER,
+    "application/vnd.oci.image.layer.v1.tar+zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
+    "application/vnd.oci.image.layer.v1.tar": "application/vnd.oci.image.layer.v1.tar",
+    "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",
+}
+"""Types of layers that others made -> the type of the same bytes in an OCI manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ def platform_image(
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": _descriptor(CONFIG, config, cache),
-        "layers": [{"mediaType": LAYER, "digest": la.digest, "size": la.size} for la in layers],
+        "layers": [{"mediaType": la.media_type, "digest": la.digest, "size": la.size} for la in layers],
         "annotations": annotations,
     }
     digest = cache.store(_json(manifest))
@@ -86,13 +97,23 @@ def _config(
             "Entrypoint": list(process.entrypoint),
             "WorkingDir": process.working_dir,
             "ExposedPorts": {f"{port}/tcp": {} for port in process.ports},
-            "Labels": annotations,
+            "Labels": {**process.labels, **annotations},
             "StopSignal": "SIGTERM",
             **({"Volumes": {path: {} for path in process.volumes}} if process.volumes else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{"created": EPOCH, "created_by": f"shipway: {layer.name}"} for layer in layers],
     }
+
+
+def layer_type(media_type: str, name: str) -> str:
+    """The type that a base's layer has in our manifest. Raises BuildError for what no engine would unpack."""
+    if media_type not in _LAYERS:
+        raise BuildError(
+            f"the base {name} has a layer of the type {media_type!r}, which cannot be taken over",
+            "take an image with layers of tar, plain or compressed by gzip or zstd",
+        )
+    return _LAYERS[media_type]
 
 
 def image_digest(images: Sequence[PlatformImage], cache: Cache) -> str:
@@ -119,7 +140,7 @@ def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]],
         digests = {reference: image_digest(platforms, cache) for reference, platforms in images.items()}
         parts = {blob for platforms in images.values() for image in platforms for blob in _blobs(image)}
         for blob in parts | set(digests.values()):
-            _link(cache.blob(blob), made / "blobs" / blob.replace(":", "/"))
+            _link(cache.bring(blob), made / "blobs" / blob.replace(":", "/"))
         top = [_named(ref, images[ref], digest, cache) for ref, digest in digests.items()]
         archives = [_docker_archive(platforms[0], ref) for ref, platforms in images.items()]
         (made / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))

@@ -62,10 +62,10 @@ def _dependencies(origin: Origin, distributions: Sequence[Distribution]) -> list
 
 def _base(origin: Origin) -> list[dict[str, Any]]:
     """The image below ours, if there is one."""
-    if not origin.base_name:
+    if not origin.base_digest:
         return []
     algorithm, _, value = origin.base_digest.partition(":")
-    return [{"name": origin.base_name, "digest": {algorithm: value}}]
+    return [{"name": origin.base_name or "base", "digest": {algorithm: value}}]
 
 
 def _source(source: Source) -> list[dict[str, Any]]:

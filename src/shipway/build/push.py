@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
@@ -26,6 +25,7 @@ from shipway.errors import BuildError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from shipway.build.oci import PlatformImage
 
@@ -58,12 +58,11 @@ def push(
     cache: Cache,
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
-    bring: Callable[[Descriptor], Path] | None = None,
     retries: Retries = PATIENT,
 ) -> Pushed:
     """Push an image of one or several platforms, under the reference's tag or `latest`.
 
-    `bring` fetches a blob that is not in the cache; it is asked only for what the registry lacks.
+    A blob that is not in the cache is brought there only if the registry lacks it.
     """
     named = parse_reference(reference)
     if named.digest:
@@ -74,7 +73,7 @@ def push(
     blobs = _blobs(manifests)
     with Repository(named, environ, retries=retries) as repository:
         present = repository.manifest(named.wanted)
-        work = _Push(repository, cache, say, bring, frozenset())
+        work = _Push(repository, cache, say, frozenset())
         if present and present.digest == digest:
             lacking = missing_referrers(repository, images)
             pushed = dict.fromkeys(blobs, _THERE) | work.blobs(_documents(lacking))
@@ -131,7 +130,6 @@ class _Push:
     repository: Repository
     cache: Cache
     say: Callable[[str], None]
-    bring: Callable[[Descriptor], Path] | None
     held: frozenset[str]
 
     def image(
@@ -184,7 +182,4 @@ class _Push:
         return way
 
     def _file(self, blob: Descriptor) -> Path:
-        path = self.cache.blob(blob.digest)
-        if path.is_file() or self.bring is None:
-            return path
-        return self.bring(blob)
+        return self.cache.bring(blob.digest)

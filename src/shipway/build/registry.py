@@ -145,6 +145,10 @@ class Repository:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
         self._client.close()
 
     def __str__(self) -> str:

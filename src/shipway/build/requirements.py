@@ -27,7 +27,7 @@ from shipway.build.declared import local_of, locked, project_table
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
 from shipway.errors import ResolveError, UnreachableError
-from shipway.plan.image import Environment
+from shipway.plan.image import Environment, Python
 from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
@@ -48,22 +48,34 @@ FRESH_S = 86_400
 MOST_BUILT = 20
 """Distributions without a wheel in one environment, after which no more are tried."""
 
-UV_PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_40", "linux/arm64": "aarch64-manylinux_2_40"}
-"""The nearest that uv has to Debian 13's glibc 2.41."""
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+"""As Python's and uv's platforms name them."""
+_GLIBC = (17, 28, *range(31, 41))
+"""Minor versions of glibc 2 that uv has a name for."""
 
 _DIRECT = re.compile(r"(?:^|@\s*|\s)(git\+\S+|hg\+\S+|bzr\+\S+|svn\+\S+|https?://\S+)")
 _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
-def target_options(python: str, platform: str) -> tuple[str, ...]:
+def uv_platform(python: Python, platform: str) -> str:
+    """uv's name of the platform whose wheels the image's C library can load."""
+    name, _, version = python.libc.partition(" ")
+    if name == "musl":
+        return f"{MACHINES[platform]}-unknown-linux-musl"
+    minor = int(version.partition(".")[2])
+    known = max((m for m in _GLIBC if m <= minor), default=_GLIBC[0])
+    return f"{MACHINES[platform]}-manylinux_2_{known}"
+
+
+def target_options(python: Python, platform: str) -> tuple[str, ...]:
     """uv's options for the image's Python and platform, whatever the host is.
 
     uv would look for that Python, and try to download it, where any will do: it gets the one that is here.
     """
     return (
         *("--python", sys.executable, "--no-python-downloads"),
-        *("--python-version", python),
-        *("--python-platform", UV_PLATFORMS[platform]),
+        *("--python-version", python.version),
+        *("--python-platform", uv_platform(python, platform)),
         *("--only-binary", ":all:"),
     )
 
@@ -75,14 +87,16 @@ def resolve(
     cache: Cache,
     say: Callable[[str], None],
     known: Resolution | None = None,
+    previous: Resolution | None = None,
 ) -> str:
     """Every distribution of the environment as `name==version --hash=…` lines.
 
-    `known` is what shipway.lock says: then no index is asked. Raises ResolveError, UnreachableError and
-    TamperedError; falls back to an older answer, and says so, when the index does not answer.
+    `known` is what shipway.lock says: then no index is asked; else versions of `previous` are kept where
+    they do. Raises ResolveError, UnreachableError and TamperedError; falls back to an older answer, and
+    says so, when the index does not answer.
     """
     wanted = _wanted(environment, root)
-    found = known or _resolution(wanted, environment, root, options, cache, say)
+    found = known or _resolution(wanted, environment, root, options, cache, say, previous)
     return _to_pins(found, wanted, root, options, cache)
 
 

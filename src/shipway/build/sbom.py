@@ -50,7 +50,7 @@ def write_sbom(
     subject.properties.add(Property(name="shipway:platform", value=platform))
     tool = Component(type=ComponentType.APPLICATION, name="shipway", version=shipway.__version__)
     bom.metadata.component, bom.metadata.tools = subject, ToolRepository(components=[tool])
-    below = [*([_base(*base)] if base[0] else []), *([_system()] if debs else [])]
+    below = [*([_base(*base)] if base[1] else []), *([_system()] if debs else [])]
     components = [*below, *map(_deb, debs), *map(_distribution, distributions)]
     for component in components:
         bom.components.add(component)
@@ -75,7 +75,7 @@ def _system() -> Component:
 
 def _base(reference: str, digest: str) -> Component:
     """Its version is its digest; what is in it, its own bill says."""
-    return Component(type=ComponentType.CONTAINER, name=reference, version=digest, bom_ref="base")
+    return Component(type=ComponentType.CONTAINER, name=reference or "base", version=digest, bom_ref="base")
 
 
 def _deb(deb: Deb) -> Component:

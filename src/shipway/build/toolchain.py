@@ -15,6 +15,7 @@ from shipway.build.bytecode import Interpreter
 from shipway.build.cache import Cache, Holds, nothing
 from shipway.build.elf import check_machines
 from shipway.errors import SpecError
+from shipway.plan.image import Python
 
 if TYPE_CHECKING:
     from shipway.build.layers import Entry, Layer
@@ -25,7 +26,7 @@ class Toolchain:
     """One platform's tools. `compiled_by` is the Python that makes bytecode, part of every layer's key."""
 
     platform: str
-    python: str
+    python: Python
     options: tuple[str, ...]
     """uv's, for this platform and Python."""
     interpreter: Interpreter

@@ -19,7 +19,8 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     """
     from shipway.build import locking
     from shipway.build.cache import Cache, default_root
-    from shipway.plan.image import plan_images
+    from shipway.build.registries import Registries
+    from shipway.plan.image import image_python, plan_images
     from shipway.spec.load import load as load_spec
     from shipway.spec.lock import read_lock
     from shipway.spec.project import read_project
@@ -29,7 +30,7 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
         raise click.UsageError("--check writes nothing: it cannot go with --upgrade")
     loaded = load_spec(directory / "agent.toml")
     project = read_project(loaded)
-    own = read_lock(project.root)
+    own = read_lock(project.root, image_python(loaded.spec))
     wanted = locking.plan_lock(plan_images(loaded, project, own), own)
     known = read_shipway_lock(project.root)
     locking.tell_unlocked(wanted, say)
@@ -38,8 +39,10 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
         for finding in findings:
             say(str(finding))
         sys.exit(1 if findings else 0)
-    smith = locking.Locksmith(project.root, Cache(default_root()), say, anew=upgrade)
-    lock = smith.complete(wanted, known)
+    with Registries() as registries:
+        cache = Cache(default_root())
+        smith = locking.Locksmith(project.root, own, cache, say, registries, anew=upgrade)
+        lock = smith.complete(wanted, known)
     text, path = to_text(lock), project.root / NAME
     moved = locking.moves(known, lock) if known else []
     for line in moved:

@@ -1,6 +1,6 @@
 """ImagePlans -> Dockerfiles that make the same /app as `shipway build`, and their .dockerignore.
 
-In: plans, and the reference of an image to start from, if not the `minimal` base. Out: the text of files by
+In: plans whose bases were found, and the references of those that are images. Out: the text of files by
 their path in the build context. Nothing is read, resolved or asked. What a Dockerfile takes from
 .shipway/docker beside these files (pins, uv, the base's tree) is put there by build/context.py.
 
@@ -15,10 +15,12 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from shipway.plan.context import uv_directory
+from shipway.plan.image import Python
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.plan.image import Environment, File, ImagePlan
 
@@ -40,12 +42,12 @@ _INSTALL_MOUNTS = (
 )
 
 
-def render(plans: Sequence[ImagePlan], base: str | None = None) -> dict[str, str]:
+def render(plans: Sequence[ImagePlan], bases: Mapping[str, str] | None = None) -> dict[str, str]:
     """`Dockerfile` for the agent, `Dockerfile.mcp-NAME` for sidecars, .dockerignore and the manifest.
 
-    `base` is an image that holds the bases' Python; without it each base's own tree is in the context.
+    `bases` are the images, pinned by digest, that plans stand on, by role; `minimal` is in the context.
     """
-    texts = {dockerfile_name(plan): dockerfile(plan, base) for plan in plans}
+    texts = {dockerfile_name(plan): dockerfile(plan, (bases or {}).get(plan.role)) for plan in plans}
     manifests = {manifest_path(p): contract.encode(p.manifest) for p in plans if p.manifest}
     return texts | {".dockerignore": dockerignore(plans)} | manifests
 
@@ -87,7 +89,7 @@ def dockerfile(plan: ImagePlan, base: str | None = None) -> str:
     stages = [
         _head(plan),
         _base(plan, base),
-        _build(base),
+        _build(plan, base),
         *(_environment(environment, plan) for environment in plan.environments),
         _runtime(plan),
         _project(plan),
@@ -122,7 +124,11 @@ def _base(plan: ImagePlan, base: str | None) -> list[str]:
     ]
 
 
-def _build(base: str | None) -> list[str]:
+def _build(plan: ImagePlan, base: str | None) -> list[str]:
+    python = plan.python or Python()
+    uv = uv_directory(python, "$TARGETARCH")
+    bundle = plan.process.env.get("SSL_CERT_FILE", "")
+    trust = [f"    SSL_CERT_FILE={bundle} \\"] if bundle else []
     root = [
         "# The image itself is not root: this is a stage. `base` may say another user.",
         "# hadolint ignore=DL3002",
@@ -135,17 +141,31 @@ def _build(base: str | None) -> list[str]:
         "ARG UV_DEFAULT_INDEX",
         "ARG UV_INDEX",
         "ENV HOME=/root \\",
-        "    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \\",
+        *trust,
         "    UV_LINK_MODE=copy \\",
         "    UV_NO_PROGRESS=1",
         *(root if base else []),
         "WORKDIR /build",
-        f"COPY {CONTEXT}/$TARGETARCH/ {CONTEXT}/finish.py {CONTEXT}/compile.py /build/",
+        f"COPY {CONTEXT}/{uv}/uv {own_directory(plan)}/$TARGETARCH/uv.toml /build/",
+        f"COPY {CONTEXT}/finish.py {CONTEXT}/compile.py /build/",
+        *_trusting(plan),
+    ]
+
+
+def _trusting(plan: ImagePlan) -> list[str]:
+    """The project's own certificates join the base's, for what is installed and for the image."""
+    if plan.ca is None:
+        return []
+    bundle = plan.process.env["SSL_CERT_FILE"]
+    return [
+        f"COPY {own_directory(plan)}/$TARGETARCH/ca.pem /build/",
+        f"RUN {_finish(plan, 'certificates', '/build/ca.pem', bundle)}",
     ]
 
 
 def _environment(environment: Environment, plan: ImagePlan) -> list[str]:
-    packages = f"{environment.path}/lib/python{plan.python}/site-packages"
+    python = plan.python or Python()
+    packages = f"{environment.path}/lib/python{python.version}/site-packages"
     pins = pins_file(environment)
     install = (
         *("/build/uv", "pip", "install", "--target", packages, "--no-deps", "--require-hashes"),
@@ -160,12 +180,13 @@ def _environment(environment: Environment, plan: ImagePlan) -> list[str]:
         f"COPY {own_directory(plan)}/$TARGETARCH/{pins} /build/",
         *_joined("RUN \\", mounts),
         f"    {_exec(*install)}",
-        f"RUN {_finish(plan, 'environment', environment.path, environment.path, plan.python, *script)}",
+        f"RUN {_finish(plan, 'environment', *(environment.path,) * 2, python.version, python.path, *script)}",
     ]
 
 
 def _runtime(plan: ImagePlan) -> list[str]:
-    packages = f"{contract.VENV}/lib/python{plan.python}/site-packages"
+    python = plan.python or Python()
+    packages = f"{contract.VENV}/lib/python{python.version}/site-packages"
     return [
         "# shipway-runtime, as it was installed where this was rendered.",
         f"FROM build AS {_RUNTIME}",
@@ -190,12 +211,14 @@ def _project(plan: ImagePlan) -> list[str]:
 
 def _final(plan: ImagePlan) -> list[str]:
     process = plan.process
+    bundle = process.env.get("SSL_CERT_FILE", "")
     paths = [(stage_name(e), e.path) for e in plan.environments]
     layers = [*paths, (_RUNTIME, contract.VENV), *([(_PROJECT, contract.APP)] if plan.manifest else [])]
     owned = f"--chown={process.user} --from={_PROJECT}"
     return [
         "# The image: what moves least is lowest, and an edit changes the last layer alone.",
         "FROM base",
+        *([f"COPY --from=build {bundle} {bundle}"] if plan.ca else []),
         *(f"COPY --from={stage} {path}/ {path}/" for stage, path in layers),
         *(f"COPY {owned} {_words(f'{_SOURCES}{volume}/', f'{volume}/')}" for volume in process.volumes),
         *_joined("ENV ", [f"{name}={_value(value)} \\" for name, value in process.env.items()], "    "),
@@ -242,7 +265,7 @@ def _whole(source: PurePosixPath, target: PurePosixPath, files: Sequence[File]) 
 
 
 def _finish(plan: ImagePlan, *arguments: str) -> str:
-    return _exec(f"/usr/bin/python{plan.python}", "-I", "-B", "/build/finish.py", *arguments)
+    return _exec((plan.python or Python()).path, "-I", "-B", "/build/finish.py", *arguments)
 
 
 def _exec(*words: str) -> str:

@@ -41,11 +41,15 @@ class LockedDeb:
 
 @dataclass(frozen=True, slots=True)
 class LockedBase:
-    """The packages of a base by architecture, "amd64" and "arm64". `inputs` is a digest of what was asked."""
+    """The packages of a base by architecture, "amd64" and "arm64"; or an image's digest, "sha256:…".
+
+    `inputs` is a digest of what was asked.
+    """
 
     name: str
     inputs: str
-    debs: Mapping[str, tuple[LockedDeb, ...]]
+    debs: Mapping[str, tuple[LockedDeb, ...]] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,9 @@ def _parse(document: Mapping[str, Any]) -> ShipwayLock:
 
 
 def _base(table: Mapping[str, Any]) -> LockedBase:
-    debs = {arch: tuple(LockedDeb(**deb) for deb in found) for arch, found in table["debs"].items()}
-    return LockedBase(table["name"], table["inputs"], debs)
+    found = table.get("debs", {}).items()
+    debs = {arch: tuple(LockedDeb(**deb) for deb in packages) for arch, packages in found}
+    return LockedBase(table["name"], table["inputs"], debs, table.get("digest", ""))
 
 
 def _environment(table: Mapping[str, Any]) -> LockedEnvironment:
@@ -164,7 +169,11 @@ def to_text(lock: ShipwayLock) -> str:
 
 
 def _base_lines(base: LockedBase) -> Iterator[str]:
-    yield from ("[[base]]", f"name = {_text(base.name)}", f"inputs = {_text(base.inputs)}", "", "[base.debs]")
+    yield from ("[[base]]", f"name = {_text(base.name)}", f"inputs = {_text(base.inputs)}")
+    if base.digest:
+        yield f"digest = {_text(base.digest)}"
+        return
+    yield from ("", "[base.debs]")
     for arch, debs in sorted(base.debs.items()):
         yield f"{arch} = ["
         for deb in sorted(debs, key=lambda deb: deb.name):

@@ -3,9 +3,11 @@
 import pytest
 from tests.package_index import PackageIndex
 
-from shipway.build.chosen import chosen_wheels, offered_wheels, pinned_hashes
+from shipway.build.chosen import chosen_wheels, offered_wheels, pinned_distributions, pinned_hashes
+from shipway.build.distributions import Distribution
 from shipway.build.environment import install
 from shipway.build.requirements import target_options
+from shipway.plan.image import Python
 
 ONE, TWO, SOURCE = ("1" * 64, "2" * 64, "3" * 64)
 LINUX = "cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64"
@@ -68,7 +70,7 @@ def test_uv_tells_what_it_has_installed(tmp_path, monkeypatch, platform):
             "older": index.wheel("foo_bar", tag="cp313-cp313-manylinux_2_17_x86_64"),
             "source": index.sdist("foo_bar"),
         }
-        text, options = pins(*published.values()), target_options("3.13", platform)
+        text, options = pins(*published.values()), target_options(Python(), platform)
         packages = tmp_path / "tree" / "packages"
         install(text, packages, options, "test", tmp_path)
         offer = offered_wheels(text, options, tmp_path, tmp_path, pytest.fail)
@@ -80,3 +82,12 @@ def test_without_an_answer_it_is_said_and_nothing_is_known(tmp_path):
     options = ("--no-index", "--find-links", str(tmp_path))
     assert offered_wheels(pins(ONE, TWO), options, tmp_path, tmp_path, said.append) == {}
     assert "1 distributions have no hash in the bill of materials" in said[0]
+
+
+def test_a_shared_base_says_what_it_has():
+    text = pins(ONE) + pins(ONE, TWO, name="Six")
+    assert pinned_distributions(text, "/app/.venv") == (
+        Distribution("foo-bar", "1.0", "/app/.venv", wheel_sha256=ONE),
+        Distribution("Six", "1.0", "/app/.venv"),
+    )
+    assert pinned_distributions("", "/app/.venv") == ()

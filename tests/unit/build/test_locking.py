@@ -67,8 +67,8 @@ def test_a_whole_lock_is_fresh_and_found(tmp_path: Path) -> None:
     assert stale(asked, full(asked)) == []
     locked = locking.use_lock(asked, full(asked), own, True, pytest.fail)
     for environment in built[0].environments:
-        assert locked.resolution(environment, built[0].python, "linux/amd64") is not None
-        assert locked.resolution(environment, built[0].python, "linux/arm64") is None
+        assert locked.resolution(environment, built[0].base, "linux/amd64") is not None
+        assert locked.resolution(environment, built[0].base, "linux/arm64") is None
     assert locked.debs(built[0].base) == {"amd64": (), "arm64": ()}
 
 

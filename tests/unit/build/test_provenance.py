@@ -75,6 +75,8 @@ def test_an_image_below_is_a_dependency():
     below = made["predicate"]["buildDefinition"]["resolvedDependencies"][1]
     check_descriptor(below)
     assert below == {"name": "docker.io/library/python:slim", "digest": {"sha256": "12" * 32}}
+    layout = json.loads(provenance(base_digest=DIGEST))["predicate"]["buildDefinition"]
+    assert layout["resolvedDependencies"][1] == {"name": "base", "digest": {"sha256": "12" * 32}}
 
 
 def test_changed_files_are_said_and_no_revision_is_no_source():

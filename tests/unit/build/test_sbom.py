@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -11,7 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 import shipway
 from shipway.build.debian import Deb
-from shipway.build.distributions import Distribution, from_record, read_distributions, to_record
+from shipway.build.distributions import Distribution, from_record, read_distributions
 from shipway.build.layers import Entry
 from shipway.build.sbom import write_sbom
 
@@ -143,7 +144,8 @@ def test_the_hash_is_that_of_the_installed_wheel():
 
 
 def test_a_record_holds_all_and_a_foreign_one_is_refused():
-    assert from_record(json.loads(json.dumps(to_record(DISTRIBUTIONS)))) == DISTRIBUTIONS
+    record = [asdict(distribution) for distribution in DISTRIBUTIONS]
+    assert from_record(json.loads(json.dumps(record))) == DISTRIBUTIONS
     for record in ([{"name": 1, "version": "1", "environment": "/"}], [{"name": "a"}], [{"no": "such"}]):
         with pytest.raises((ValueError, TypeError)):
             from_record(record)
