@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -18,7 +19,10 @@ import httpx2
 import pytest
 
 from shipway.build import engine as engines
+from shipway.build.attachments import Origin, attach
 from shipway.build.cache import Cache
+from shipway.build.distributions import Distribution
+from shipway.build.image_source import open_image
 from shipway.build.layers import Entry
 from shipway.build.layout_server import serve
 from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout
@@ -29,6 +33,7 @@ from shipway.build.remote_cache import RemoteCache
 from shipway.build.remote_image import fetch_blob, resolve
 from shipway.errors import BuildError
 from shipway.plan.image import Process
+from shipway_runtime.contract import Source
 
 PROCESS = Process(("/bin/x",), "65532:65532", {"A": "1"}, "/app", (8080,))
 
@@ -40,6 +45,12 @@ def image(cache: Cache, *contents: bytes, platform: str = "linux/amd64") -> Plat
         for n, c in enumerate(contents)
     ]
     return platform_image(platform, layers, PROCESS, {"k": "v"}, cache)
+
+
+def attached(made: PlatformImage, cache: Cache) -> PlatformImage:
+    """With its bill of materials and its provenance."""
+    origin = Origin("team/a", Source("9f" * 20, dirty=False), {"platform": made.platform}, ())
+    return dataclasses.replace(made, referrers=attach(made, origin, cache))
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -68,6 +79,46 @@ def test_push_sends_each_blob_once_and_mounts_what_is_next_door(
     assert counts(edited) == (2, 0, 1)
     assert edited.sent_bytes < 2_000
     assert counts(push([image(cache, big, b"two")], f"{host}/team/b:1", cache, quiet, {})) == (0, 3, 0)
+
+
+def test_what_is_attached_is_found_by_the_tag_that_stands_for_the_api(
+    registry: Callable[..., str], tmp_path: Path
+) -> None:
+    """Debian's registry knows nothing of referrers: their index is kept by its clients."""
+    host, cache = registry(), Cache(tmp_path / "cache")
+    images = [
+        attached(image(cache, b"x", platform=platform), cache) for platform in ("linux/amd64", "linux/arm64")
+    ]
+    push(images, f"{host}/team/a:1", cache, quiet, {})
+    log = tmp_path / f"{host.rpartition(':')[2]}.log"
+    written = writes(log)
+    again = push(images, f"{host}/team/a:1", cache, quiet, {})
+    assert again.sent_bytes == again.sent_blobs == 0
+    assert writes(log) == written > 0
+    root = f"http://{host}/v2/team/a"
+    for made in images:
+        assert httpx2.get(f"{root}/referrers/{made.digest}").status_code == 404
+        index = httpx2.get(f"{root}/manifests/{made.digest.replace(':', '-')}", headers=ACCEPT).json()
+        kinds = {entry["artifactType"]: entry for entry in index["manifests"]}
+        assert set(kinds) == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+        for kind, entry in kinds.items():
+            manifest = httpx2.get(f"{root}/manifests/{entry['digest']}", headers=ACCEPT).json()
+            assert manifest["artifactType"] == kind
+            assert manifest["subject"]["digest"] == made.digest
+            document = httpx2.get(f"{root}/blobs/{manifest['layers'][0]['digest']}").json()
+            assert document.get("bomFormat") == ("CycloneDX" if "cyclonedx" in kind else None)
+    found = open_image(f"{host}/team/a:1", platform="linux/arm64")
+    assert {entry["digest"] for entry in found.referrers} == {
+        referrer.manifest.digest for referrer in images[1].referrers
+    }
+
+
+ACCEPT = {"Accept": "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"}
+
+
+def writes(log: Path) -> int:
+    """How many requests so far have changed the registry."""
+    return len(re.findall(r'"(?:PUT|POST|PATCH|DELETE) /v2/', log.read_text()))
 
 
 def test_a_stale_hint_does_no_harm(registry: Callable[..., str], tmp_path: Path) -> None:
@@ -125,7 +176,8 @@ def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
 ) -> None:
     host = registry()
     full = Cache(tmp_path / "full")
-    layer = image(full, b"layer").layers[0]
+    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32),)
+    layer = dataclasses.replace(image(full, b"layer").layers[0], distributions=held)
     full.keep_fact("f" * 64, "it weighs 3")
     with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:
         keeper = RemoteCache(repository, full)
@@ -268,7 +320,7 @@ def test_a_second_load_sends_the_last_layer_alone(
     base = noise(300_000, random.randrange(1 << 30))  # never seen by this engine
 
     def load(last: bytes) -> tuple[PlatformImage, str]:
-        made = image(cache, base, last)
+        made = attached(image(cache, base, last), cache)
         write_layout(layout, {name: [made]}, cache)
         return made, engines.load(layout, {})
 
@@ -290,7 +342,7 @@ def test_an_engine_elsewhere_is_given_the_whole_image(
     docker: Callable[..., str], name: str, tmp_path: Path
 ) -> None:
     cache, layout = Cache(tmp_path / "cache"), tmp_path / "layout"
-    write_layout(layout, {name: [image(cache, b"x")]}, cache)
+    write_layout(layout, {name: [attached(image(cache, b"x"), cache)]}, cache)
     said = engines.load(layout, os.environ | {"DOCKER_HOST": "tcp://engine.example.com:2376"})
     assert said == f"docker loaded {name} whole, because it could not pull: the engine is on another machine"
     assert json.loads(docker("inspect", name))[0]["Config"]["User"] == "65532:65532"

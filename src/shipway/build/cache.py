@@ -20,13 +20,17 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 import platformdirs
 
-from shipway.build.layers import Entry, Layer, write_layer
+from shipway.build.distributions import Distribution
+from shipway.build.layers import Entry, Layer, read_layer, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-LAYOUT = 3
-"""Part of every key: counts up when the same inputs would make other bytes than before."""
+LAYOUT = 4
+"""Part of every key: counts up when the same inputs would make other bytes or another record than before."""
+
+Holds = Callable[[list[Entry]], tuple[Distribution, ...]]
+"""Which distributions a layer's entries are; see distributions.py."""
 
 
 def default_root() -> Path:
@@ -38,6 +42,11 @@ def default_root() -> Path:
 def digest_of(*parts: object) -> str:
     """A SHA-256 over the parts, as hexadecimal text; equal parts, equal digest."""
     return hashlib.sha256(json.dumps([LAYOUT, *parts], sort_keys=True).encode()).hexdigest()
+
+
+def nothing(_: list[Entry]) -> tuple[Distribution, ...]:
+    """Of a layer that is not made from an index's distributions."""
+    return ()
 
 
 def key_of(made_from: Mapping[str, str]) -> str:
@@ -110,13 +119,23 @@ class Cache:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
-        """The layer of these inputs; `entries` is called only when it is not in the cache."""
+    def layer(
+        self,
+        name: str,
+        made_from: Mapping[str, str],
+        entries: Callable[[], Iterable[Entry]],
+        holds: Holds = nothing,
+    ) -> Layer:
+        """The layer of these inputs; `entries` is called only when it is not in the cache.
+
+        `holds` says, then and never again, which distributions the entries are.
+        """
         known = self._known(made_from)
         if known:
             return dataclasses.replace(known, name=name, made_from=made_from, cached=True)
         with self.writing() as sink:
-            layer = write_layer(name, entries(), sink)
+            made = list(entries())
+            layer = dataclasses.replace(write_layer(name, made, sink), distributions=holds(made))
             sink.flush()
             self._place(Path(sink.name), self.blob(layer.digest))
         self.write_text(self._record(made_from), json.dumps(asdict(layer)))
@@ -128,9 +147,10 @@ class Cache:
 
     def _known(self, made_from: Mapping[str, str]) -> Layer | None:
         try:
-            layer = Layer(**json.loads(self._record(made_from).read_text()))
+            record = json.loads(self._record(made_from).read_text())
         except FileNotFoundError:
             return self._remote(made_from)
+        layer = read_layer(record)
         return layer if self.is_at_hand(layer.digest) else self._remote(made_from)
 
     def _remote(self, made_from: Mapping[str, str]) -> Layer | None:

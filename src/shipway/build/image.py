@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
+from shipway.build.attachments import Origin, attach
 from shipway.build.bases.base import Base, find_bases
 from shipway.build.bases.image import PINS
 from shipway.build.bases.rootfs import inside
@@ -21,6 +22,8 @@ from shipway.build.bases.shared import lacking, merged, preferred
 from shipway.build.bytecode import compile_tree
 from shipway.build.cache import Cache, digest_of
 from shipway.build.certificates import join_certificates, read_certificates
+from shipway.build.chosen import pinned_distributions
+from shipway.build.distributions import read_distributions
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.image_source import built_image
 from shipway.build.inspection import inspect, largest
@@ -28,8 +31,10 @@ from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
+from shipway.build.reference import without_tag
+from shipway.build.referrers import image_annotations
 from shipway.build.requirements import resolve, target_options
-from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.runtime_wheel import DISTRIBUTION, runtime_wheel
 from shipway.build.scan import scan_config, scan_file
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
@@ -63,12 +68,22 @@ class BuiltImage:
 
 
 def build_image(
-    unsettled: ImagePlan, root: Path, cache: Cache, say: Say, locked: Locked, registries: Registries
+    unsettled: ImagePlan,
+    root: Path,
+    source: contract.Source,
+    cache: Cache,
+    say: Say,
+    locked: Locked,
+    registries: Registries,
 ) -> BuiltImage:
-    """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
+    """Make every platform's image, and what is attached to it; `source` is the project's revision.
+
+    Raises BuildError and its kinds, and keeps the cache whole if so.
+    """
     plan, bases = find_bases(unsettled, root, cache, say, locked, registries)
     built = tuple(
-        _Builder(plan, platform, base, root, cache, say, locked).build() for platform, base in bases.items()
+        _Builder(plan, platform, base, root, source, cache, say, locked).build()
+        for platform, base in bases.items()
     )
     for image in built:
         _check_size(plan, image, cache)
@@ -97,6 +112,7 @@ class _Builder:
     platform: str
     base: Base
     root: Path
+    source: contract.Source
     cache: Cache
     say: Say
     locked: Locked
@@ -119,7 +135,8 @@ class _Builder:
             if self.plan.manifest:
                 steps.append(pool.submit(self._project_layer, self.plan.manifest, tools))
             made = [layer for step in steps for layer in step.result()]
-        return oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
+        image = oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
+        return replace(image, referrers=attach(image, self._origin(), self.cache))
 
     def _toolchain(self) -> Toolchain:
         if why := self.base.compiler.unavailable:
@@ -212,8 +229,28 @@ class _Builder:
         if found:
             raise SpecError(found)
 
+    # -- What is said about the image -----------------------------------------------------------------------
+
     def _annotations(self) -> dict[str, str]:
-        return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
+        plan, title = self.plan, without_tag(self.plan.repository).rpartition("/")[2]
+        return image_annotations(title, plan.version, plan.licence, *self._below())
+
+    def _origin(self) -> Origin:
+        base, facts = self.plan.base, self.base.facts
+        asked = {
+            "image": self.plan.role,
+            "platform": self.platform,
+            "base": base.reference if base.kind == "image" else base.kind,
+            "packages": " ".join(base.packages),
+            "python": facts.python.version,
+        }
+        repository, there = without_tag(self.plan.repository), pinned_distributions(facts.pins, contract.VENV)
+        return Origin(repository, self.source, asked, self.base.debs, there, *self._below())
+
+    def _below(self) -> tuple[str, str]:
+        """Name and digest of the image below ours; a layout on disk has a path, and that is nobody's name."""
+        facts = self.base.facts
+        return facts.name if self.plan.base.kind == "image" else "", facts.digest
 
 
 def _runtime_layer(tools: Toolchain) -> list[Layer]:
@@ -226,12 +263,11 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
             compile_tree(tools.interpreter, directory, path)
             return loaded(tree_entries(directory, path.lstrip("/")))
 
-    inputs = {
-        "place": path,
-        "bytecode by Python": tools.compiled_by,
-        "wheel": sha256(wheel.read_bytes())[:16],
-    }
-    return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
+    digest = sha256(wheel.read_bytes())
+    inputs = {"place": path, "bytecode by Python": tools.compiled_by, "wheel": digest[:16]}
+    wheels = {DISTRIBUTION: digest}
+    name = f"runtime ({DISTRIBUTION})"
+    return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 
 
 def _write(contents: Mapping[File, bytes], directory: Path) -> None:

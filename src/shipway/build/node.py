@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build import npm
 from shipway.build.cache import digest_of
+from shipway.build.distributions import Distribution, read_distributions, read_metadata
 from shipway.build.environment import install
 from shipway.build.finishing import node_files
 from shipway.build.layers import Entry, loaded, tree_entries
@@ -82,7 +83,8 @@ def node_layers(
     host = provide_here(pins, tools.root, tools.cache, tools.say)
     node = provide(pins, tools.options, tools.target, tools.root, tools.cache, tools.say)
     inputs = {"node": node.version, "platform": tools.target, "place": contract.NODE}
-    layer = tools.layer(f"Node {node.version}", inputs, lambda: _node_entries(node))
+    name = f"Node {node.version}"
+    layer = tools.layer(name, inputs, lambda: _node_entries(node), lambda _: _node_distribution(node))
     found = [(e, server_packages(e, pins, tools.root, tools.cache, tools.say, locked)) for e in environments]
     return [layer, *(_server_layer(environment, packages, host, tools) for environment, packages in found)]
 
@@ -95,6 +97,12 @@ def server_packages(
     if known is not None:
         return known
     return npm.resolve(server.package, provide_here(pins, root, cache, say), cache, say)
+
+
+def _node_distribution(node: Node) -> tuple[Distribution, ...]:
+    metadata = next(node.root.glob("*.dist-info/METADATA"))
+    found = read_metadata(metadata.read_bytes(), contract.NODE)
+    return (found,) if found else ()
 
 
 def _node_entries(node: Node) -> list[Entry]:
@@ -117,7 +125,8 @@ def _server_layer(
             return loaded(tree_entries(tree, environment.path.lstrip("/")))
 
     inputs = {"place in the image": environment.path, "made for": tools.target} | npm.versions(packages)
-    return tools.layer(f"{environment.name} ({len(packages)} npm packages)", inputs, entries)
+    name = f"{environment.name} ({len(packages)} npm packages)"
+    return tools.layer(name, inputs, entries, read_distributions)
 
 
 def _rename(made: Path, place: Path) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipway.build.layers import MEDIA_TYPE, Layer
+from shipway.build.referrers import CONFIG as CONFIG
+from shipway.build.referrers import MANIFEST as MANIFEST
+from shipway.build.referrers import Referrer
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from shipway.build.cache import Cache
     from shipway.plan.image import Process
 
-CONFIG = "application/vnd.oci.image.config.v1+json"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = MEDIA_TYPE
 EPOCH = "1970-01-01T00:00:00Z"
@@ -43,13 +44,17 @@ _LAYERS = {
 
 @dataclass(frozen=True, slots=True)
 class PlatformImage:
-    """One platform's image: the digest and size of its manifest, its config's digest, its layers."""
+    """One platform's image: the digest and size of its manifest, its config's digest, its layers.
+
+    `referrers` are the documents that are attached to it.
+    """
 
     platform: str
     digest: str
     size: int
     config: str
     layers: tuple[Layer, ...]
+    referrers: tuple[Referrer, ...] = ()
 
     @property
     def unpacked(self) -> int:
@@ -126,7 +131,8 @@ def image_digest(images: Sequence[PlatformImage], cache: Cache) -> str:
 def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]], cache: Cache) -> None:
     """Write images, by their references, as one OCI layout; it is replaced when all of it is there.
 
-    Blobs are hard links into the cache where the file system allows it.
+    What is attached to them is in the index after them, by no name. Blobs are hard links into the cache where
+    the file system allows it.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as name:
@@ -138,7 +144,9 @@ def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]],
         top = [_named(ref, images[ref], digest, cache) for ref, digest in digests.items()]
         archives = [_docker_archive(platforms[0], ref) for ref, platforms in images.items()]
         (made / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
-        (made / "index.json").write_bytes(_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": top}))
+        entries = [*top, *_attached(images)]
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
+        (made / "index.json").write_bytes(_json(index))
         (made / "manifest.json").write_bytes(_json(archives))
         shutil.rmtree(directory, ignore_errors=True)
         made.replace(directory)
@@ -151,6 +159,12 @@ def _named(reference: str, images: Sequence[PlatformImage], digest: str, cache: 
     return _descriptor(kind, digest, cache) | named | platform
 
 
+def _attached(images: Mapping[str, Sequence[PlatformImage]]) -> list[dict[str, Any]]:
+    """Each once: two references may name one image."""
+    referrers = [r for platforms in images.values() for image in platforms for r in image.referrers]
+    return list({referrer.manifest.digest: referrer.entry() for referrer in referrers}.values())
+
+
 def _docker_archive(image: PlatformImage, reference: str) -> dict[str, Any]:
     return {
         "Config": f"blobs/{image.config.replace(':', '/')}",
@@ -160,7 +174,8 @@ def _docker_archive(image: PlatformImage, reference: str) -> dict[str, Any]:
 
 
 def _blobs(image: PlatformImage) -> list[str]:
-    return [image.digest, image.config, *(layer.digest for layer in image.layers)]
+    documents = [part.digest for r in image.referrers for part in (r.manifest, *r.blobs)]
+    return [image.digest, image.config, *(layer.digest for layer in image.layers), *documents]
 
 
 def _platform(image: PlatformImage) -> dict[str, str]:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build import oci
 from shipway.build.cache import Cache, key_of
-from shipway.build.layers import Layer
+from shipway.build.layers import Layer, read_layer
 from shipway.build.places import Places
 from shipway.build.reference import is_digest
+from shipway.build.referrers import EMPTY, EMPTY_TYPE
 from shipway.build.registry import Manifest, Repository
 from shipway.build.remote_image import fetch_blob
 from shipway.build.transfer import Descriptor, upload
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 LAYER_KIND = "application/vnd.shipway.layer.v1"
 FACT_KIND = "application/vnd.shipway.fact.v1"
-_EMPTY = "application/vnd.oci.empty.v1+json"
 _KEY, _RECORD = "dev.shipway.key", "dev.shipway.record"
 _PARALLEL = 8
 
@@ -67,6 +67,9 @@ class RemoteCache:
     def store(self, layers: Iterable[Layer], facts: Mapping[str, str]) -> int:
         """Keep layers that are at hand, and facts; returns how many were new. What is there is not sent."""
         unique = {key_of(layer.made_from): layer for layer in layers}
+        empty = self._empty()
+        # once, and before all manifests: distribution loses sight of a blob while it is sent again
+        upload(self.repository, empty, lambda: self.local.blob(empty.digest))
         with ThreadPoolExecutor(_PARALLEL) as pool:
             jobs = [pool.submit(self._store_layer, key, layer) for key, layer in unique.items()]
             jobs += [pool.submit(self._store_fact, key, text) for key, text in facts.items()]
@@ -90,21 +93,20 @@ class RemoteCache:
         return True
 
     def _put(self, kind: str, tag: str, key: str, record: str, blob: Descriptor | None) -> None:
-        empty = Descriptor(_EMPTY, self.local.store(b"{}"), 2)
-        upload(self.repository, empty, lambda: self.local.blob(empty.digest))
-        config, content = (
-            {"mediaType": d.media_type, "digest": d.digest, "size": d.size} for d in (empty, blob or empty)
-        )
+        empty = self._empty()
         document = {
             "schemaVersion": 2,
             "mediaType": oci.MANIFEST,
             "artifactType": kind,
-            "config": config,
-            "layers": [content],
+            "config": empty.json(),
+            "layers": [(blob or empty).json()],
             "annotations": {_KEY: key, _RECORD: record},
         }
         data = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         self.repository.put_manifest(Manifest(oci.MANIFEST, "", data), tag)
+
+    def _empty(self) -> Descriptor:
+        return Descriptor(EMPTY_TYPE, self.local.store(EMPTY), len(EMPTY))
 
     def _record(self, kind: str, tag: str, key: str) -> str | None:
         """The record under the tag; None when there is none, or another key's whose tag is the same."""
@@ -126,10 +128,10 @@ def _read(document: dict[str, Any], kind: str, key: str) -> str | None:
 
 def _layer(record: str, key: str) -> Layer:
     try:
-        layer = Layer(**json.loads(record) | {"cached": True})
+        layer = read_layer(json.loads(record) | {"cached": True})
         if not (is_digest(layer.digest) and is_digest(layer.diff_id)):
             raise ValueError(layer.digest)  # noqa: TRY301 - one message for all that is wrong with it
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BuildError(
             f"the build cache holds a record that cannot be used: cache-{key[:40]}: {error}", "delete the tag"
         ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import Interpreter
-from shipway.build.cache import Cache
+from shipway.build.cache import Cache, Holds, nothing
 from shipway.build.elf import check_machines
 from shipway.errors import SpecError
 from shipway.plan.image import Python
@@ -41,7 +41,13 @@ class Toolchain:
         """The platform; for musl, whose wheels are others, with its name. Part of keys."""
         return f"{self.platform} (musl)" if self.python.libc.startswith("musl") else self.platform
 
-    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
+    def layer(
+        self,
+        name: str,
+        made_from: Mapping[str, str],
+        entries: Callable[[], Iterable[Entry]],
+        holds: Holds = nothing,
+    ) -> Layer:
         """The layer of these inputs. Raises SpecError for programs that this platform cannot run."""
 
         def checked() -> Iterable[Entry]:
@@ -50,4 +56,4 @@ class Toolchain:
                 raise SpecError(findings)
             return made
 
-        return self.cache.layer(name, made_from, checked)
+        return self.cache.layer(name, made_from, checked, holds)

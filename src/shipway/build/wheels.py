@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import compile_tree
 from shipway.build.cache import digest_of
+from shipway.build.chosen import chosen_wheels, offered_wheels
+from shipway.build.distributions import Distribution, read_distributions
 from shipway.build.environment import (
     finish,
     install,
@@ -52,6 +54,14 @@ class Part:
 
     name: str
     members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One distribution's entries, and the SHA-256 (hex) of its wheel, empty where that is not known."""
+
+    entries: list[Entry]
+    sha256: str
 
 
 def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
@@ -95,7 +105,7 @@ class _Environment:
         unknown = set(self.pins) - set(known) if self.environment.split else set()
         with self.tools.cache.working() as directory:
             made = self._make(unknown, directory / "new") if unknown else {}
-            sizes = known | {name: _size(entries) for name, entries in made.items()}
+            sizes = known | {name: _size(one.entries) for name, one in made.items()}
             self._remember(sizes, made)
             parts = self._parts(sizes)
             missing = {m for part in parts for m in part.members if not self._is_made(part)} - set(made)
@@ -162,27 +172,34 @@ class _Environment:
 
     # -- Effects ------------------------------------------------------------------------------------------
 
-    def _make(self, names: Collection[str], tree: Path) -> dict[str, list[Entry]]:
-        """Install and compile these distributions; the entries of each."""
+    def _make(self, names: Collection[str], tree: Path) -> dict[str, Installed]:
+        """Install and compile these distributions."""
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
         packages, (others, built) = tree / site_packages(tools.python.version), split_built(pins, tools.cache)
         install(others, packages, tools.options, environment.name, tools.root)
-        install_built(built, packages, tools.options, environment.name)
-        finish(tree, environment.path, tools.python.version, tools.python.path)
-        if environment.script:
-            require_script(tree, environment.path, environment.script, environment.requirements[0])
-        compile_tree(tools.interpreter, tree, environment.path)
-        return split(tree, environment.path, tools.python)
+        with ThreadPoolExecutor(1) as pool:
+            offer = pool.submit(offered_wheels, others, tools.options, tools.root, tree.parent, tools.say)
+            install_built(built, packages, tools.options, environment.name)
+            finish(tree, environment.path, tools.python.version, tools.python.path)
+            if environment.script:
+                require_script(tree, environment.path, environment.script, environment.requirements[0])
+            compile_tree(tools.interpreter, tree, environment.path)
+        wheels = chosen_wheels(pins, offer.result(), packages)
+        found = split(tree, environment.path, tools.python)
+        return {name: Installed(entries, wheels.get(name, "")) for name, entries in found.items()}
 
-    def _layer(self, part: Part, made: Mapping[str, list[Entry]]) -> Layer:
+    def _layer(self, part: Part, made: Mapping[str, Installed]) -> Layer:
         def entries() -> list[Entry]:
             venv = skeleton(self.environment.path, self.tools.python)
             own = venv if not part.members or not self.environment.split else []
-            return [*own, *(entry for name in part.members for entry in made[name])]
+            return [*own, *(entry for name in part.members for entry in made[name].entries)]
 
-        return self.tools.layer(part.name, self._inputs(part), entries)
+        def holds(entries: list[Entry]) -> tuple[Distribution, ...]:
+            return read_distributions(entries, {name: made[name].sha256 for name in part.members})
+
+        return self.tools.layer(part.name, self._inputs(part), entries, holds)
 
 
 def split(tree: Path, path: str, python: Python) -> dict[str, list[Entry]]:

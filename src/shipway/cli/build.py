@@ -112,7 +112,7 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     images = []
     for plan in plans:
         started = time.monotonic()
-        image = build_image(plan, project.root, cache, say, pinned, registries)
+        image = build_image(plan, project.root, project.source, cache, say, pinned, registries)
         _report(plan, image, time.monotonic() - started)
         images.append(image)
     state = project.root / ".shipway"

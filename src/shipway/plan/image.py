@@ -158,6 +158,9 @@ class ImagePlan:
     manifest: contract.Manifest | None
     process: Process
     size_limit: int | None
+    version: str | None = None
+    licence: str | None = None
+    """Of the project, as its pyproject.toml says; of images that hold no project, nobody's."""
 
     @property
     def installed(self) -> tuple[Environment, ...]:
@@ -202,7 +205,16 @@ def base_alone(plan: ImagePlan) -> ImagePlan:
         plan.process, entrypoint=(f"{contract.VENV}/bin/python",), ports=(), volumes=()
     )
     return dataclasses.replace(
-        plan, role="base", also=(), environments=own, node=(), files=(), manifest=None, process=process
+        plan,
+        role="base",
+        also=(),
+        environments=own,
+        node=(),
+        files=(),
+        manifest=None,
+        process=process,
+        version=None,
+        licence=None,
     )
 
 
@@ -255,6 +267,8 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
             volumes=(spec.storage.path,) if spec.storage else (),
         ),
         size_limit=spec.image.size,
+        version=project.version,
+        licence=project.licence,
     )
 
 

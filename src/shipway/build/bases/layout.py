@@ -15,6 +15,7 @@ from typing import Any
 from shipway.build.cache import Cache
 from shipway.build.download import replacing
 from shipway.build.reference import Reference, is_digest
+from shipway.build.referrers import is_attached
 from shipway.build.remote_image import RemoteImage, choose, read_image
 from shipway.build.transfer import Descriptor, read_descriptor
 from shipway.errors import BuildError, TamperedError
@@ -80,7 +81,7 @@ def open_layout(directory: Path, name: str, cache: Cache) -> Layout:
     """The layout in a directory. Raises BuildError when it has no image, or several."""
     try:
         index = json.loads((directory / "index.json").read_bytes())
-        found = [m for m in index["manifests"] if not m.get("artifactType")]
+        found = [m for m in index["manifests"] if not is_attached(m)]
     except FileNotFoundError:
         raise BuildError(
             f"the base {name} is no OCI layout: {directory} has no index.json",
