@@ -12,15 +12,12 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from shipway.build.interruption import run
 from shipway.errors import BuildError
-
-if TYPE_CHECKING:
-    from shipway.build.base import Base
 
 PYTHON = "3.13"
 
@@ -117,25 +114,33 @@ print(json.dumps([len(files) - len(skipped), sorted(skipped)]))
 class Interpreter:
     """The Python of a base, run through the base's own loader and libraries.
 
-    `unavailable` says why this host cannot run it; empty when it can.
+    `program`, `loader`, `libraries` and `home` are paths below `root`, which `prepare` fills when it is
+    needed. `unavailable` says why this host cannot run it; empty when it can.
     """
 
     root: Path
-    arch: str
+    program: str
+    loader: str
+    libraries: tuple[str, ...]
+    home: str
+    musl: bool = False
     unavailable: str = ""
+    prepare: Callable[[], object] | None = None
 
     def command(self, *arguments: str) -> tuple[str, ...]:
         """The argument list that runs Python with nothing of the host's but its kernel."""
-        libraries = self.root / LIBRARIES[self.arch]
+        libraries = ":".join(str(self.root / path) for path in self.libraries)
         return (
-            *(str(libraries / _LOADERS[self.arch]), "--inhibit-cache", "--library-path", str(libraries)),
-            *(str(self.root / "usr/bin" / f"python{PYTHON}"), "-s", "-P", "-S", "-B", "-W", "ignore"),
-            *arguments,
+            *(str(self.root / self.loader), *(() if self.musl else ("--inhibit-cache",))),
+            *("--library-path", libraries, str(self.root / self.program)),
+            *("-s", "-P", "-S", "-B", "-W", "ignore", *arguments),
         )
 
     def run(self, *arguments: str) -> str:
         """Run Python with these arguments; returns its stdout. Raises BuildError when it fails."""
-        environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0"}
+        if self.prepare:
+            self.prepare()
+        environment = {"PYTHONHOME": str(self.root / self.home), "PYTHONHASHSEED": "0"}
         try:
             done = run(self.command(*arguments), env=environment)
         except OSError as error:
@@ -169,15 +174,19 @@ def host_arch() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, "")
 
 
-def interpreter_of(base: Base) -> Interpreter:
-    """The interpreter in a base. Look at `unavailable` before relying on it."""
-    return interpreter_in(base.root, base.arch)
-
-
-def interpreter_in(root: Path, arch: str) -> Interpreter:
-    """The interpreter in the tree of a base of this architecture."""
+def unavailable(arch: str) -> str:
+    """Why this host cannot run programs of a base for this architecture; empty when it can."""
     host = host_arch() or f"{sys.platform} {os.uname().machine}"
-    return Interpreter(root, arch, "" if arch == host else f"{host} cannot run the Python of a {arch} base")
+    return "" if arch == host else f"{host} cannot run the Python of a {arch} base"
+
+
+def interpreter_in(root: Path, arch: str, prepare: Callable[[], object] | None = None) -> Interpreter:
+    """The interpreter in the tree of a `minimal` base of this architecture."""
+    libraries, loader = LIBRARIES[arch], f"{LIBRARIES[arch]}/{_LOADERS[arch]}"
+    program = f"usr/bin/python{PYTHON}"
+    return Interpreter(
+        root, program, loader, (libraries,), "usr", unavailable=unavailable(arch), prepare=prepare
+    )
 
 
 def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> Compiled:

@@ -14,25 +14,30 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import platformdirs
 
+from shipway.build.distributions import Distribution
 from shipway.build.interruption import temporary
-from shipway.build.layers import Entry, Layer, write_layer
+from shipway.build.layers import Entry, Layer, read_layer, write_layer
 from shipway.build.writing import UNFINISHED, disk_errors, is_whole, remove_stale
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
-LAYOUT = 3
-"""Part of every key: counts up when the same inputs would make other bytes than before."""
+LAYOUT = 4
+"""Part of every key: counts up when the same inputs would make other bytes or another record than before."""
+
+Holds = Callable[[list[Entry]], tuple[Distribution, ...]]
+"""Which distributions a layer's entries are; see distributions.py."""
 
 
 def default_root() -> Path:
@@ -55,15 +60,79 @@ def read_record(path: Path, kind: type[T]) -> T | None:
     return value if isinstance(value, kind) else None
 
 
+def nothing(_: list[Entry]) -> tuple[Distribution, ...]:
+    """Of a layer that is not made from an index's distributions."""
+    return ()
+
+
+def _has_content(path: Path) -> bool:
+    """Whether a file is there, and not only its name, as after a power cut."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def key_of(made_from: Mapping[str, str]) -> str:
+    """The key of a layer."""
+    return digest_of(dict(made_from))
+
+
+class Remote(Protocol):
+    """A cache elsewhere: remote_cache.py."""
+
+    def fetch(self, key: str) -> Layer | None:
+        """The layer of this key, without its blob."""
+
+    def bring(self, layer: Layer) -> Path:
+        """The layer's blob, placed in the local cache."""
+
+    def fact(self, key: str) -> str | None:
+        """What is known under this key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """A directory that any number of builds may share."""
 
     root: Path
+    remotes: tuple[Remote, ...] = ()
+    origins: dict[str, Callable[[], object]] = field(default_factory=dict, compare=False, repr=False)
+    """What brings each blob that is not here, but in a base's registry or in a build cache there."""
+    facts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """What `fact` and `keep_fact` were asked for in this run."""
 
     def blob(self, digest: str) -> Path:
         """Where the blob of this digest is, or would be."""
         return self.root / "blobs" / digest.replace(":", "/")
+
+    def offer(self, digest: str, bring: Callable[[], object]) -> None:
+        """Say what places the blob in the cache, should somebody need it."""
+        self.origins[digest] = bring
+
+    def bring(self, digest: str) -> Path:
+        """The blob's file, brought here unless it is."""
+        path = self.blob(digest)
+        if not path.exists() and digest in self.origins:
+            self.origins[digest]()
+        return path
+
+    def is_at_hand(self, digest: str) -> bool:
+        """Whether `bring` would find the blob."""
+        return digest in self.origins or self.blob(digest).exists()
+
+    def fact(self, key: str) -> str | None:
+        """What was found out before, here or by whoever filled a remote cache; None where nothing was."""
+        path = self.root / "facts" / key
+        if key not in self.facts and _has_content(path):
+            self.facts[key] = path.read_text(encoding="utf-8")
+        for remote in self.remotes:
+            if key not in self.facts and (found := remote.fact(key)) is not None:
+                self.keep_fact(key, found)
+        return self.facts.get(key)
+
+    def keep_fact(self, key: str, text: str) -> None:
+        """Keep what took an effort to find out. `key` says everything it depends on."""
+        self.facts[key] = text
+        if not _has_content(path := self.root / "facts" / key):
+            self.write_text(path, text)
 
     def directory(self, *names: str) -> Path:
         """A directory of the cache, made when it is not there."""
@@ -71,13 +140,23 @@ class Cache:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
-        """The layer of these inputs; `entries` is called only when it is not in the cache."""
+    def layer(
+        self,
+        name: str,
+        made_from: Mapping[str, str],
+        entries: Callable[[], Iterable[Entry]],
+        holds: Holds = nothing,
+    ) -> Layer:
+        """The layer of these inputs; `entries` is called only when it is not in the cache.
+
+        `holds` says, then and never again, which distributions the entries are.
+        """
         known = self._known(made_from)
         if known:
             return dataclasses.replace(known, name=name, made_from=made_from, cached=True)
         with self.writing() as sink:
-            layer = write_layer(name, entries(), sink)
+            made = list(entries())
+            layer = dataclasses.replace(write_layer(name, made, sink), distributions=holds(made))
             sink.flush()
             self._place(Path(sink.name), self.blob(layer.digest))
         self.write_text(self._record(made_from), json.dumps(asdict(layer)))
@@ -89,14 +168,29 @@ class Cache:
 
     def _known(self, made_from: Mapping[str, str]) -> Layer | None:
         try:
-            layer = Layer(**read_record(self._record(made_from), dict) or {})
-            whole = self.blob(layer.digest).stat().st_size == layer.size
-        except (OSError, TypeError, AttributeError):
-            return None
-        return layer if whole else None
+            layer = read_layer(read_record(self._record(made_from), dict) or {})
+        except (TypeError, KeyError, ValueError, AttributeError):
+            return self._remote(made_from)
+        self._drop_cut(layer)
+        return layer if self.is_at_hand(layer.digest) else self._remote(made_from)
+
+    def _drop_cut(self, layer: Layer) -> None:
+        """Remove a blob that is not as long as its record says."""
+        path = self.blob(layer.digest)
+        if path.exists() and path.stat().st_size != layer.size:
+            path.unlink(missing_ok=True)
+
+    def _remote(self, made_from: Mapping[str, str]) -> Layer | None:
+        """The layer as a remote cache knows it; its blob stays there until it is needed."""
+        for remote in self.remotes:
+            if layer := remote.fetch(key_of(made_from)):
+                self.offer(layer.digest, lambda: remote.bring(layer))  # noqa: B023 - returned at once
+                self.write_text(self._record(made_from), json.dumps(asdict(layer)))
+                return layer
+        return None
 
     def _record(self, made_from: Mapping[str, str]) -> Path:
-        return self.root / "layers" / f"{digest_of(dict(made_from))}.json"
+        return self.root / "layers" / f"{key_of(made_from)}.json"
 
     def store(self, data: bytes) -> str:
         """Keep a small blob, such as a manifest; returns its digest."""

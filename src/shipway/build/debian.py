@@ -15,6 +15,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from shipway.build.cache import read_record
 from shipway.build.mirrors import Mirror, find_mirrors
@@ -32,6 +33,9 @@ __all__ = ["Deb", "Mirror", "Selection", "fetch_debs", "find_mirrors", "select_d
 FRESH_S = 3600.0
 """How long a selection stands before the mirror is asked again, in seconds."""
 
+DISTRO = ("debian", "13")
+"""What the packages are of, as bills of materials name it."""
+
 _THREADS = 8
 
 
@@ -45,6 +49,12 @@ class Deb:
     url: str
     sha256: str
     size: int
+
+    @property
+    def purl(self) -> str:
+        """The package URL, https://github.com/package-url/purl-spec."""
+        version, distro = quote(self.version, safe="~.-"), "-".join(DISTRO)
+        return f"pkg:deb/debian/{self.name}@{version}?arch={self.architecture}&distro={distro}"
 
 
 @dataclass(frozen=True, slots=True)

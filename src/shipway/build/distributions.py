@@ -1,15 +1,14 @@
 """The metadata that packages leave in an image -> which distributions are in it, with licence and wheel.
 
-In: documents by path (`Contents.documents` of a layer, or entries), and the pins of each environment. Out:
-`Distribution` values, sorted. Documents are foreign text: what cannot be read is left out.
+In: the entries of a layer, and the wheels that were installed. Out: `Distribution` values, sorted, and their
+form in records. Documents are foreign text: what cannot be read is left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from email.parser import BytesHeaderParser
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +24,6 @@ _PYTHON = re.compile(
     r"(?P<environment>.*?)/lib/python3[^/]*/(?:site|dist)-packages/[^/]+\.dist-info/METADATA"
 )
 _NODE = re.compile(r"(?P<environment>.*?)/node_modules/(?:.*/node_modules/)?(?:@[^/]+/)?[^/]+/package\.json")
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _OSI = "License :: OSI Approved :: "
 
 
@@ -34,7 +32,7 @@ class Distribution:
     """What an index distributes, as it is installed. `environment` is where, such as /app/.venv.
 
     `licence` is as the distribution states it: an SPDX expression, or free text. `wheel_sha256` (hex) is of
-    the wheel it came from, empty where the pins allow several.
+    the wheel it came from, empty where that is not known.
     """
 
     name: str
@@ -51,21 +49,34 @@ class Distribution:
         return f"pkg:{self.index}/{name}@{self.version.replace('+', '%2B').replace('!', '%21')}"
 
 
-def read_distributions(
-    documents: Mapping[str, bytes], pins: Mapping[str, str] | None = None
-) -> tuple[Distribution, ...]:
-    """Every Python distribution and npm package that the documents name.
+def read_distributions(entries: Iterable[Entry], wheels: Mapping[str, str] = {}) -> tuple[Distribution, ...]:
+    """Every Python distribution and npm package among the entries.
 
-    `pins` holds, by environment, lines such as `six==1.17.0 --hash=sha256:…`.
+    `wheels` holds the SHA-256 (hex) of wheels by the distribution's name, as indexes spell it.
     """
-    wheels = {environment: _hashes(text) for environment, text in (pins or {}).items()}
-    return tuple(sorted({found for path, data in documents.items() for found in _read(path, data, wheels)}))
-
-
-def documents(entries: Iterable[Entry]) -> dict[str, bytes]:
-    """Those of the entries that `read_distributions` reads."""
     wanted = (e for e in entries if e.kind == "file" and _is_document(e.path))
-    return {e.path: e.content.read_bytes() if isinstance(e.content, Path) else e.content for e in wanted}
+    return tuple(sorted({found for e in wanted for found in _read(e.path, _content(e), wheels)}))
+
+
+def read_metadata(data: bytes, environment: str, sha256: str = "") -> Distribution | None:
+    """The distribution of a METADATA file; None when it names none."""
+    from email.parser import BytesHeaderParser  # only when a layer is made
+
+    message = BytesHeaderParser().parsebytes(data)
+    name, version = str(message["Name"] or ""), str(message["Version"] or "")
+    return Distribution(name, version, environment, _licence(message), sha256) if name and version else None
+
+
+def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]:
+    """Of `asdict` of each. Raises ValueError and its like for anything else."""
+    found = [dict(values) for values in record]
+    if not all(isinstance(value, str) for values in found for value in values.values()):
+        raise ValueError("a distribution's record holds something else than text")
+    return tuple(Distribution(**values) for values in found)
+
+
+def _content(entry: Entry) -> bytes:
+    return entry.content.read_bytes() if isinstance(entry.content, Path) else entry.content
 
 
 def _is_document(path: str) -> bool:
@@ -74,14 +85,12 @@ def _is_document(path: str) -> bool:
     )
 
 
-def _read(path: str, data: bytes, wheels: Mapping[str, Mapping[str, str]]) -> Iterator[Distribution]:
+def _read(path: str, data: bytes, wheels: Mapping[str, str]) -> Iterator[Distribution]:
     if found := _PYTHON.fullmatch(path):
-        environment = f"/{found['environment']}"
-        message = BytesHeaderParser().parsebytes(data)
-        name, version = str(message["Name"] or ""), str(message["Version"] or "")
-        if name and version:
-            sha256 = wheels.get(environment, {}).get(canonicalize_name(name), "")
-            yield Distribution(name, version, environment, _licence(message), sha256)
+        distribution = read_metadata(data, f"/{found['environment']}")
+        if distribution:
+            sha256 = wheels.get(canonicalize_name(distribution.name), "")
+            yield replace(distribution, wheel_sha256=sha256)
     elif found := _NODE.fullmatch(path):
         yield from _read_npm(f"/{found['environment']}", data)
 
@@ -109,12 +118,3 @@ def _licence(message: Message[str, str]) -> str:
         return ", ".join(names)
     text = str(message["License"] or "").strip()
     return text if len(text) <= 100 and "\n" not in text and text != "UNKNOWN" else ""
-
-
-def _hashes(pins: str) -> dict[str, str]:
-    """Name -> the one hash its pin has; a pin with several does not say which wheel was taken."""
-    lines = re.sub(r"\\\s*\n", " ", pins).splitlines()
-    found = {
-        canonicalize_name(li.partition("==")[0].strip()): _HASH.findall(li) for li in lines if "==" in li
-    }
-    return {name: hashes[0] for name, hashes in found.items() if len(hashes) == 1}

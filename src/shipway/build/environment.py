@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from shipway.plan.image import Python
+
 
 def install(pins: str, packages: Path, options: Sequence[str], name: str, root: Path | None = None) -> None:
     """Let uv fill `packages`, the directory that will be site-packages.
@@ -50,14 +52,14 @@ def install_built(wheels: Sequence[Path], packages: Path, options: Sequence[str]
         check_records(packages)
 
 
-def skeleton(path: str, python: str) -> list[Entry]:
+def skeleton(path: str, python: Python) -> list[Entry]:
     """What makes the directory `path` of the image a virtual environment, before anything is installed."""
     root = path.lstrip("/")
     return [
         Entry(f"{root}/{name}", "symlink", 0o777, target=content)
         if kind == "symlink"
         else Entry(f"{root}/{name}", "file", content=content.encode())
-        for name, (kind, content) in finishing.skeleton(python).items()
+        for name, (kind, content) in finishing.skeleton(python.version, python.path).items()
     ]
 
 

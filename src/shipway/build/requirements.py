@@ -14,7 +14,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,8 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from shipway.build.cache import Cache, digest_of, read_record
+from shipway.build.answers import FRESH_S, answer
+from shipway.build.cache import Cache, digest_of
 from shipway.build.declared import (
     explicit_indexes,
     index_lines,
@@ -33,8 +33,8 @@ from shipway.build.declared import (
 )
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
-from shipway.errors import ResolveError, UnreachableError
-from shipway.plan.image import Environment
+from shipway.errors import ResolveError
+from shipway.plan.image import Environment, Python
 from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
@@ -49,28 +49,37 @@ __all__ = [
     "target_options",
 ]
 
-FRESH_S = 86_400
-"""How long an answer of an index counts as today's."""
-
 MOST_BUILT = 20
 """Distributions without a wheel in one environment, after which no more are tried."""
 
-UV_PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_40", "linux/arm64": "aarch64-manylinux_2_40"}
-"""The nearest that uv has to Debian 13's glibc 2.41."""
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+"""As Python's and uv's platforms name them."""
+_GLIBC = (17, 28, *range(31, 41))
+"""Minor versions of glibc 2 that uv has a name for."""
 
 _DIRECT = re.compile(r"(?:^|@\s*|\s)(git\+\S+|hg\+\S+|bzr\+\S+|svn\+\S+|https?://\S+)")
 _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
-def target_options(python: str, platform: str) -> tuple[str, ...]:
+def uv_platform(python: Python, platform: str) -> str:
+    """uv's name of the platform whose wheels the image's C library can load."""
+    name, _, version = python.libc.partition(" ")
+    if name == "musl":
+        return f"{MACHINES[platform]}-unknown-linux-musl"
+    minor = int(version.partition(".")[2])
+    known = max((m for m in _GLIBC if m <= minor), default=_GLIBC[0])
+    return f"{MACHINES[platform]}-manylinux_2_{known}"
+
+
+def target_options(python: Python, platform: str) -> tuple[str, ...]:
     """uv's options for the image's Python and platform, whatever the host is.
 
     uv would look for that Python, and try to download it, where any will do: it gets the one that is here.
     """
     return (
         *("--python", sys.executable, "--no-python-downloads"),
-        *("--python-version", python),
-        *("--python-platform", UV_PLATFORMS[platform]),
+        *("--python-version", python.version),
+        *("--python-platform", uv_platform(python, platform)),
         *("--only-binary", ":all:"),
     )
 
@@ -82,14 +91,16 @@ def resolve(
     cache: Cache,
     say: Callable[[str], None],
     known: Resolution | None = None,
+    previous: Resolution | None = None,
 ) -> str:
     """Every distribution of the environment as `name==version --hash=…` lines.
 
-    `known` is what shipway.lock says: then no index is asked. Raises ResolveError, UnreachableError and
-    TamperedError; falls back to an older answer, and says so, when the index does not answer.
+    `known` is what shipway.lock says: then no index is asked; else versions of `previous` are kept where
+    they do. Raises ResolveError, UnreachableError and TamperedError; falls back to an older answer, and
+    says so, when the index does not answer.
     """
     wanted = _wanted(environment, root)
-    found = known or _resolution(wanted, environment, root, options, cache, say)
+    found = known or _resolution(wanted, environment, root, options, cache, say, previous)
     return _to_pins(found, wanted, root, options, cache)
 
 
@@ -134,19 +145,12 @@ def _resolution(
     place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
     key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
-    last = _read(kept)
-    age = time.time() - kept.stat().st_mtime if last else 0.0
-    if last and age < fresh_s:
-        return last
-    try:
+
+    def ask() -> str:
         found = _Compilation(environment, root, options, cache, wanted, before).run()
-    except UnreachableError:
-        if last is None:
-            raise
-        say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
-        return last
-    cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
-    return found
+        return json.dumps(dataclasses.asdict(found))
+
+    return _read(answer(kept, ask, environment.name, cache, say, fresh_s))
 
 
 def _settings(root: Path) -> list[object]:
@@ -161,10 +165,8 @@ def _settings(root: Path) -> list[object]:
     ]
 
 
-def _read(kept: Path) -> Resolution | None:
-    document = read_record(kept, dict)
-    if document is None:
-        return None
+def _read(text: str) -> Resolution:
+    document = json.loads(text)
     pins = tuple(Pin(p["name"], p["version"], tuple(p["hashes"])) for p in document["pins"])
     return Resolution(pins, tuple(document["built"]), document["local"])
 

@@ -67,21 +67,30 @@ def workspace_of(project_root: Path) -> Workspace | None:
     return None
 
 
-def read_lock(project_root: Path) -> Lock:
-    """The project's source of dependencies. Raises SpecError when it cannot be used for the image."""
+def read_lock(project_root: Path, python: str | None = PYTHON) -> Lock:
+    """The project's source of dependencies. Raises SpecError when it cannot be used for the image.
+
+    `python` is the image's, None while its base was not looked at: `check_python` tells then.
+    """
     project = _toml(project_root / "pyproject.toml")
     kind, path = _chosen(project_root, project)
     lock = _toml(project_root / path) if kind in ("uv.lock", "pylock.toml") else {}
-    python = project.get("project", {}).get("requires-python") or lock.get("requires-python")
+    required = project.get("project", {}).get("requires-python") or lock.get("requires-python")
     findings = [
-        *_python_findings(python, kind, project),
+        *_python_findings(required, kind, project, python),
         *_dynamic_findings(kind, project),
         *_foreign_findings(project_root, kind, project),
         *(_stale_findings(lock, project) if kind == "uv.lock" else ()),
     ]
     if findings:
         raise SpecError(findings)
-    return Lock(kind, path, _digest(project_root, kind, path, project), python)
+    return Lock(kind, path, _digest(project_root, kind, path, project), required)
+
+
+def check_python(lock: Lock, python: str) -> None:
+    """Raise SpecError when the project does not run on this Python, "3.12"."""
+    if findings := _python_findings(lock.requires_python, lock.kind, {}, python):
+        raise SpecError(findings)
 
 
 def _chosen(root: Path, pyproject: dict[str, Any]) -> tuple[Kind, str]:
@@ -138,7 +147,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise SpecError([Finding("lock", f"this file cannot be read: {error}", fix, path.name)]) from None
 
 
-def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[Finding]:
+def _python_findings(python: Any, kind: Kind, project: dict[str, Any], image: str | None) -> list[Finding]:
     if python is None:
         return []
     file = "pyproject.toml" if project.get("project", {}).get("requires-python") else kind
@@ -147,10 +156,10 @@ def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[F
     except (InvalidSpecifier, TypeError, AttributeError):
         fix = f'write a range such as requires-python = ">={PYTHON}"'
         return [Finding("python-version", f'requires-python = "{python}" is no range of versions', fix, file)]
-    if any(allowed.contains(f"{PYTHON}.{patch}") for patch in range(50)):
+    if image is None or any(allowed.contains(f"{image}.{patch}") for patch in range(50)):
         return []
-    message = f'requires-python = "{python}" excludes {PYTHON}, which is the Python of the image'
-    return [Finding("python-version", message, f"widen it to include {PYTHON}, and lock again", file)]
+    message = f'requires-python = "{python}" excludes {image}, which is the Python of the image'
+    return [Finding("python-version", message, f"widen it to include {image}, and lock again", file)]
 
 
 def _dynamic_findings(kind: Kind, project: dict[str, Any]) -> list[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import stat
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -66,6 +67,10 @@ class Project:
     prompts_digest: str | None
     """sha256:… over the sorted names and contents of the prompts; None without prompts."""
     source: contract.Source
+    version: str | None = None
+    """Of pyproject.toml, where it is written there."""
+    licence: str | None = None
+    """An SPDX expression, where pyproject.toml says one."""
 
 
 def read_project(loaded: Loaded) -> Project:
@@ -84,7 +89,14 @@ def read_project(loaded: Loaded) -> Project:
         raise SpecError(findings)
     files = tuple(_file(root, path, source) for path, source in sorted(chosen.items()))
     digest = _prompts_digest(root, spec, tree.paths) if spec.prompts else None
-    return Project(root, spec.name, entry.source_root, files, digest, tree.source)
+    version, licence = _version_and_licence(root / "pyproject.toml")
+    return Project(root, spec.name, entry.source_root, files, digest, tree.source, version, licence)
+
+
+def without_files(loaded: Loaded) -> Project:
+    """The project whose dependencies alone are wanted."""
+    source = contract.Source(revision=None, dirty=False)
+    return Project(loaded.path.resolve().parent, loaded.spec.name, "", (), None, source)
 
 
 # -- The decision ------------------------------------------------------------------------------------------
@@ -161,6 +173,30 @@ def _expand(root: Path, glob: str) -> Iterator[str]:
 def _file(root: Path, path: str, source: str) -> ProjectFile:
     status = (root / source).stat()
     return ProjectFile(path, source, status.st_size, bool(status.st_mode & 0o100))
+
+
+def _version_and_licence(pyproject: Path) -> tuple[str | None, str | None]:
+    """What is said without a build backend. A file that cannot be read is lock.py's finding."""
+    try:
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return None, None
+    version, stated = project.get("version"), project.get("license")
+    if isinstance(stated, dict):
+        stated = stated.get("text")
+    return version if isinstance(version, str) else None, _expression(stated)
+
+
+def _expression(stated: object) -> str | None:
+    """The SPDX expression, if it is one."""
+    if not isinstance(stated, str):
+        return None
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return canonicalize_license_expression(stated)
+    except InvalidLicenseExpression:
+        return None
 
 
 def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:

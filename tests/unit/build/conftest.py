@@ -17,7 +17,7 @@ import pysequoia
 import pytest
 
 from shipway.build import download
-from shipway.build.base import build_base
+from shipway.build.bases.minimal import find_minimal
 from shipway.build.bytecode import host_arch
 from shipway.build.cache import default_root
 from shipway.build.mirrors import Mirror, find_mirrors
@@ -196,4 +196,6 @@ def minimal():
     """The real base for this host's architecture, made by the first test that needs it and then cached."""
     if not host_arch():
         pytest.skip("this host runs no Debian binaries")
-    return build_base(host_arch(), (), find_mirrors(None, os.environ), default_root(), print)
+    base = find_minimal(host_arch(), (), find_mirrors(None, os.environ), default_root(), print)
+    base.tree()
+    return base

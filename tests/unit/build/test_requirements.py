@@ -16,13 +16,13 @@ from shipway.build.requirements import locked, parse_pins, resolution, resolve, 
 from shipway.build.sources import split_built
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
-from shipway.plan.image import Environment
+from shipway.plan.image import Environment, Python
 from shipway.spec.lock import read_lock
 from shipway.spec.shipwaylock import Pin, Resolution
 
 PINNED = "six==1.16.0 --hash=sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
 PACKAGES = "tree/lib/python3.13/site-packages"
-OPTIONS = target_options("3.13", "linux/amd64")
+OPTIONS = target_options(Python(), "linux/amd64")
 
 
 def environment(*requirements: str, lock: str | None = None) -> Environment:

@@ -262,3 +262,26 @@ def test_an_entry_point_that_git_ignores(project: Make, git: Callable[..., str])
 def test_nothing_of_the_project_is_run(project: Make) -> None:
     root = project({"agent.py": AGENT + "raise SystemExit('imported')\n"})
     assert _read(root).files
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ('version = "1.2"\nlicense = "mit or apache-2.0"', ("1.2", "MIT OR Apache-2.0")),
+        ('version = "1.2"\nlicense = { text = "Apache-2.0" }', ("1.2", "Apache-2.0")),
+        ('license = "Corporate License v3"', (None, None)),
+        ('license = { file = "LICENSE" }', (None, None)),
+        ('dynamic = ["version"]', (None, None)),
+    ],
+)
+def test_version_and_licence_are_those_of_pyproject(
+    project: Make, lines: str, expected: tuple[str | None, str | None]
+) -> None:
+    files = {"agent.toml": _head("agent:agent"), "agent.py": "async def agent(m, c): ...\n"}
+    found = _read(project(files | {"pyproject.toml": f"[project]\nname = 'a'\n{lines}\n"}))
+    assert (found.version, found.licence) == expected
+
+
+def test_without_a_pyproject_there_is_neither(project: Make) -> None:
+    found = _read(project({"agent.toml": _head("agent:agent"), "agent.py": "async def agent(m, c): ...\n"}))
+    assert (found.version, found.licence) == (None, None)
