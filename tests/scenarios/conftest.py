@@ -14,6 +14,8 @@ import pytest
 from tests.package_index import PackageIndex, write_tree
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
+MADE = ("base", "blobs", "layers", "sizes", "runtime", "facts", "tmp")
+"""What a build makes of what it has downloaded."""
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -18,6 +18,7 @@ from shipway.build.descriptor import Descriptor
 from shipway.build.distributions import Distribution
 from shipway.build.provenance import PREDICATE, write_provenance
 from shipway.build.referrers import MANIFEST, refer
+from shipway.build.writing import is_whole
 from shipway_runtime.contract import Source
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _bill(platform: str, origin: Origin, held: tuple[Distribution, ...], cache: 
     key = digest_of("bill", FORMAT, shipway.__version__, origin.repository, platform, base, debs, packages)
     record = cache.root / "bills" / key
     digest = record.read_text() if record.is_file() else ""
-    if not digest or not cache.blob(digest).is_file():
+    if not digest or not is_whole(cache.blob(digest), digest):
         from shipway.build.sbom import write_sbom
 
         digest = cache.store(write_sbom(origin.repository, platform, origin.debs, held, base))
