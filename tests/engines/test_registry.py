@@ -167,7 +167,7 @@ def test_a_base_that_is_in_the_registry_is_never_downloaded(
     def bring() -> None:
         raise AssertionError("the base's layer was asked for")
 
-    cache.offer(base.layers[0].digest, bring)
+    cache.offer(base.layers[0].digest, base.layers[0].size, bring)
     assert counts(push([agent], f"{host}/agent:1", cache, quiet, {})) == (2, 1, 0)
 
 

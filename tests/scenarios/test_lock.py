@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from tests.package_index import PackageIndex
 from tests.scenarios.conftest import Run
 
@@ -31,10 +29,7 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
     with PackageIndex(tmp_path / "index") as served:
         served.wheel("dep")
         served.wheel("tool")
-        for line in importlib.metadata.requires("shipway-runtime") or ():
-            required = Requirement(line)
-            version = next((s.version for s in required.specifier if s.operator in (">=", "==", "~=")), "1")
-            served.wheel(required.name.replace("-", "_"), version)
+        served.runtime()
         yield served
 
 

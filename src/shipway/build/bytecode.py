@@ -8,14 +8,15 @@ be another than the one that is compiled.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shipway.build.interruption import run
 from shipway.errors import BuildError
 
 PYTHON = "3.13"
@@ -141,17 +142,17 @@ class Interpreter:
             self.prepare()
         environment = {"PYTHONHOME": str(self.root / self.home), "PYTHONHASHSEED": "0"}
         try:
-            done = subprocess.run(
-                self.command(*arguments), env=environment, capture_output=True, text=True, check=True
-            )
+            done = run(self.command(*arguments), env=environment)
         except OSError as error:
             raise BuildError(
                 f"the base's interpreter does not start from {self.root}: {error.strerror}",
                 "if that file system is mounted noexec, put the cache elsewhere with SHIPWAY_CACHE",
             ) from error
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
-            raise BuildError(f"the base's interpreter failed with {error.returncode}: {last}") from error
+        if f"[Errno {errno.ENOSPC}]" in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise BuildError(f"the base's interpreter failed with {done.returncode}: {last}")
         return done.stdout
 
 

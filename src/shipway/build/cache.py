@@ -2,7 +2,9 @@
 
 In: a key that says everything a layer depends on, and a function that makes its entries. Out: the layer,
 from the cache when the key is known. Every write goes to a temporary name first and is renamed, so two
-builds at once and a kill in the middle leave nothing half written.
+builds at once and a kill in the middle leave nothing half written. What a power cut or another program has
+damaged counts as absent: a record that does not parse, a blob of another size than its record says. A blob
+of the right size is not read again until a registry refuses it.
 """
 
 from __future__ import annotations
@@ -13,18 +15,23 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import platformdirs
 
 from shipway.build.distributions import Distribution
+from shipway.build.interruption import temporary
 from shipway.build.layers import Entry, Layer, read_layer, write_layer
+from shipway.build.writing import UNFINISHED, disk_errors, is_whole, remove_stale
+from shipway.errors import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+T = TypeVar("T")
 
 LAYOUT = 4
 """Part of every key: counts up when the same inputs would make other bytes or another record than before."""
@@ -67,6 +74,15 @@ class Remote(Protocol):
         """What is known under this key."""
 
 
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """The JSON value of a small file of the cache; None when it is absent, not whole, or no `kind`."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, kind) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """A directory that any number of builds may share."""
@@ -82,9 +98,11 @@ class Cache:
         """Where the blob of this digest is, or would be."""
         return self.root / "blobs" / digest.replace(":", "/")
 
-    def offer(self, digest: str, bring: Callable[[], object]) -> None:
-        """Say what places the blob in the cache, should somebody need it."""
+    def offer(self, digest: str, size: int, bring: Callable[[], object]) -> None:
+        """Say what places the blob in the cache, should somebody need it; one of another size is none."""
         self.origins[digest] = bring
+        if (path := self.blob(digest)).is_file() and path.stat().st_size != size:
+            path.unlink()
 
     def bring(self, digest: str) -> Path:
         """The blob's file, brought here unless it is."""
@@ -147,17 +165,23 @@ class Cache:
 
     def _known(self, made_from: Mapping[str, str]) -> Layer | None:
         try:
-            record = json.loads(self._record(made_from).read_text())
-        except FileNotFoundError:
+            layer = read_layer(read_record(self._record(made_from), dict) or {})
+        except (TypeError, KeyError, AttributeError):
             return self._remote(made_from)
-        layer = read_layer(record)
-        return layer if self.is_at_hand(layer.digest) else self._remote(made_from)
+        return layer if self._is_whole(layer) else self._remote(made_from)
+
+    def _is_whole(self, layer: Layer) -> bool:
+        """Whether the blob is here with its size, or can be brought."""
+        try:
+            return self.blob(layer.digest).stat().st_size == layer.size
+        except OSError:
+            return layer.digest in self.origins
 
     def _remote(self, made_from: Mapping[str, str]) -> Layer | None:
         """The layer as a remote cache knows it; its blob stays there until it is needed."""
         for remote in self.remotes:
             if layer := remote.fetch(key_of(made_from)):
-                self.offer(layer.digest, lambda: remote.bring(layer))  # noqa: B023 - returned at once
+                self.offer(layer.digest, layer.size, lambda: remote.bring(layer))  # noqa: B023 - returned at once
                 self.write_text(self._record(made_from), json.dumps(asdict(layer)))
                 return layer
         return None
@@ -168,12 +192,31 @@ class Cache:
     def store(self, data: bytes) -> str:
         """Keep a small blob, such as a manifest; returns its digest."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        if not self.blob(digest).exists():
+        if not is_whole(self.blob(digest), digest, len(data)):
             with self.writing() as sink:
                 sink.write(data)
                 sink.flush()
                 self._place(Path(sink.name), self.blob(digest))
         return digest
+
+    def disk_errors(self) -> AbstractContextManager[None]:
+        """Say what keeps the cache from being written."""
+        return disk_errors(self.root, "put the cache elsewhere with SHIPWAY_CACHE")
+
+    def refuse_damaged(self, digest: str) -> None:
+        """Remove a blob whose content is not its digest's. Raises BuildError if it was so."""
+        path = self.blob(digest)
+        if path.exists() and not is_whole(path, digest):
+            path.unlink()
+            raise BuildError(
+                f"{path} was damaged on the disk: its content is not what its name says; it is removed",
+                "run the same command again: it makes the layer anew",
+            )
+
+    def remove_stale(self) -> None:
+        """Remove what processes that were killed have left."""
+        unfinished = (path for place in ("*", "*/*") for path in self.root.glob(f"{place}/{UNFINISHED}*"))
+        remove_stale([*self.root.glob("tmp/*"), *unfinished])
 
     def write_text(self, path: Path, text: str) -> None:
         """Replace a file of the cache in one step."""
@@ -185,17 +228,16 @@ class Cache:
     @contextmanager
     def writing(self) -> Iterator[IO[bytes]]:
         """A temporary file on the cache's own file system; removed unless it was placed."""
-        with tempfile.NamedTemporaryFile(dir=self.directory("tmp"), delete=False) as sink:
-            try:
-                yield sink
-            finally:
-                Path(sink.name).unlink(missing_ok=True)
+        place = self.directory("tmp")
+        with temporary(lambda: tempfile.NamedTemporaryFile(dir=place, delete=False)) as sink:
+            yield sink
 
     @contextmanager
     def working(self) -> Iterator[Path]:
         """A temporary directory on the cache's own file system."""
-        with tempfile.TemporaryDirectory(dir=self.directory("tmp")) as name:
-            yield Path(name)
+        place = self.directory("tmp")
+        with temporary(lambda: Path(tempfile.mkdtemp(dir=place))) as directory:
+            yield directory
 
     def _place(self, written: Path, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

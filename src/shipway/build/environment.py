@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build import finishing
 from shipway.build.containment import check_records
+from shipway.build.declared import explicit_indexes
 from shipway.build.finishing import finish as finish
 from shipway.build.finishing import install_wheel as install_wheel
 from shipway.build.finishing import site_packages as site_packages
@@ -37,7 +38,8 @@ def install(pins: str, packages: Path, options: Sequence[str], name: str, root: 
     wanted = packages.parent / "pins.txt"
     wanted.write_text(pins)
     arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--require-hashes")
-    run_uv((*arguments, "--requirements", str(wanted)), f"install {name}", cwd=root)
+    indexes = explicit_indexes(root) if root else ()
+    run_uv((*arguments, *indexes, "--requirements", str(wanted)), f"install {name}", cwd=root)
     wanted.unlink()
     check_records(packages)
 

@@ -80,11 +80,12 @@ def build_image(
 
     Raises BuildError and its kinds, and keeps the cache whole if so.
     """
-    plan, bases = find_bases(unsettled, root, cache, say, locked, registries)
-    built = tuple(
-        _Builder(plan, platform, base, root, source, cache, say, locked).build()
-        for platform, base in bases.items()
-    )
+    with cache.disk_errors():
+        plan, bases = find_bases(unsettled, root, cache, say, locked, registries)
+        built = tuple(
+            _Builder(plan, platform, base, root, source, cache, say, locked).build()
+            for platform, base in bases.items()
+        )
     for image in built:
         _check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from shipway.build.answers import FRESH_S, answer
 from shipway.build.cache import digest_of
 from shipway.build.finishing import finish_server
+from shipway.build.interruption import run
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
 from shipway.plan.servers import npm_name
 
@@ -184,7 +184,7 @@ def _run(node: Node, directory: Path, purpose: str, *arguments: str) -> None:
     ours = {f"npm_config_{name.replace('-', '_')}" for name in _SETTINGS}
     environ = {name: value for name, value in os.environ.items() if name.lower() not in ours}
     command = (str(node.binary), str(node.npm), *arguments)
-    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, check=False)
+    done = run(command, directory, environ)
     if done.returncode:
         raise _error(done.stderr, purpose)
 

@@ -7,17 +7,21 @@ host or user is written: equal layers make an equal digest. Source: OCI image-sp
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipway.build.interruption import temporary
 from shipway.build.layers import MEDIA_TYPE, Layer
 from shipway.build.referrers import CONFIG as CONFIG
 from shipway.build.referrers import MANIFEST as MANIFEST
 from shipway.build.referrers import Referrer
+from shipway.build.writing import UNFINISHED, disk_errors, remove_stale
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -138,11 +142,18 @@ def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]],
     """Write images, by their references, as one OCI layout; it is replaced when all of it is there.
 
     What is attached to them is in the index after them, by no name. Blobs are hard links into the cache where
-    the file system allows it.
+    the file system allows it. Raises BuildError when something else is there, or the disk takes no more.
     """
+    with disk_errors(directory.parent, "name another directory with -o DIR"):
+        _write_layout(directory.resolve(), images, cache)
+
+
+def _write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]], cache: Cache) -> None:
+    _refuse_foreign(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as name:
-        made = Path(name) / "layout"
+    remove_stale(directory.parent.glob(f"{UNFINISHED}*"))
+    with temporary(lambda: Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=directory.parent))) as beside:
+        made = beside / "layout"
         digests = {reference: image_digest(platforms, cache) for reference, platforms in images.items()}
         parts = {blob for platforms in images.values() for image in platforms for blob in _blobs(image)}
         for blob in parts | set(digests.values()):
@@ -154,8 +165,33 @@ def write_layout(directory: Path, images: Mapping[str, Sequence[PlatformImage]],
         index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
         (made / "index.json").write_bytes(_json(index))
         (made / "manifest.json").write_bytes(_json(archives))
-        shutil.rmtree(directory, ignore_errors=True)
-        made.replace(directory)
+        _exchange(made, directory, beside)
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Whatever else is there is somebody's, and would be lost."""
+    is_layout = (directory / "oci-layout").is_file() or not directory.exists()
+    if not is_layout and not (directory.is_dir() and not any(directory.iterdir())):
+        raise BuildError(
+            f"{directory} is there and is no OCI layout, so it is not replaced",
+            "name a new directory, an empty one or an older layout with -o DIR",
+        )
+
+
+def _exchange(made: Path, directory: Path, beside: Path) -> None:
+    """Put `made` into the place of what is there; another build may do the same, and the last one stays."""
+    number = 0
+    while True:
+        with suppress(FileNotFoundError):
+            directory.rename(beside / f"old-{number}")
+        try:
+            made.rename(directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            number += 1
+        else:
+            return
 
 
 def _named(reference: str, images: Sequence[PlatformImage], digest: str, cache: Cache) -> dict[str, Any]:

@@ -175,7 +175,13 @@ class _Push:
         if blob.digest in self.held:
             return "there"
         places = Places(self.cache, self.repository)
-        way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
+        try:
+            way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
+        except DeniedError:
+            raise
+        except BuildError:
+            self.cache.refuse_damaged(blob.digest)
+            raise
         places.remember(blob.digest)
         if way == "sent" and blob.size >= _WORTH_A_LINE:
             self.say(f"sent {blob.digest[:19]}, {blob.size / 1e6:.1f} MB, to {self.repository}")

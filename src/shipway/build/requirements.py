@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,14 @@ from packaging.utils import canonicalize_name
 
 from shipway.build.answers import FRESH_S, answer
 from shipway.build.cache import Cache, digest_of
-from shipway.build.declared import local_of, locked, project_table
+from shipway.build.declared import (
+    explicit_indexes,
+    index_lines,
+    local_of,
+    locked,
+    project_table,
+    refuse_choice,
+)
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
 from shipway.errors import ResolveError
@@ -168,6 +175,8 @@ def _wanted(environment: Environment, root: Path) -> str:
     lines = list(environment.requirements)
     if environment.lock:
         lines.append(locked(root, environment.lock, environment.groups, environment.extras))
+    else:
+        refuse_choice("the project, without dependencies of its own,", environment.groups, environment.extras)
     if environment.runtime:
         lines += runtime_requirements()
     text = "\n".join(lines)
@@ -219,13 +228,24 @@ class _Compilation:
             wanted.write_text(self._extra() if self._is_pyproject else self.wanted)
             out.write_text(self.before)  # uv keeps the versions of a file that it is to replace
             fixed = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url")
-            arguments = (*self._project_sources(), str(wanted), *self.options, *sources, *fixed)
-            run_uv(
-                ("pip", "compile", *arguments, "--output-file", str(out)),
-                f"resolve {self.environment.name}",
-                cwd=self.root,
-            )
+            explicit = () if self._is_pyproject else explicit_indexes(self.root)
+            arguments = (*self._project_sources(), str(wanted), *self.options, *explicit, *sources, *fixed)
+            try:
+                run_uv(
+                    ("pip", "compile", *arguments, "--output-file", str(out)),
+                    f"resolve {self.environment.name}",
+                    cwd=self.root,
+                )
+            except ResolveError as error:
+                message = str(error).replace(str(wanted), self.environment.lock or "agent.toml")
+                raise ResolveError(message, error.hint or self._runtime_hint(message)) from error
             return out.read_text()
+
+    def _runtime_hint(self, message: str) -> str:
+        """Whose requirement stands in the way, where it is none that the user has written."""
+        own = runtime_requirements() if self.environment.runtime else []
+        named = [r for r in own if f" {r}" in message]
+        return f"{', '.join(named)} is what shipway-runtime needs inside the image: allow it" if named else ""
 
     @property
     def _is_pyproject(self) -> bool:
@@ -249,7 +269,8 @@ class _Compilation:
         """Build what has no wheel now, so that a lock names nothing that cannot be built."""
         for pin in found.pins:
             if pin.name in found.built:
-                source_wheel(self._with_hashes(pin), self.options, self.root, self.cache)
+                indexes = index_lines(self.wanted)
+                source_wheel(self._with_hashes(pin), self.options, self.root, self.cache, indexes)
         return found
 
     def _with_hashes(self, pin: Pin) -> Pin:
@@ -262,13 +283,21 @@ def _names_of_directories(lines: Iterable[str], root: Path) -> dict[str, str]:
     return {name: os.path.relpath(path, root.resolve()) for name, path in filter(None, found)}
 
 
+def _places(answer: str) -> Iterator[str]:
+    """The lines of uv's answer that are directories: of one beside the project it says the bare name."""
+    for line in answer.replace("\\\n", " ").splitlines():
+        place = re.split(r" [;#]", line)[0].strip().removeprefix("-e ").strip()
+        if place and "==" not in place and not place.startswith(("-", "#")):
+            yield place if re.search(r"[/@]|^\.", place) else f"./{place}"
+
+
 def _parsed(text: str, wanted: str, root: Path, built: Sequence[str]) -> Resolution:
     """uv's answer; the hashes of what the project's own lock has are left to it."""
     own = _hashes_in(wanted)
     pins = [_pin(requirement, hashes) for requirement, hashes in parse_pins(text)]
     kept = [dataclasses.replace(pin, hashes=()) if own.get(_key(pin)) else pin for pin in pins]
     there = {pin.name for pin in pins}
-    local = _names_of_directories(text.replace("\\\n", " ").splitlines(), root)
+    local = _names_of_directories(_places(text), root)
     return Resolution(tuple(kept), tuple(sorted(there & set(built))), local)
 
 
@@ -287,7 +316,7 @@ def _to_pins(found: Resolution, wanted: str, root: Path, options: Sequence[str],
                 "run `shipway lock`",
             )
         if pin.name in found.built:
-            wheel = source_wheel(whole, options, root, cache)
+            wheel = source_wheel(whole, options, root, cache, index_lines(wanted))
             whole = dataclasses.replace(whole, hashes=(f"sha256:{wheel_sha256(wheel)}",))
         lines[pin.name] = _text([whole])
     for name, place in found.local.items():

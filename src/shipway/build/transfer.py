@@ -17,8 +17,8 @@ import httpx2
 
 from shipway.build.descriptor import Descriptor as Descriptor
 from shipway.build.descriptor import read_descriptor as read_descriptor
-from shipway.build.download import replacing
 from shipway.build.registry import PUSH, Ask, DeniedError, Repository
+from shipway.build.writing import replacing
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:

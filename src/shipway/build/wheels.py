@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import compile_tree
-from shipway.build.cache import digest_of
+from shipway.build.cache import digest_of, read_record
 from shipway.build.chosen import chosen_wheels, offered_wheels
+from shipway.build.declared import indexes_of
 from shipway.build.distributions import Distribution, read_distributions
 from shipway.build.environment import (
     finish,
@@ -158,7 +159,8 @@ class _Environment:
 
     def _known_sizes(self) -> dict[str, int]:
         files = {name: self._size_file(name) for name in self.pins}
-        known = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+        sizes = {name: read_record(file, int) for name, file in files.items()}
+        known = {name: size for name, size in sizes.items() if size is not None}
         if len(known) < len(files) and (text := self.tools.cache.fact(self._sizes_key)):
             known |= json.loads(text)
         return known
@@ -177,10 +179,12 @@ class _Environment:
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
+        indexes = indexes_of(tools.root, environment.lock)
         packages, (others, built) = tree / site_packages(tools.python.version), split_built(pins, tools.cache)
-        install(others, packages, tools.options, environment.name, tools.root)
+        wanted = indexes + others if others else ""
+        install(wanted, packages, tools.options, environment.name, tools.root)
         with ThreadPoolExecutor(1) as pool:
-            offer = pool.submit(offered_wheels, others, tools.options, tools.root, tree.parent, tools.say)
+            offer = pool.submit(offered_wheels, wanted, tools.options, tools.root, tree.parent, tools.say)
             install_built(built, packages, tools.options, environment.name)
             finish(tree, environment.path, tools.python.version, tools.python.path)
             if environment.script:

@@ -76,11 +76,14 @@ def command(**options: object) -> None:
     Writes an OCI layout and .shipway/release.json. stdout is the agent's image with its digest.
     """
     from shipway.build.cache import Cache, default_root
+    from shipway.build.interruption import interruptible
     from shipway.build.registries import Registries
 
     chosen = Options(**options)  # type: ignore[arg-type]
+    click.get_current_context().with_resource(interruptible())
     with Registries() as registries:
         local = Cache(default_root())
+        local.remove_stale()
         sources = tuple(_remote_cache(ref, local, registries) for ref in chosen.cache_from)
         cache = Cache(local.root, sources)
         images = _build(chosen, cache, registries)

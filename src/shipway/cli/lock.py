@@ -19,8 +19,10 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     """
     from shipway.build import locking
     from shipway.build.cache import Cache, default_root
+    from shipway.build.interruption import interruptible
     from shipway.build.locksmith import Locksmith
     from shipway.build.registries import Registries
+    from shipway.build.writing import replace_text
     from shipway.plan.image import image_python, plan_images
     from shipway.spec.load import load as load_spec
     from shipway.spec.lock import read_lock
@@ -39,10 +41,10 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
         for finding in findings:
             say(str(finding))
         sys.exit(1 if findings else 0)
-    with Registries() as registries:
-        cache = Cache(default_root())
-        smith = Locksmith(project.root, own, cache, say, registries, anew=upgrade)
-        lock = smith.complete(wanted, known)
+    cache = Cache(default_root())
+    click.get_current_context().with_resource(interruptible())
+    with Registries() as registries, cache.disk_errors():
+        lock = Locksmith(project.root, own, cache, say, registries, anew=upgrade).complete(wanted, known)
     text, path = to_text(lock), project.root / NAME
     moved = locking.moves(known, lock) if known else []
     for line in moved:
@@ -50,7 +52,7 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         say(f"{NAME} is up to date")
         return
-    path.write_text(text, encoding="utf-8")
+    replace_text(path, text)
     say(f"wrote {path}: {_count(lock)}" + (f"; {len(moved)} moved" if known else ""))
 
 

@@ -12,13 +12,19 @@ import json
 import os
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from shipway.errors import Finding, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
 KINDS: tuple[Kind, ...] = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
@@ -70,7 +76,12 @@ def read_lock(project_root: Path, python: str | None = PYTHON) -> Lock:
     kind, path = _chosen(project_root, project)
     lock = _toml(project_root / path) if kind in ("uv.lock", "pylock.toml") else {}
     required = project.get("project", {}).get("requires-python") or lock.get("requires-python")
-    findings = [*_python_findings(required, kind, project, python), *_dynamic_findings(kind, project)]
+    findings = [
+        *_python_findings(required, kind, project, python),
+        *_dynamic_findings(kind, project),
+        *_foreign_findings(project_root, kind, project),
+        *(_stale_findings(lock, project) if kind == "uv.lock" else ()),
+    ]
     if findings:
         raise SpecError(findings)
     return Lock(kind, path, _digest(project_root, kind, path, project), required)
@@ -157,3 +168,56 @@ def _dynamic_findings(kind: Kind, project: dict[str, Any]) -> list[Finding]:
     message = "the dependencies are dynamic: the build backend would have to run to say them"
     fix = "lock them with `uv lock`, or write them into [project]"
     return [Finding("lock", message, fix, "pyproject.toml")]
+
+
+def _foreign_findings(root: Path, kind: Kind, project: dict[str, Any]) -> list[Finding]:
+    """Dependencies that only another tool can read: an image without them would fail at its first import."""
+    if kind != "none":
+        return []
+    poetry = project.get("tool", {}).get("poetry", {}).get("dependencies")
+    if poetry:
+        file, where, how = "pyproject.toml", "[tool.poetry]", "run `poetry export -o requirements.txt`"
+    elif (root / "Pipfile").is_file():
+        file, where, how = "Pipfile", "a Pipfile", "run `pipenv requirements --hash > requirements.txt`"
+    elif (root / "environment.yml").is_file():
+        file, where, how = "environment.yml", "a conda environment", "write them into requirements.txt"
+    else:
+        return []
+    message = f"the dependencies are in {where}, which is not read"
+    return [Finding("lock", message, f"move them to [project] in pyproject.toml, or {how}", file)]
+
+
+def _stale_findings(lock: dict[str, Any], pyproject: dict[str, Any]) -> list[Finding]:
+    """What pyproject.toml requires otherwise than uv.lock knows: uv would install what is locked, unasked."""
+    name = canonicalize_name(str(pyproject.get("project", {}).get("name", "")))
+    own = next((p for p in lock.get("package", ()) if canonicalize_name(str(p.get("name"))) == name), None)
+    if own is None:
+        return []
+    metadata = own.get("metadata", {})
+    groups = metadata.get("requires-dev", {}).values()
+    known = [*metadata.get("requires-dist", ()), *(entry for group in groups for entry in group)]
+    moved = sorted({str(r) for r in _required(pyproject) if r.name != name and not _is_known(r, known)})
+    if not moved:
+        return []
+    message = f"it is older than pyproject.toml, which requires {', '.join(moved)}"
+    return [Finding("lock", message, "run `uv lock`", "uv.lock")]
+
+
+def _required(pyproject: dict[str, Any]) -> Iterator[Requirement]:
+    project = pyproject.get("project", {})
+    tables = (project.get("optional-dependencies", {}), pyproject.get("dependency-groups", {}))
+    texts = [*project.get("dependencies", ()), *(t for table in tables for g in table.values() for t in g)]
+    for text in texts:
+        with suppress(InvalidRequirement, TypeError):  # uv says what is wrong with it
+            yield Requirement(text)
+
+
+def _is_known(required: Requirement, known: Sequence[dict[str, Any]]) -> bool:
+    """A name with the same range; one that comes from a directory or a URL has none."""
+    name = canonicalize_name(required.name)
+    entries = [entry for entry in known if canonicalize_name(str(entry.get("name"))) == name]
+    return any(
+        not entry.keys().isdisjoint(("directory", "editable", "virtual", "path", "url", "git"))
+        or SpecifierSet(str(entry.get("specifier", ""))) == required.specifier
+        for entry in entries
+    )

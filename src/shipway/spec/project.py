@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -34,8 +35,14 @@ NOT_SHIPPED = frozenset(
     }
 )
 """Top-level names beside the entry point's package that are for those who develop it."""
-SECRET_FILES = (".env*", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*", ".netrc")
-HARMLESS = ("*.example", "*.sample", "*.template", "*.pub")
+SECRET_FILES = (
+    *(".env*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk"),
+    *("id_rsa*", "id_ed25519*", "id_ecdsa*", "id_dsa*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass"),
+    *(".htpasswd", ".git-credentials", ".dockercfg", ".dockerconfigjson", "kubeconfig", "*.tfstate"),
+)
+SECRET_DIRECTORIES = frozenset({".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh"})
+"""Of home directories, where programs keep the keys of their user."""
+HARMLESS = ("*.example", "*.sample", "*.template", "*.pub", "example*.env", "sample*.env")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +149,13 @@ def _inner(path: str, spec: Spec) -> str:
     return PurePosixPath(path).relative_to(spec.prompts or "").as_posix()
 
 
-def _is_secret_file(name: str) -> bool:
+def _is_secret_file(path: str) -> bool:
     """By its name alone: what people keep keys and passwords in."""
+    *directories, name = path.split("/")
     matches = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
-    return matches and not any(fnmatch.fnmatch(name, pattern) for pattern in HARMLESS)
+    return (matches and not any(fnmatch.fnmatch(name, pattern) for pattern in HARMLESS)) or not (
+        SECRET_DIRECTORIES.isdisjoint(directories)
+    )
 
 
 # -- Reading -----------------------------------------------------------------------------------------------
@@ -245,7 +255,24 @@ def _file_findings(root: Path, source: str) -> Iterator[Finding]:
         message = f"a link to {target}; expected a file inside the project"
         fix = "put a copy in its place, or keep the link out of the image"
         yield Finding("link", message, fix, source)
-    elif _is_secret_file(path.name) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
+    elif reason := _unreadable(path):
+        message, fix = (
+            f"this file would go into the image, and {reason}",
+            "mend it, or keep it out of the image",
+        )
+        yield Finding("unreadable", message, fix, source)
+    elif _is_secret_file(source) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
         message = "this file would go into the image, and files of this name hold secrets"
         where = listed(["add it to .gitignore", "move it out of the package", "narrow image.include"], "or")
         yield Finding("secret-file", message, f"{where}; at run time secrets come by [secrets]", source)
+
+
+def _unreadable(path: Path) -> str:
+    """Why the file has no content for us; empty when it can be read. A pipe would be waited for for ever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "it is a pipe, a socket or a device"
+        path.open("rb").close()
+    except OSError as error:
+        return f"it cannot be read: {(error.strerror or str(error)).lower()}"
+    return ""

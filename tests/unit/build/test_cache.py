@@ -72,6 +72,6 @@ def test_what_a_layer_holds_is_known_without_its_blob_being_read(tmp_path: Path)
         return (six,)
 
     first = cache.layer("one", KEY, entries, holds)
-    cache.blob(first.digest).write_bytes(b"not to be read")
+    cache.blob(first.digest).write_bytes(b"x" * first.size)
     assert cache.layer("one", KEY, refuse, holds).distributions == first.distributions == (six,)
     assert asked == [entries()]

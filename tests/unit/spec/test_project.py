@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,12 @@ def test_other_links_are_refused(project: Make, target: str) -> None:
         ("tls.key", ""),
         ("id_rsa", ""),
         ("x.pem", "-----BEGIN PRIVATE KEY-----"),
+        ("prod.env", ""),
+        (".npmrc", ""),
+        (".pgpass", ""),
+        ("terraform.tfstate", "{}"),
+        (".aws/credentials", ""),
+        (".ssh/config", ""),
     ],
 )
 def test_files_of_secrets_are_refused(project: Make, name: str, content: str) -> None:
@@ -186,10 +193,40 @@ def test_files_of_secrets_are_refused(project: Make, name: str, content: str) ->
     assert "narrow image.include" in finding.fix
 
 
-@pytest.mark.parametrize("name", [".env.example", "id_rsa.pub", "ca.pem", "key.py"])
+@pytest.mark.parametrize("name", [".env.example", "example.env", "id_rsa.pub", "ca.pem", "key.py", "aws/a"])
 def test_files_that_only_look_like_it(project: Make, name: str) -> None:
     files = {"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT, f"support/{name}": "x"}
     assert f"support/{name}" in _paths(_read(project(files))).values()
+
+
+def test_a_pipe_is_not_waited_for(project: Make) -> None:
+    root = project({"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT})
+    os.mkfifo(root / "support/key.pem")
+    (finding,) = _findings(root)
+    assert (finding.rule, finding.file) == ("unreadable", "support/key.pem")
+    assert "it is a pipe, a socket or a device" in finding.message
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> Iterator[None]:
+    """A user who may not read everything, as root may."""
+    if os.geteuid() == 0:
+        for directory in (tmp_path, *tmp_path.parents[:3]):
+            directory.chmod(0o755)
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+def test_a_file_that_may_not_be_read(project: Make, request: pytest.FixtureRequest) -> None:
+    root = project({"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT, "support/x": "x"})
+    (root / "support/x").chmod(0)
+    request.getfixturevalue("nobody")
+    (finding,) = _findings(root)
+    assert (finding.rule, finding.file) == ("unreadable", "support/x")
+    assert finding.message == "this file would go into the image, and it cannot be read: permission denied"
 
 
 def test_every_finding_at_once(project: Make) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from shipway.build.cache import Cache
-from shipway.build.download import replacing
 from shipway.build.reference import Reference, is_digest
 from shipway.build.referrers import is_attached
 from shipway.build.remote_image import RemoteImage, choose, read_image
 from shipway.build.transfer import Descriptor, read_descriptor
+from shipway.build.writing import replacing
 from shipway.errors import BuildError, TamperedError
 
 
@@ -42,7 +42,7 @@ class Layout:
         reference = Reference("", self.name, None, self.digest)
         image = read_image(reference, platform, manifest, document, config)
         for blob in image.layers:
-            self.cache.offer(blob.digest, lambda blob=blob: self._bring(blob))  # type: ignore[misc]
+            self.cache.offer(blob.digest, blob.size, lambda blob=blob: self._bring(blob))  # type: ignore[misc]
         return image
 
     def _document(self, digest: str) -> dict[str, Any]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,10 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in
 from shipway.build.debian import Deb, Selection, fetch_debs, select_debs
+from shipway.build.interruption import temporary
 from shipway.build.layers import Entry, tree_entries
 from shipway.build.pinned import fetch_pinned, pinned_debs
+from shipway.build.writing import UNFINISHED, remove_stale
 from shipway.errors import BuildError
 from shipway.plan.image import BaseFacts
 from shipway_runtime import contract
@@ -72,8 +73,6 @@ LEFT_OUT = frozenset(
 
 _PYTHON_PACKAGE = f"python{PYTHON}-minimal"
 _SOURCES = (f"usr/lib/python{PYTHON}", "usr/lib/python3/dist-packages")
-_UNFINISHED = ".making-"
-_STALE_S = 24 * 3600
 _assembling = threading.RLock()
 _CERTIFICATES = "usr/share/ca-certificates"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -228,27 +227,16 @@ def _compile(root: Path, interpreter: Interpreter, say: Say) -> None:
 def making(root: Path) -> Iterator[Path]:
     """An empty directory that becomes `root` if nothing was raised, unless another build was first."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(root.parent)
-    tree = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=root.parent))
-    try:
+    remove_stale(root.parent.glob(f"{UNFINISHED}*"))
+    with temporary(lambda: Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root.parent))) as tree:
         tree.chmod(0o755)
         yield tree
+        os.sync()  # a power cut must not keep the name and lose the content, which nothing would notice
         try:
             tree.rename(root)
         except OSError:
             if not root.is_dir():  # otherwise another build was first, and made the same
                 raise
-    except OSError as error:
-        raise BuildError(f"the base cannot be written to {root.parent}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(tree, ignore_errors=True)
-
-
-def _remove_stale(directory: Path) -> None:
-    """What builds that were killed have left."""
-    for path in directory.glob(f"{_UNFINISHED}*"):
-        if path.stat().st_mtime < time.time() - _STALE_S:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _python_version(debs: Sequence[Deb]) -> str:
