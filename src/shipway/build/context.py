@@ -1,14 +1,15 @@
 """ImagePlans -> what their Dockerfiles need besides the project: pins, uv, bases, the runtime, the last step.
 
 In: plans. Out: content by path below .shipway/docker, where render/dockerfile.py looks for it. The pins and
-the base are those of `shipway build`, so both roads make the same tree.
+the base are those of `shipway build`, so both roads make the same tree. STAGE is that of an environment:
 
     finish.py  compile.py  runtime/WHEEL     the last step and the runtime
     ARCH/uv                                  the resolver; ARCH-musl for a base with musl
     ROLE/ARCH/uv.toml                        the platform it installs for
     ROLE/ARCH/base.tar.gz                    the base of an image, if it is `minimal`
     ROLE/ARCH/ca.pem                         certificates to trust ([image] ca)
-    ROLE/ARCH/PINS                           one requirements file for each environment
+    ROLE/ARCH/STAGE/pins.txt  …/*.whl        its requirements, and the wheels among them that were built here
+    ROLE/ARCH/STAGE/package-lock.json  …     what `npm ci` reads, for a server from npm
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from shipway.build import finishing
+from shipway.build import finishing, npm
 from shipway.build.bases.shared import lacking, preferred
 from shipway.build.bytecode import COMPILE, host_arch
 from shipway.build.certificates import read_certificates
-from shipway.build.requirements import resolution, resolve, target_options, uv_platform
+from shipway.build.node import server_packages
+from shipway.build.requirements import resolve, target_options, uv_platform
 from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.sources import split_built, wheel_sha256
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError
 from shipway.plan.context import uv_directory
+from shipway.plan.image import NODE
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -36,24 +40,25 @@ if TYPE_CHECKING:
     from shipway.build.bases.base import Base
     from shipway.build.cache import Cache
     from shipway.build.locking import Locked
-    from shipway.plan.image import Environment, ImagePlan, Python
+    from shipway.plan.image import Environment, ImagePlan, NodeEnvironment, Python
 
     Say = Callable[[str], None]
+    StageName = Callable[[Environment | NodeEnvironment], str]
 
 WHEEL = "runtime/shipway_runtime.whl"
 
 
 def build_context(
     plans: Sequence[ImagePlan],
-    pins_name: Callable[[Environment], str],
+    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,
     locked: Locked,
     bases: Mapping[str, Mapping[str, Base]],
 ) -> dict[str, bytes | Path]:
-    """Content by path. `bases` are by role and platform; `locked` is what shipway.lock says; `pins_name`
-    names an environment's requirements.
+    """Content by path. `bases` are by role and platform; `locked` is what shipway.lock says; `stage_name`
+    names an environment's directory.
 
     Raises BuildError and its kinds; refuses what a Dockerfile cannot do yet.
     """
@@ -69,8 +74,8 @@ def build_context(
             directory = f"{plan.role}/{_arch(platform)}"
             files |= _uv(platform, base.facts.python, directory, cache, say)
             files |= {
-                f"{directory}/{name}": text
-                for name, text in _pins(plan, platform, base, pins_name, root, cache, say, locked)
+                f"{directory}/{name}": content
+                for name, content in _stages(plan, platform, base, stage_name, root, cache, say, locked)
             }
             if plan.base.kind == "minimal":
                 (layer,) = base.layers(cache.layer)
@@ -81,11 +86,6 @@ def build_context(
 
 
 def _refuse_unsupported(plan: ImagePlan) -> None:
-    if plan.node:
-        raise BuildError(
-            f"{plan.node[0].name} is an npm package, and a Dockerfile cannot install these yet",
-            "make this image with `shipway build`",
-        )
     if plan.base.kind == "layout":
         raise BuildError(
             f"a Dockerfile cannot start from an OCI layout ({plan.base.reference})",
@@ -93,29 +93,37 @@ def _refuse_unsupported(plan: ImagePlan) -> None:
         )
 
 
-def _pins(
+def _stages(
     plan: ImagePlan,
     platform: str,
     base: Base,
-    pins_name: Callable[[Environment], str],
+    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,
     locked: Locked,
-) -> Iterator[tuple[str, bytes]]:
-    for environment in plan.environments:
-        options = target_options(base.facts.python, platform)
+) -> Iterator[tuple[str, bytes | Path]]:
+    python = base.facts.python
+    options = target_options(python, platform)
+    pins = {}
+    for environment in plan.installed:
         known = locked.resolution(environment, plan.base, platform)
         there = base.facts.pins if environment.path == contract.VENV else ""
-        found = known or resolution(environment, root, options, cache, say, preferred(there))
-        if made_here := sorted({*found.built, *found.local}):
-            raise BuildError(
-                f"{environment.name}: {made_here[0]} has no wheel on an index and is built on this machine; "
-                "a Dockerfile cannot take it along yet",
-                "give its wheel to an index, or make this image with `shipway build`",
-            )
-        text = resolve(environment, root, options, cache, say, found)
-        yield pins_name(environment), lacking(text, there, plan.base.reference).encode()
+        text = resolve(environment, root, options, cache, say, known, preferred(there))
+        pins[environment] = lacking(text, there, plan.base.reference)
+        for name, content in _python_files(pins[environment], cache).items():
+            yield f"{stage_name(environment)}/{name}", content
+    for server in plan.node:
+        packages = server_packages(server, pins[NODE], root, cache, say, locked)
+        for name, text in npm.project_files(server.package, packages, platform, python.libc).items():
+            yield f"{stage_name(server)}/{name}", text.encode()
+
+
+def _python_files(pins: str, cache: Cache) -> dict[str, bytes | Path]:
+    """Requirements, in which what was built here is a file beside them: no index is asked for it."""
+    others, wheels = split_built(pins, cache)
+    beside = "".join(f"./{wheel.name} --hash=sha256:{wheel_sha256(wheel)}\n" for wheel in wheels)
+    return {"pins.txt": (others + beside).encode(), **{wheel.name: wheel for wheel in wheels}}
 
 
 def _uv(platform: str, python: Python, directory: str, cache: Cache, say: Say) -> Mapping[str, bytes | Path]:

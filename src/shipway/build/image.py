@@ -124,7 +124,7 @@ class _Builder:
             steps = [
                 pool.submit(self.base.layers, tools.layer),
                 pool.submit(self._certificates_layer, tools),
-                pool.submit(node_layers, self.plan.node, tools),
+                pool.submit(node_layers, self.plan.node, self.plan.base, tools, self.locked),
                 *(
                     pool.submit(self._environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
@@ -265,7 +265,7 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
 
     digest = sha256(wheel.read_bytes())
     inputs = {"place": path, "bytecode by Python": tools.compiled_by, "wheel": digest[:16]}
-    wheels = {DISTRIBUTION: digest}
+    wheels = {DISTRIBUTION: f"sha256:{digest}"}
     name = f"runtime ({DISTRIBUTION})"
     return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 

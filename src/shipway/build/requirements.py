@@ -14,7 +14,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +21,12 @@ from typing import TYPE_CHECKING
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from shipway.build.answers import FRESH_S, answer
 from shipway.build.cache import Cache, digest_of
 from shipway.build.declared import local_of, locked, project_table
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
-from shipway.errors import ResolveError, UnreachableError
+from shipway.errors import ResolveError
 from shipway.plan.image import Environment, Python
 from shipway.spec.shipwaylock import Pin, Resolution
 
@@ -41,9 +41,6 @@ __all__ = [
     "runtime_requirements",
     "target_options",
 ]
-
-FRESH_S = 86_400
-"""How long an answer of an index counts as today's."""
 
 MOST_BUILT = 20
 """Distributions without a wheel in one environment, after which no more are tried."""
@@ -141,18 +138,12 @@ def _resolution(
     place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
     key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
-    age = time.time() - kept.stat().st_mtime if kept.exists() else None
-    if age is not None and age < fresh_s:
-        return _read(kept)
-    try:
+
+    def ask() -> str:
         found = _Compilation(environment, root, options, cache, wanted, before).run()
-    except UnreachableError:
-        if age is None:
-            raise
-        say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
-        return _read(kept)
-    cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
-    return found
+        return json.dumps(dataclasses.asdict(found))
+
+    return _read(answer(kept, ask, environment.name, cache, say, fresh_s))
 
 
 def _settings(root: Path) -> list[object]:
@@ -167,8 +158,8 @@ def _settings(root: Path) -> list[object]:
     ]
 
 
-def _read(kept: Path) -> Resolution:
-    document = json.loads(kept.read_text())
+def _read(text: str) -> Resolution:
+    document = json.loads(text)
     pins = tuple(Pin(p["name"], p["version"], tuple(p["hashes"])) for p in document["pins"])
     return Resolution(pins, tuple(document["built"]), document["local"])
 

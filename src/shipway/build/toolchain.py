@@ -36,6 +36,11 @@ class Toolchain:
     root: Path
     """The project, whose uv settings say where packages come from."""
 
+    @property
+    def target(self) -> str:
+        """The platform; for musl, whose wheels are others, with its name. Part of keys."""
+        return f"{self.platform} (musl)" if self.python.libc.startswith("musl") else self.platform
+
     def layer(
         self,
         name: str,

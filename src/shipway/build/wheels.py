@@ -58,10 +58,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One distribution's entries, and the SHA-256 (hex) of its wheel, empty where that is not known."""
+    """One distribution's entries, and the digest of its wheel, empty where that is not known."""
 
     entries: list[Entry]
-    sha256: str
+    digest: str
 
 
 def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
@@ -132,15 +132,9 @@ class _Environment:
         """
         tools = self.tools
         inputs = {"place in the image": self.environment.path, "bytecode by Python": tools.compiled_by}
-        inputs |= {"made for": self._target} if part.members else {"interpreter": tools.python.path}
+        inputs |= {"made for": self.tools.target} if part.members else {"interpreter": tools.python.path}
         inputs |= {"console script": script} if (script := self._script_of(part)) else {}
         return inputs | {name: self._wheel(name) for name in part.members}
-
-    @property
-    def _target(self) -> str:
-        """The platform; for musl, whose wheels are others, with its name."""
-        musl = self.tools.python.libc.startswith("musl")
-        return f"{self.tools.platform} (musl)" if musl else self.tools.platform
 
     def _wheel(self, name: str) -> str:
         return f"{_version(self.pins[name])}, wheels {digest_of(self.pins[name])[:12]}"
@@ -154,13 +148,13 @@ class _Environment:
     # -- Sizes: known once a distribution was installed -------------------------------------------------
 
     def _size_file(self, name: str) -> Path:
-        key = digest_of("size", self.pins[name], self._target, self.tools.compiled_by)
+        key = digest_of("size", self.pins[name], self.tools.target, self.tools.compiled_by)
         return self.tools.cache.directory("sizes") / key
 
     @property
     def _sizes_key(self) -> str:
         lines = [self.pins[name] for name in sorted(self.pins)]
-        return digest_of("sizes", lines, self._target, self.tools.compiled_by)
+        return digest_of("sizes", lines, self.tools.target, self.tools.compiled_by)
 
     def _known_sizes(self) -> dict[str, int]:
         files = {name: self._size_file(name) for name in self.pins}
@@ -203,7 +197,7 @@ class _Environment:
             return [*own, *(entry for name in part.members for entry in made[name].entries)]
 
         def holds(entries: list[Entry]) -> tuple[Distribution, ...]:
-            return read_distributions(entries, {name: made[name].sha256 for name in part.members})
+            return read_distributions(entries, {name: made[name].digest for name in part.members})
 
         return self.tools.layer(part.name, self._inputs(part), entries, holds)
 

@@ -97,11 +97,12 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     from shipway.plan.image import base_alone, image_python, list_unbuilt, plan_images
     from shipway.spec.load import load as load_spec
     from shipway.spec.lock import read_lock
-    from shipway.spec.project import read_project
+    from shipway.spec.project import read_project, without_files
     from shipway.spec.shipwaylock import read_shipway_lock
 
-    loaded = load_spec(options.directory / "agent.toml")
-    project = read_project(loaded)
+    overrides = {"entrypoint": "none:none"} if options.base_only else {}  # a base has none to start
+    loaded = load_spec(options.directory / "agent.toml", overrides=overrides)
+    project = without_files(loaded) if options.base_only else read_project(loaded)
     own = read_lock(project.root, image_python(loaded.spec))
     plans = [_chosen(p, options) for p in plan_images(loaded, project, own)]
     pinned = use_lock(plan_lock(plans, own), read_shipway_lock(project.root), own, options.locked, say)

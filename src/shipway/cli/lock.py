@@ -13,12 +13,13 @@ import click
 @click.option("--upgrade", is_flag=True, help="Resolve all anew, and show what moved.")
 @click.option("--check", is_flag=True, help="Write nothing, ask no network; exit 1 when something is stale.")
 def command(directory: Path, upgrade: bool, check: bool) -> None:
-    """Write shipway.lock: Debian packages, and what goes into each environment, with hashes.
+    """Write shipway.lock: Debian packages, and what goes into each environment and server, with hashes.
 
     What is missing or stale is resolved, the rest is kept. Commit the file.
     """
     from shipway.build import locking
     from shipway.build.cache import Cache, default_root
+    from shipway.build.locksmith import Locksmith
     from shipway.build.registries import Registries
     from shipway.plan.image import image_python, plan_images
     from shipway.spec.load import load as load_spec
@@ -33,7 +34,6 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     own = read_lock(project.root, image_python(loaded.spec))
     wanted = locking.plan_lock(plan_images(loaded, project, own), own)
     known = read_shipway_lock(project.root)
-    locking.tell_unlocked(wanted, say)
     if check:
         findings = locking.find_stale(wanted, known)
         for finding in findings:
@@ -41,7 +41,7 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
         sys.exit(1 if findings else 0)
     with Registries() as registries:
         cache = Cache(default_root())
-        smith = locking.Locksmith(project.root, own, cache, say, registries, anew=upgrade)
+        smith = Locksmith(project.root, own, cache, say, registries, anew=upgrade)
         lock = smith.complete(wanted, known)
     text, path = to_text(lock), project.root / NAME
     moved = locking.moves(known, lock) if known else []
@@ -60,7 +60,9 @@ def _count(lock: object) -> str:
     assert isinstance(lock, ShipwayLock)
     debs = {deb for base in lock.bases for debs in base.debs.values() for deb in debs}
     pins = {(p.name, p.version) for e in lock.environments for r in e.resolved.values() for p in r.pins}
-    return f"{len(debs)} Debian packages, {len(pins)} distributions"
+    npm = {(path, p["version"]) for server in lock.npm for path, p in server.packages.items()}
+    counted = f"{len(debs)} Debian packages, {len(pins)} distributions"
+    return f"{counted}, {len(npm)} packages from npm" if npm else counted
 
 
 def say(message: str) -> None:

@@ -19,6 +19,7 @@ from shipway.errors import ShipwayError
 
 COMMANDS = {
     "init": "write agent.toml for the project that is here",
+    "check": "find what is wrong before anything is built",
     "plan": "print the plan of the image or of the stack",
     "lock": "write down what images are made of",
     "build": "make the image",

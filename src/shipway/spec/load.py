@@ -58,8 +58,9 @@ def load(path: Path, env: str | None = None, overrides: Mapping[str, str] | None
     chosen, findings = merge.command_line(merged, overrides or {})
     if env is not None and env not in environments:
         findings.append(_unknown_environment(env, environments, base))
-    others = [merge.overlay(base, "env", name) for name in environments if name != env]
-    findings += [finding for one in (base, chosen, *others) for finding in _examine(one)]
+    others = [base, *(merge.overlay(base, "env", name) for name in environments if name != env)]
+    seen = [chosen, *(merge.command_line(other, overrides or {})[0] for other in others)]
+    findings += [finding for one in seen for finding in _examine(one)]
     findings += pending(document)
     if findings:
         raise SpecError(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))

@@ -86,6 +86,12 @@ def read_project(loaded: Loaded) -> Project:
     return Project(root, spec.name, entry.source_root, files, digest, tree.source, version, licence)
 
 
+def without_files(loaded: Loaded) -> Project:
+    """The project whose dependencies alone are wanted."""
+    source = contract.Source(revision=None, dirty=False)
+    return Project(loaded.path.resolve().parent, loaded.spec.name, "", (), None, source)
+
+
 # -- The decision ------------------------------------------------------------------------------------------
 
 
