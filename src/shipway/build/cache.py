@@ -26,7 +26,7 @@ from shipway.build.layers import Entry, Layer, read_layer, write_layer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-LAYOUT = 4
+LAYOUT = 5
 """Part of every key: counts up when the same inputs would make other bytes or another record than before."""
 
 Holds = Callable[[list[Entry]], tuple[Distribution, ...]]
