@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 LAYER = MEDIA_TYPE
+MOST_LAYERS = 127
 EPOCH = "1970-01-01T00:00:00Z"
 """The time of every image: a clock would make another digest of the same sources."""
 
@@ -71,6 +72,11 @@ def platform_image(
     platform: str, layers: Sequence[Layer], process: Process, annotations: dict[str, str], cache: Cache
 ) -> PlatformImage:
     """Write one platform's config and manifest into the cache."""
+    if len(layers) > MOST_LAYERS:
+        raise BuildError(
+            f"the image would have {len(layers)} layers, and engines take {MOST_LAYERS}",
+            "its base has too many: flatten that, or take another",
+        )
     config = cache.store(_json(_config(platform, layers, process, annotations)))
     manifest = {
         "schemaVersion": 2,

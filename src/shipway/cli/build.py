@@ -100,8 +100,8 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     from shipway.spec.project import read_project, without_files
     from shipway.spec.shipwaylock import read_shipway_lock
 
-    overrides = {"entrypoint": "none:none"} if options.base_only else {}  # a base has none to start
-    loaded = load_spec(options.directory / "agent.toml", overrides=overrides)
+    nothing = "nothing:nothing" if options.base_only else None  # a base has no agent to start
+    loaded = load_spec(options.directory / "agent.toml", entrypoint=nothing)
     project = without_files(loaded) if options.base_only else read_project(loaded)
     own = read_lock(project.root, image_python(loaded.spec))
     plans = [_chosen(p, options) for p in plan_images(loaded, project, own)]
