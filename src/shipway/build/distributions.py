@@ -24,6 +24,7 @@ _PYTHON = re.compile(
     r"(?P<environment>.*?)/lib/python3[^/]*/(?:site|dist)-packages/[^/]+\.dist-info/METADATA"
 )
 _NODE = re.compile(r"(?P<environment>.*?)/node_modules/(?:.*/node_modules/)?(?:@[^/]+/)?[^/]+/package\.json")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _OSI = "License :: OSI Approved :: "
 
 
@@ -73,7 +74,10 @@ def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]
     found = [dict(values) for values in record]
     if not all(isinstance(value, str) for values in found for value in values.values()):
         raise ValueError("a distribution's record holds something else than text")
-    return tuple(Distribution(**values) for values in found)
+    distributions = tuple(Distribution(**values) for values in found)
+    if wrong := [d.digest for d in distributions if d.digest and not _DIGEST.fullmatch(d.digest)]:
+        raise ValueError(f"a distribution's record holds the digest {wrong[0]!r}")
+    return distributions
 
 
 def _content(entry: Entry) -> bytes:
