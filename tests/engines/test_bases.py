@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from tests.base_images import BUNDLE, INDEX, MANIFEST, MINOR, PLATFORM, slim_tree, tar_of, write_image
 from tests.docker import Docker
@@ -88,12 +91,15 @@ def done(result: subprocess.CompletedProcess[str]) -> str:
     return result.stdout.strip()
 
 
-def test_docker_runs_an_agent_on_a_registrys_base(
+SERVED = '[mcp.time]\nrun = "pypi:mcp-server-time==2026.10.19"\n'
+
+
+def test_docker_runs_an_agent_with_its_server_on_a_registrys_base(
     registry: Callable[..., str], slim: Path, project: Callable[..., Path], docker: Docker
 ) -> None:
     reference = f"{registry()}/team/python:{MINOR}"
     publish(slim, reference)
-    directory = project(reference, {"requirements.txt": "msgspec==0.20.0\n"})
+    directory = project(reference, {"requirements.txt": "msgspec==0.20.0\n"}, SERVED)
     done(shipway(directory, "build", "--load"))
     image = "on-base:latest"
     docker.images.append(image)
@@ -102,65 +108,41 @@ def test_docker_runs_an_agent_on_a_registrys_base(
     assert {"TEAM=platform", "LANG=C.UTF-8"} <= set(config["Env"])
     assert "PATH=/app/.venv/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/bin" in config["Env"]
     assert (config["User"], config["Cmd"]) == ("65532:65532", None)
+    options = (
+        "--detach",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--cap-drop",
+        "ALL",
+        "--publish",
+        "127.0.0.1::8081",
+    )
+    name = docker.container("run", image, *options)
+    checks = ready(docker.address(name, "8081"))
+    assert {check: checks[check]["state"] for check in ("agent", "mcp:time")} == {
+        "agent": "up",
+        "mcp:time": "up",
+    }
     script = (
-        "import msgspec, shipway_runtime.main as m, sys, agent; "
-        "print(sys.version_info[:2], m.__cached__.endswith('.pyc'), agent.agent.__name__)"
+        "import msgspec, shipway_runtime.main as m, sys, os; "
+        "print(sys.version_info[:2], os.path.exists(m.__cached__), msgspec.__version__)"
     )
-    output = docker(
-        *(
-            "run",
-            "--rm",
-            "--read-only",
-            "--env",
-            "PYTHONPATH=/app/src",
-            "--entrypoint",
-            "/app/.venv/bin/python",
-        ),
-        *(image, "-c", script),
-    )
-    assert output == f"({MINOR.replace('.', ', ')}) True agent"
+    output = docker("exec", name, "/app/.venv/bin/python", "-c", script)
+    assert output == f"({MINOR.replace('.', ', ')}) True 0.20.0"
 
 
-def test_an_image_names_the_one_that_it_stands_on(
-    registry: Callable[..., str], slim: Path, project: Callable[..., Path], tmp_path: Path
-) -> None:
-    """Also a shared base, whose distributions are the agents too; a base has no version of the project."""
-    host = registry()
-    slim_name, shared = f"{host}/team/python:{MINOR}", f"{host}/team/agent-base:1"
-    slim_digest = publish(slim, slim_name)
-    files = {"pyproject.toml": "[project]\nname='a'\nversion='2.1'\ndependencies=['msgspec==0.20.0']\n"}
-    directory = project(slim_name, files)
-    made = done(shipway(directory, "build", "--base-only", "-t", shared, "--push", "-o", str(tmp_path / "1")))
-    annotations, bill, provenance = documents(tmp_path / "1")
-    assert annotations["base.name"] == slim_name
-    assert annotations["base.digest"] == slim_digest
-    assert "version" not in annotations
-    below = {"name": slim_name, "digest": {"sha256": slim_digest.removeprefix("sha256:")}}
-    assert below in provenance["predicate"]["buildDefinition"]["resolvedDependencies"]
-    components = {component["name"]: component for component in bill["components"]}
-    assert components[slim_name]["version"] == slim_digest
-    assert {slim_name, "msgspec"} <= set(components)
-
-    done(shipway(project(shared, files), "build", "-o", str(tmp_path / "2")))
-    annotations, bill, _ = documents(tmp_path / "2")
-    assert annotations["base.name"] == shared
-    assert annotations["base.digest"] == made.rpartition("@")[2]
-    assert annotations["version"] == "2.1"
-    assert {shared, "msgspec", "shipway-runtime"} <= {component["name"] for component in bill["components"]}
-
-
-def documents(layout: Path) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
-    """An image's annotations, without what begins them all, and what is attached to it."""
-    read = [
-        json.loads(file_of(layout, entry["digest"]).read_bytes())
-        for entry in json.loads((layout / "index.json").read_text())["manifests"]
-    ]
-    image, *attached = read
-    bill, provenance = (
-        json.loads(file_of(layout, manifest["layers"][0]["digest"]).read_bytes()) for manifest in attached
-    )
-    prefix = "org.opencontainers.image."
-    return {k.removeprefix(prefix): v for k, v in image["annotations"].items()}, bill, provenance
+def ready(url: str) -> dict[str, Any]:
+    """The checks of /readyz, once it answers 200."""
+    deadline = time.monotonic() + 60
+    answer = None
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx2.TransportError):
+            answer = httpx2.get(f"{url}/readyz")
+            if answer.status_code == 200:
+                return dict(answer.json()["checks"])
+        time.sleep(0.2)
+    raise AssertionError(answer.text if answer else "no answer")
 
 
 def test_what_is_locked_stays_when_the_tag_moves(
