@@ -147,14 +147,14 @@ def test_the_hash_is_that_of_the_installed_wheel():
 def test_a_record_holds_all_and_a_foreign_one_is_refused():
     record = [asdict(distribution) for distribution in DISTRIBUTIONS]
     assert from_record(json.loads(json.dumps(record))) == DISTRIBUTIONS
-    for record in (
+    for foreign in (
         [{"name": 1, "version": "1", "environment": "/"}],
         [{"name": "a"}],
         [{"no": "such"}],
         [{**record[0], "digest": "sha256:1"}],
     ):
         with pytest.raises((ValueError, TypeError)):
-            from_record(record)
+            from_record(foreign)
 
 
 def test_each_environment_has_its_own_and_what_cannot_be_read_is_left_out(tmp_path):
