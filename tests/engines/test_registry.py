@@ -176,7 +176,7 @@ def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
 ) -> None:
     host = registry()
     full = Cache(tmp_path / "full")
-    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32),)
+    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32),)
     layer = dataclasses.replace(image(full, b"layer").layers[0], distributions=held)
     full.keep_fact("f" * 64, "it weighs 3")
     with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAYOUT = 4
+LAYOUT = 5
 """Part of every key: counts up when the same inputs would make other bytes or another record than before."""
 
 Holds = Callable[[list[Entry]], tuple[Distribution, ...]]

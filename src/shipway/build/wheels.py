@@ -59,10 +59,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One distribution's entries, and the SHA-256 (hex) of its wheel, empty where that is not known."""
+    """One distribution's entries, and the digest of its wheel, empty where that is not known."""
 
     entries: list[Entry]
-    sha256: str
+    digest: str
 
 
 def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
@@ -201,7 +201,7 @@ class _Environment:
             return [*own, *(entry for name in part.members for entry in made[name].entries)]
 
         def holds(entries: list[Entry]) -> tuple[Distribution, ...]:
-            return read_distributions(entries, {name: made[name].sha256 for name in part.members})
+            return read_distributions(entries, {name: made[name].digest for name in part.members})
 
         return self.tools.layer(part.name, self._inputs(part), entries, holds)
 

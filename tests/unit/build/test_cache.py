@@ -65,7 +65,7 @@ def test_digest_depends_on_every_part() -> None:
 
 def test_what_a_layer_holds_is_known_without_its_blob_being_read(tmp_path: Path) -> None:
     cache, asked = Cache(tmp_path), []
-    six = Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32)
+    six = Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32)
 
     def holds(made: list[Entry]) -> tuple[Distribution, ...]:
         asked.append(made)
