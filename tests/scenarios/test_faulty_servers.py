@@ -112,7 +112,7 @@ def test_a_mirror_that_serves_something_else(
     shipway: Run, undisturbed: Undisturbed, mirror: tuple[DebianMirror, str], tmp_path: Path
 ) -> None:
     served, url = mirror
-    env = undisturbed.copy(tmp_path / "cache", without=("base", "debs", "selections"))
+    env = undisturbed.copy(tmp_path / "cache", without=("base", "debs", "selections", "layers"))
     env |= {"SHIPWAY_DEBIAN_MIRROR": url}
     served.fault = lambda handler, data: handler.path.endswith(".deb") and send(handler, data[:-1] + b"!")
     done = shipway("build", cwd=write_tree(tmp_path / "project", undisturbed.files), env=env)

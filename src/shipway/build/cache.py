@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TypeVar
@@ -116,20 +116,25 @@ class Cache:
         return digest in self.origins or self.blob(digest).exists()
 
     def fact(self, key: str) -> str | None:
-        """What was found out before, here or by whoever filled a remote cache; None where nothing was."""
-        path = self.root / "facts" / key
-        if key not in self.facts and path.is_file():
-            self.facts[key] = path.read_text(encoding="utf-8")
+        """What was found out before, here or by whoever filled a remote cache; None where nothing was.
+
+        It is the text of a JSON value: so one that was cut short is known, and counts as absent.
+        """
+        if key not in self.facts and (path := self.root / "facts" / key).is_file():
+            with suppress(ValueError, OSError):
+                text = path.read_text(encoding="utf-8")
+                json.loads(text)
+                self.facts[key] = text
         for remote in self.remotes:
             if key not in self.facts and (found := remote.fact(key)) is not None:
                 self.keep_fact(key, found)
         return self.facts.get(key)
 
     def keep_fact(self, key: str, text: str) -> None:
-        """Keep what took an effort to find out. `key` says everything it depends on."""
-        self.facts[key] = text
-        if not (path := self.root / "facts" / key).is_file():
-            self.write_text(path, text)
+        """Keep what took an effort to find out, as JSON. `key` says everything it depends on."""
+        if self.facts.get(key) != text:
+            self.facts[key] = text
+            self.write_text(self.root / "facts" / key, text)
 
     def directory(self, *names: str) -> Path:
         """A directory of the cache, made when it is not there."""
@@ -166,7 +171,7 @@ class Cache:
     def _known(self, made_from: Mapping[str, str]) -> Layer | None:
         try:
             layer = read_layer(read_record(self._record(made_from), dict) or {})
-        except (TypeError, KeyError, AttributeError):
+        except (TypeError, ValueError, KeyError, AttributeError):
             return self._remote(made_from)
         return layer if self._is_whole(layer) else self._remote(made_from)
 

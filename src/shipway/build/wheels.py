@@ -161,9 +161,8 @@ class _Environment:
         files = {name: self._size_file(name) for name in self.pins}
         sizes = {name: read_record(file, int) for name, file in files.items()}
         known = {name: size for name, size in sizes.items() if size is not None}
-        if len(known) < len(files) and (text := self.tools.cache.fact(self._sizes_key)):
-            known |= json.loads(text)
-        return known
+        text = self.tools.cache.fact(self._sizes_key)  # kept in any case, for --cache-to
+        return json.loads(text) | known if text and len(known) < len(files) else known
 
     def _remember(self, sizes: Mapping[str, int], new: Collection[str]) -> None:
         """Each by itself, for other environments; and all together, for a remote cache."""
