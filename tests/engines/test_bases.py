@@ -145,6 +145,48 @@ def ready(url: str) -> dict[str, Any]:
     raise AssertionError(answer.text if answer else "no answer")
 
 
+def test_an_image_names_the_one_that_it_stands_on(
+    registry: Callable[..., str], slim: Path, project: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Also a shared base, whose distributions are the agents too; a base has no version of the project."""
+    host = registry()
+    slim_name, shared = f"{host}/team/python:{MINOR}", f"{host}/team/agent-base:1"
+    slim_digest = publish(slim, slim_name)
+    files = {"pyproject.toml": "[project]\nname='a'\nversion='2.1'\ndependencies=['msgspec==0.20.0']\n"}
+    directory = project(slim_name, files)
+    made = done(shipway(directory, "build", "--base-only", "-t", shared, "--push", "-o", str(tmp_path / "1")))
+    annotations, bill, provenance = documents(tmp_path / "1")
+    assert annotations["base.name"] == slim_name
+    assert annotations["base.digest"] == slim_digest
+    assert "version" not in annotations
+    below = {"name": slim_name, "digest": {"sha256": slim_digest.removeprefix("sha256:")}}
+    assert below in provenance["predicate"]["buildDefinition"]["resolvedDependencies"]
+    components = {component["name"]: component for component in bill["components"]}
+    assert components[slim_name]["version"] == slim_digest
+    assert {slim_name, "msgspec"} <= set(components)
+
+    done(shipway(project(shared, files), "build", "-o", str(tmp_path / "2")))
+    annotations, bill, _ = documents(tmp_path / "2")
+    assert annotations["base.name"] == shared
+    assert annotations["base.digest"] == made.rpartition("@")[2]
+    assert annotations["version"] == "2.1"
+    assert {shared, "msgspec", "shipway-runtime"} <= {component["name"] for component in bill["components"]}
+
+
+def documents(layout: Path) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+    """An image's annotations, without what begins them all, and what is attached to it."""
+    read = [
+        json.loads(file_of(layout, entry["digest"]).read_bytes())
+        for entry in json.loads((layout / "index.json").read_text())["manifests"]
+    ]
+    image, *attached = read
+    bill, provenance = (
+        json.loads(file_of(layout, manifest["layers"][0]["digest"]).read_bytes()) for manifest in attached
+    )
+    prefix = "org.opencontainers.image."
+    return {k.removeprefix(prefix): v for k, v in image["annotations"].items()}, bill, provenance
+
+
 def test_what_is_locked_stays_when_the_tag_moves(
     registry: Callable[..., str], slim: Path, project: Callable[..., Path], tmp_path: Path
 ) -> None:

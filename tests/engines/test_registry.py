@@ -167,7 +167,7 @@ def test_a_base_that_is_in_the_registry_is_never_downloaded(
     def bring() -> None:
         raise AssertionError("the base's layer was asked for")
 
-    cache.offer(base.layers[0].digest, bring)
+    cache.offer(base.layers[0].digest, base.layers[0].size, bring)
     assert counts(push([agent], f"{host}/agent:1", cache, quiet, {})) == (2, 1, 0)
 
 
@@ -176,9 +176,9 @@ def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
 ) -> None:
     host = registry()
     full = Cache(tmp_path / "full")
-    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32),)
+    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32),)
     layer = dataclasses.replace(image(full, b"layer").layers[0], distributions=held)
-    full.keep_fact("f" * 64, "it weighs 3")
+    full.keep_fact("f" * 64, '{"weight": 3}')
     with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:
         keeper = RemoteCache(repository, full)
         assert keeper.store([layer], full.facts) == 2
@@ -186,7 +186,7 @@ def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
         local = Cache(tmp_path / "empty")
         empty = Cache(local.root, (RemoteCache(repository, local),))
         made_from = dict(layer.made_from)
-        assert empty.fact("f" * 64) == "it weighs 3"
+        assert empty.fact("f" * 64) == '{"weight": 3}'
         assert empty.fact("f" * 40 + "0" * 24) is None
         assert empty.has(made_from)
         found = empty.layer("another name", made_from, never)

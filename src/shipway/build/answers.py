@@ -1,10 +1,12 @@
 """What indexes and registries answer, kept in the cache for a day, and longer while none can be reached.
 
-In: where the answer is kept, and the question. Out: the answer, as text.
+In: where the answer is kept, and the question. Out: the answer, the text of a JSON object; one that is kept
+and damaged counts as none.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -28,16 +30,16 @@ def answer(
 
     When `ask` raises UnreachableError an older one counts, and it is said; without one it is raised.
     """
-    whole = read_record(kept, dict) is not None
-    age = time.time() - kept.stat().st_mtime if whole else None
-    if age is not None and age < fresh_s:
-        return kept.read_text()
+    last = read_record(kept, dict)
+    age = time.time() - kept.stat().st_mtime if last else 0.0
+    if last and age < fresh_s:
+        return json.dumps(last)
     try:
         text = ask()
     except UnreachableError:
-        if age is None:
+        if last is None:
             raise
         say(f"no index answers: {name} as resolved {age / 3600:.0f} hours ago")
-        return kept.read_text()
+        return json.dumps(last)
     cache.write_text(kept, text)
     return text

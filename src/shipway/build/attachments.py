@@ -18,7 +18,6 @@ from shipway.build.descriptor import Descriptor
 from shipway.build.distributions import Distribution
 from shipway.build.provenance import PREDICATE, write_provenance
 from shipway.build.referrers import MANIFEST, refer
-from shipway.build.writing import is_whole
 from shipway_runtime.contract import Source
 
 if TYPE_CHECKING:
@@ -69,11 +68,10 @@ def _bill(platform: str, origin: Origin, held: tuple[Distribution, ...], cache: 
     debs = [(deb.purl, deb.sha256) for deb in origin.debs]
     packages = [astuple(distribution) for distribution in held]
     key = digest_of("bill", FORMAT, shipway.__version__, origin.repository, platform, base, debs, packages)
-    record = cache.root / "bills" / key
-    digest = record.read_text() if record.is_file() else ""
-    if not digest or not is_whole(cache.blob(digest), digest):
+    text = cache.fact(key)
+    if text is None:
         from shipway.build.sbom import write_sbom
 
-        digest = cache.store(write_sbom(origin.repository, platform, origin.debs, held, base))
-        cache.write_text(record, digest)
-    return Descriptor(BILL, digest, cache.blob(digest).stat().st_size)
+        text = write_sbom(origin.repository, platform, origin.debs, held, base).decode()
+        cache.keep_fact(key, text)
+    return Descriptor(BILL, cache.store(text.encode()), len(text.encode()))

@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol, TypeVar
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAYOUT = 4
+LAYOUT = 5
 """Part of every key: counts up when the same inputs would make other bytes or another record than before."""
 
 Holds = Callable[[list[Entry]], tuple[Distribution, ...]]
@@ -51,23 +51,9 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps([LAYOUT, *parts], sort_keys=True).encode()).hexdigest()
 
 
-def read_record(path: Path, kind: type[T]) -> T | None:
-    """The JSON value of a small file of the cache; None when it is absent, not whole, or no `kind`."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, kind) else None
-
-
 def nothing(_: list[Entry]) -> tuple[Distribution, ...]:
     """Of a layer that is not made from an index's distributions."""
     return ()
-
-
-def _has_content(path: Path) -> bool:
-    """Whether a file is there, and not only its name, as after a power cut."""
-    return path.is_file() and path.stat().st_size > 0
 
 
 def key_of(made_from: Mapping[str, str]) -> str:
@@ -88,6 +74,15 @@ class Remote(Protocol):
         """What is known under this key."""
 
 
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """The JSON value of a small file of the cache; None when it is absent, not whole, or no `kind`."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, kind) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Cache:
     """A directory that any number of builds may share."""
@@ -103,9 +98,11 @@ class Cache:
         """Where the blob of this digest is, or would be."""
         return self.root / "blobs" / digest.replace(":", "/")
 
-    def offer(self, digest: str, bring: Callable[[], object]) -> None:
-        """Say what places the blob in the cache, should somebody need it."""
+    def offer(self, digest: str, size: int, bring: Callable[[], object]) -> None:
+        """Say what places the blob in the cache, should somebody need it; one of another size is none."""
         self.origins[digest] = bring
+        if (path := self.blob(digest)).is_file() and path.stat().st_size != size:
+            path.unlink()
 
     def bring(self, digest: str) -> Path:
         """The blob's file, brought here unless it is."""
@@ -119,20 +116,25 @@ class Cache:
         return digest in self.origins or self.blob(digest).exists()
 
     def fact(self, key: str) -> str | None:
-        """What was found out before, here or by whoever filled a remote cache; None where nothing was."""
-        path = self.root / "facts" / key
-        if key not in self.facts and _has_content(path):
-            self.facts[key] = path.read_text(encoding="utf-8")
+        """What was found out before, here or by whoever filled a remote cache; None where nothing was.
+
+        It is the text of a JSON value: so one that was cut short is known, and counts as absent.
+        """
+        if key not in self.facts and (path := self.root / "facts" / key).is_file():
+            with suppress(ValueError, OSError):
+                text = path.read_text(encoding="utf-8")
+                json.loads(text)
+                self.facts[key] = text
         for remote in self.remotes:
             if key not in self.facts and (found := remote.fact(key)) is not None:
                 self.keep_fact(key, found)
         return self.facts.get(key)
 
     def keep_fact(self, key: str, text: str) -> None:
-        """Keep what took an effort to find out. `key` says everything it depends on."""
-        self.facts[key] = text
-        if not _has_content(path := self.root / "facts" / key):
-            self.write_text(path, text)
+        """Keep what took an effort to find out, as JSON. `key` says everything it depends on."""
+        if self.facts.get(key) != text:
+            self.facts[key] = text
+            self.write_text(self.root / "facts" / key, text)
 
     def directory(self, *names: str) -> Path:
         """A directory of the cache, made when it is not there."""
@@ -169,22 +171,22 @@ class Cache:
     def _known(self, made_from: Mapping[str, str]) -> Layer | None:
         try:
             layer = read_layer(read_record(self._record(made_from), dict) or {})
-        except (TypeError, KeyError, ValueError, AttributeError):
+        except (TypeError, ValueError, KeyError, AttributeError):
             return self._remote(made_from)
-        self._drop_cut(layer)
-        return layer if self.is_at_hand(layer.digest) else self._remote(made_from)
+        return layer if self._is_whole(layer) else self._remote(made_from)
 
-    def _drop_cut(self, layer: Layer) -> None:
-        """Remove a blob that is not as long as its record says."""
-        path = self.blob(layer.digest)
-        if path.exists() and path.stat().st_size != layer.size:
-            path.unlink(missing_ok=True)
+    def _is_whole(self, layer: Layer) -> bool:
+        """Whether the blob is here with its size, or can be brought."""
+        try:
+            return self.blob(layer.digest).stat().st_size == layer.size
+        except OSError:
+            return layer.digest in self.origins
 
     def _remote(self, made_from: Mapping[str, str]) -> Layer | None:
         """The layer as a remote cache knows it; its blob stays there until it is needed."""
         for remote in self.remotes:
             if layer := remote.fetch(key_of(made_from)):
-                self.offer(layer.digest, lambda: remote.bring(layer))  # noqa: B023 - returned at once
+                self.offer(layer.digest, layer.size, lambda: remote.bring(layer))  # noqa: B023 - returned at once
                 self.write_text(self._record(made_from), json.dumps(asdict(layer)))
                 return layer
         return None

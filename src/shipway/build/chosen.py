@@ -1,6 +1,6 @@
 """Pins with the hashes of all files of a version -> the hash of the one wheel that was installed.
 
-In: pins, and the directory that uv filled from them. Out: SHA-256 by name. uv does not keep what it took: it
+In: pins, and the directory that uv filled from them. Out: digests by name. uv does not keep what it took: it
 is asked once more which files of the index fit the platform, and where several do, the installed WHEEL file
 tells by its tags. What stays in doubt, or is not among the pins' hashes, is left out.
 """
@@ -44,13 +44,13 @@ def pinned_distributions(pins: str, environment: str) -> tuple[Distribution, ...
     versions = (line.split()[0].partition("==")[::2] for line in pins.splitlines() if "==" in line)
     hashes = pinned_hashes(pins)
     return tuple(
-        Distribution(name, version, environment, wheel_sha256=_only(hashes[canonicalize_name(name)]))
+        Distribution(name, version, environment, digest=_only(hashes[canonicalize_name(name)]))
         for name, version in versions
     )
 
 
 def _only(hashes: frozenset[str]) -> str:
-    return next(iter(hashes)) if len(hashes) == 1 else ""
+    return f"sha256:{next(iter(hashes))}" if len(hashes) == 1 else ""
 
 
 def offered_wheels(
@@ -84,13 +84,13 @@ def _wheel(wheel: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def chosen_wheels(pins: str, offer: Offer, packages: Path) -> dict[str, str]:
-    """The SHA-256 of each installed wheel of which it is known. `packages` is a site-packages directory."""
+    """The digest, "sha256:…", of each installed wheel of which it is known; `packages` is where they are."""
     tags = {_name(file): _tags(file) for file in packages.glob("*.dist-info/WHEEL")}
     found = {
         name: _choose(allowed, offer.get(name, {}), tags.get(name, frozenset()))
         for name, allowed in pinned_hashes(pins).items()
     }
-    return {name: sha256 for name, sha256 in found.items() if sha256}
+    return {name: f"sha256:{sha256}" for name, sha256 in found.items() if sha256}
 
 
 def _choose(allowed: frozenset[str], wheels: Mapping[str, str], tags: frozenset[str]) -> str:

@@ -24,6 +24,7 @@ _PYTHON = re.compile(
     r"(?P<environment>.*?)/lib/python3[^/]*/(?:site|dist)-packages/[^/]+\.dist-info/METADATA"
 )
 _NODE = re.compile(r"(?P<environment>.*?)/node_modules/(?:.*/node_modules/)?(?:@[^/]+/)?[^/]+/package\.json")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _OSI = "License :: OSI Approved :: "
 
 
@@ -31,15 +32,15 @@ _OSI = "License :: OSI Approved :: "
 class Distribution:
     """What an index distributes, as it is installed. `environment` is where, such as /app/.venv.
 
-    `licence` is as the distribution states it: an SPDX expression, or free text. `wheel_sha256` (hex) is of
-    the wheel it came from, empty where that is not known.
+    `licence` is as the distribution states it: an SPDX expression, or free text. `digest` ("sha256:…",
+    "sha512:…", hex) is of the file that it came from, empty where that is not known.
     """
 
     name: str
     version: str
     environment: str
     licence: str = ""
-    wheel_sha256: str = ""
+    digest: str = ""
     index: Literal["pypi", "npm"] = "pypi"
 
     @property
@@ -49,22 +50,23 @@ class Distribution:
         return f"pkg:{self.index}/{name}@{self.version.replace('+', '%2B').replace('!', '%21')}"
 
 
-def read_distributions(entries: Iterable[Entry], wheels: Mapping[str, str] = {}) -> tuple[Distribution, ...]:
+def read_distributions(entries: Iterable[Entry], digests: Mapping[str, str] = {}) -> tuple[Distribution, ...]:
     """Every Python distribution and npm package among the entries.
 
-    `wheels` holds the SHA-256 (hex) of wheels by the distribution's name, as indexes spell it.
+    `digests` are of the files that they came from: by a distribution's name, as indexes spell it, or by an
+    npm package's path below its server.
     """
     wanted = (e for e in entries if e.kind == "file" and _is_document(e.path))
-    return tuple(sorted({found for e in wanted for found in _read(e.path, _content(e), wheels)}))
+    return tuple(sorted({found for e in wanted for found in _read(e.path, _content(e), digests)}))
 
 
-def read_metadata(data: bytes, environment: str, sha256: str = "") -> Distribution | None:
+def read_metadata(data: bytes, environment: str, digest: str = "") -> Distribution | None:
     """The distribution of a METADATA file; None when it names none."""
     from email.parser import BytesHeaderParser  # only when a layer is made
 
     message = BytesHeaderParser().parsebytes(data)
     name, version = str(message["Name"] or ""), str(message["Version"] or "")
-    return Distribution(name, version, environment, _licence(message), sha256) if name and version else None
+    return Distribution(name, version, environment, _licence(message), digest) if name and version else None
 
 
 def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]:
@@ -72,7 +74,10 @@ def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]
     found = [dict(values) for values in record]
     if not all(isinstance(value, str) for values in found for value in values.values()):
         raise ValueError("a distribution's record holds something else than text")
-    return tuple(Distribution(**values) for values in found)
+    distributions = tuple(Distribution(**values) for values in found)
+    if wrong := [d.digest for d in distributions if d.digest and not _DIGEST.fullmatch(d.digest)]:
+        raise ValueError(f"a distribution's record holds the digest {wrong[0]!r}")
+    return distributions
 
 
 def _content(entry: Entry) -> bytes:
@@ -85,17 +90,17 @@ def _is_document(path: str) -> bool:
     )
 
 
-def _read(path: str, data: bytes, wheels: Mapping[str, str]) -> Iterator[Distribution]:
+def _read(path: str, data: bytes, digests: Mapping[str, str]) -> Iterator[Distribution]:
     if found := _PYTHON.fullmatch(path):
         distribution = read_metadata(data, f"/{found['environment']}")
         if distribution:
-            sha256 = wheels.get(canonicalize_name(distribution.name), "")
-            yield replace(distribution, wheel_sha256=sha256)
+            yield replace(distribution, digest=digests.get(canonicalize_name(distribution.name), ""))
     elif found := _NODE.fullmatch(path):
-        yield from _read_npm(f"/{found['environment']}", data)
+        place = path.removeprefix(f"{found['environment']}/").removesuffix("/package.json")
+        yield from _read_npm(f"/{found['environment']}", data, digests.get(place, ""))
 
 
-def _read_npm(environment: str, data: bytes) -> Iterator[Distribution]:
+def _read_npm(environment: str, data: bytes, digest: str) -> Iterator[Distribution]:
     try:
         package: Any = json.loads(data)
     except ValueError:
@@ -104,9 +109,8 @@ def _read_npm(environment: str, data: bytes) -> Iterator[Distribution]:
         return
     name, version, licence = (package.get(key) for key in ("name", "version", "license"))
     if isinstance(name, str) and isinstance(version, str) and name and version:
-        yield Distribution(
-            name, version, environment, licence if isinstance(licence, str) else "", index="npm"
-        )
+        stated = licence if isinstance(licence, str) else ""
+        yield Distribution(name, version, environment, stated, digest, index="npm")
 
 
 def _licence(message: Message[str, str]) -> str:

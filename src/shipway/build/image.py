@@ -266,7 +266,7 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
 
     digest = sha256(wheel.read_bytes())
     inputs = {"place": path, "bytecode by Python": tools.compiled_by, "wheel": digest[:16]}
-    wheels = {DISTRIBUTION: digest}
+    wheels = {DISTRIBUTION: f"sha256:{digest}"}
     name = f"runtime ({DISTRIBUTION})"
     return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 

@@ -105,13 +105,16 @@ def _tell(writing: int, number: int) -> None:
 def _watch(reading: int) -> None:
     number = os.read(reading, 1)
     os.close(reading)
-    if number:
+    if not number:
+        return
+    try:
         _starting.acquire()
         for process in list(_running):
             _end(process)
         for path in list(_temporary):
             _remove(path)
         os.write(2, b"\ninterrupted\n")
+    finally:  # whoever read our stderr may be gone
         os._exit(128 + number[0])
 
 

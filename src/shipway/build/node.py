@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build import npm
 from shipway.build.cache import digest_of
+from shipway.build.chosen import chosen_wheels, offered_wheels
 from shipway.build.distributions import Distribution, read_distributions, read_metadata
 from shipway.build.environment import install
 from shipway.build.finishing import node_files
@@ -84,7 +85,9 @@ def node_layers(
     node = provide(pins, tools.options, tools.target, tools.root, tools.cache, tools.say)
     inputs = {"node": node.version, "platform": tools.target, "place": contract.NODE}
     name = f"Node {node.version}"
-    layer = tools.layer(name, inputs, lambda: _node_entries(node), lambda _: _node_distribution(node))
+    layer = tools.layer(
+        name, inputs, lambda: _node_entries(node), lambda _: _node_distribution(node, pins, tools)
+    )
     found = [(e, server_packages(e, pins, tools.root, tools.cache, tools.say, locked)) for e in environments]
     return [layer, *(_server_layer(environment, packages, host, tools) for environment, packages in found)]
 
@@ -99,9 +102,13 @@ def server_packages(
     return npm.resolve(server.package, provide_here(pins, root, cache, say), cache, say)
 
 
-def _node_distribution(node: Node) -> tuple[Distribution, ...]:
+def _node_distribution(node: Node, pins: str, tools: Toolchain) -> tuple[Distribution, ...]:
+    """The wheel that Node is from."""
+    with tools.cache.working() as directory:
+        offer = offered_wheels(pins, tools.options, tools.root, directory, tools.say)
+    (digest,) = chosen_wheels(pins, offer, node.root).values() or ("",)
     metadata = next(node.root.glob("*.dist-info/METADATA"))
-    found = read_metadata(metadata.read_bytes(), contract.NODE)
+    found = read_metadata(metadata.read_bytes(), contract.NODE, digest)
     return (found,) if found else ()
 
 
@@ -126,7 +133,7 @@ def _server_layer(
 
     inputs = {"place in the image": environment.path, "made for": tools.target} | npm.versions(packages)
     name = f"{environment.name} ({len(packages)} npm packages)"
-    return tools.layer(name, inputs, entries, read_distributions)
+    return tools.layer(name, inputs, entries, lambda e: read_distributions(e, npm.digests(packages)))
 
 
 def _rename(made: Path, place: Path) -> None:

@@ -7,6 +7,7 @@ package's program) and `bin/node`. No package's script runs.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -124,6 +125,12 @@ def versions(packages: Packages) -> dict[str, str]:
         path.removeprefix("node_modules/"): f"{entry['version']}, {entry.get('integrity', '')[:24]}"
         for path, entry in packages.items()
     }
+
+
+def digests(packages: Packages) -> dict[str, str]:
+    """`sha512:…` (hex) of each package's archive, by its path below the server."""
+    found = {path: re.search(r"sha512-(\S+)", entry.get("integrity", "")) for path, entry in packages.items()}
+    return {path: f"sha512:{base64.b64decode(match[1]).hex()}" for path, match in found.items() if match}
 
 
 def _previous_files(package: str, packages: Packages) -> dict[str, str]:

@@ -31,12 +31,11 @@ def write_provenance(
 ) -> bytes:
     """The statement about one platform's image, whose `digest` is "sha256:…".
 
-    Distributions without the hash of their wheel are named by version alone.
+    Distributions without the hash of their file are named by version alone.
     """
-    algorithm, _, value = digest.partition(":")
     statement = {
         "_type": STATEMENT,
-        "subject": [{"name": origin.repository, "digest": {algorithm: value}}],
+        "subject": [{"name": origin.repository, "digest": _digest_set(digest)}],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
@@ -51,8 +50,8 @@ def write_provenance(
 
 
 def _dependencies(origin: Origin, distributions: Sequence[Distribution]) -> list[dict[str, Any]]:
-    known_last = sorted(distributions, key=lambda distribution: distribution.wheel_sha256)
-    wheels = {d.purl: {"sha256": d.wheel_sha256} if d.wheel_sha256 else {} for d in known_last}
+    known_last = sorted(distributions, key=lambda distribution: distribution.digest)
+    wheels = {d.purl: _digest_set(d.digest) for d in known_last}
     packages = {deb.purl: {"sha256": deb.sha256} for deb in origin.debs} | wheels
     found = [
         {"uri": uri} | ({"digest": digest} if digest else {}) for uri, digest in sorted(packages.items())
@@ -64,8 +63,13 @@ def _base(origin: Origin) -> list[dict[str, Any]]:
     """The image below ours, if there is one."""
     if not origin.base_digest:
         return []
-    algorithm, _, value = origin.base_digest.partition(":")
-    return [{"name": origin.base_name or "base", "digest": {algorithm: value}}]
+    return [{"name": origin.base_name or "base", "digest": _digest_set(origin.base_digest)}]
+
+
+def _digest_set(digest: str) -> dict[str, str]:
+    """in-toto's form of "sha256:…"; of nothing, nothing."""
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value} if value else {}
 
 
 def _source(source: Source) -> list[dict[str, Any]]:

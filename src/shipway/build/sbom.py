@@ -91,7 +91,6 @@ def _deb(deb: Deb) -> Component:
 
 
 def _distribution(distribution: Distribution) -> Component:
-    sha256 = distribution.wheel_sha256
     purl = PackageURL.from_string(distribution.purl)
     return Component(
         type=ComponentType.LIBRARY,
@@ -100,10 +99,15 @@ def _distribution(distribution: Distribution) -> Component:
         version=distribution.version,
         purl=purl,
         bom_ref=f"{distribution.purl}#{distribution.environment}",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else [],
+        hashes=[_hash(distribution.digest)] if distribution.digest else [],
         licenses=[_license(distribution.licence)] if distribution.licence else [],
         properties=[Property(name="shipway:environment", value=distribution.environment)],
     )
+
+
+def _hash(digest: str) -> HashType:
+    algorithm, _, value = digest.partition(":")
+    return HashType(alg=HashAlgorithm(f"SHA-{algorithm.removeprefix('sha')}"), content=value)
 
 
 def _license(stated: str) -> DisjunctiveLicense | LicenseExpression:

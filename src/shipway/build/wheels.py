@@ -59,10 +59,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One distribution's entries, and the SHA-256 (hex) of its wheel, empty where that is not known."""
+    """One distribution's entries, and the digest of its wheel, empty where that is not known."""
 
     entries: list[Entry]
-    sha256: str
+    digest: str
 
 
 def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
@@ -161,9 +161,8 @@ class _Environment:
         files = {name: self._size_file(name) for name in self.pins}
         sizes = {name: read_record(file, int) for name, file in files.items()}
         known = {name: size for name, size in sizes.items() if size is not None}
-        if len(known) < len(files) and (text := self.tools.cache.fact(self._sizes_key)):
-            known |= json.loads(text)
-        return known
+        text = self.tools.cache.fact(self._sizes_key)  # kept in any case, for --cache-to
+        return json.loads(text) | known if text and len(known) < len(files) else known
 
     def _remember(self, sizes: Mapping[str, int], new: Collection[str]) -> None:
         """Each by itself, for other environments; and all together, for a remote cache."""
@@ -179,11 +178,12 @@ class _Environment:
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
+        indexes = indexes_of(tools.root, environment.lock)
         packages, (others, built) = tree / site_packages(tools.python.version), split_built(pins, tools.cache)
-        others = indexes_of(tools.root, environment.lock) + others if others else ""
-        install(others, packages, tools.options, environment.name, tools.root)
+        wanted = indexes + others if others else ""
+        install(wanted, packages, tools.options, environment.name, tools.root)
         with ThreadPoolExecutor(1) as pool:
-            offer = pool.submit(offered_wheels, others, tools.options, tools.root, tree.parent, tools.say)
+            offer = pool.submit(offered_wheels, wanted, tools.options, tools.root, tree.parent, tools.say)
             install_built(built, packages, tools.options, environment.name)
             finish(tree, environment.path, tools.python.version, tools.python.path)
             if environment.script:
@@ -200,7 +200,7 @@ class _Environment:
             return [*own, *(entry for name in part.members for entry in made[name].entries)]
 
         def holds(entries: list[Entry]) -> tuple[Distribution, ...]:
-            return read_distributions(entries, {name: made[name].sha256 for name in part.members})
+            return read_distributions(entries, {name: made[name].digest for name in part.members})
 
         return self.tools.layer(part.name, self._inputs(part), entries, holds)
 

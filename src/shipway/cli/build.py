@@ -83,9 +83,9 @@ def command(**options: object) -> None:
     click.get_current_context().with_resource(interruptible())
     with Registries() as registries:
         local = Cache(default_root())
+        local.remove_stale()
         sources = tuple(_remote_cache(ref, local, registries) for ref in chosen.cache_from)
         cache = Cache(local.root, sources)
-        cache.remove_stale()
         images = _build(chosen, cache, registries)
         if chosen.cache_to:
             _keep(images, _remote_cache(chosen.cache_to, cache, registries))

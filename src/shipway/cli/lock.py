@@ -41,11 +41,10 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
         for finding in findings:
             say(str(finding))
         sys.exit(1 if findings else 0)
-    click.get_current_context().with_resource(interruptible())
     cache = Cache(default_root())
+    click.get_current_context().with_resource(interruptible())
     with Registries() as registries, cache.disk_errors():
-        smith = Locksmith(project.root, own, cache, say, registries, anew=upgrade)
-        lock = smith.complete(wanted, known)
+        lock = Locksmith(project.root, own, cache, say, registries, anew=upgrade).complete(wanted, known)
     text, path = to_text(lock), project.root / NAME
     moved = locking.moves(known, lock) if known else []
     for line in moved:

@@ -21,7 +21,8 @@ _HEAD = """\
 # Commands
 
 stdout is data, stderr is talk. Exit codes: 0 done, 1 failed, 2 wrong usage or agent.toml, 130 interrupted,
-143 terminated. `shipway --debug COMMAND …` shows the traceback of an error.
+143 terminated.
+`shipway --debug COMMAND …` shows the traceback of an error.
 """
 
 

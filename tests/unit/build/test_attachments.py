@@ -18,7 +18,7 @@ from shipway_runtime.contract import Source
 
 PROCESS = Process(("/bin/x",), "65532:65532", {}, "/app", ())
 DEB = Deb("libc6", "2.41-12", "amd64", "https://deb.example.com/libc6.deb", "ab" * 32, 10)
-WHEEL = Distribution("six", "1.17.0", "/app/.venv", "MIT", "cd" * 32)
+WHEEL = Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "cd" * 32)
 
 
 def image(cache, content=b"x", held=(WHEEL,), platform="linux/amd64"):

@@ -65,14 +65,14 @@ def test_digest_depends_on_every_part() -> None:
 
 def test_what_a_layer_holds_is_known_without_its_blob_being_read(tmp_path: Path) -> None:
     cache, asked = Cache(tmp_path), []
-    six = Distribution("six", "1.17.0", "/app/.venv", "MIT", "ab" * 32)
+    six = Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32)
 
     def holds(made: list[Entry]) -> tuple[Distribution, ...]:
         asked.append(made)
         return (six,)
 
     first = cache.layer("one", KEY, entries, holds)
-    cache.blob(first.digest).write_bytes(b"?" * first.size)  # not to be read
+    cache.blob(first.digest).write_bytes(b"x" * first.size)
     assert cache.layer("one", KEY, refuse, holds).distributions == first.distributions == (six,)
     assert asked == [entries()]
 
@@ -80,13 +80,13 @@ def test_what_a_layer_holds_is_known_without_its_blob_being_read(tmp_path: Path)
 def test_what_a_power_cut_left_counts_as_absent(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     layer = cache.layer("one", KEY, entries)
-    cache.keep_fact("fact", "known")
+    cache.keep_fact("fact", '"known"')
     for path in (tmp_path / "facts/fact", cache.blob(layer.digest), *(tmp_path / "layers").iterdir()):
         whole = path.read_bytes()
         path.write_bytes(b"")
         again = Cache(tmp_path)
-        assert again.fact("fact") == (None if path.name == "fact" else "known")
-        again.keep_fact("fact", "known")
+        assert again.fact("fact") == (None if path.name == "fact" else '"known"')
+        again.keep_fact("fact", '"known"')
         assert again.layer("one", KEY, entries).digest == layer.digest
         assert path.read_bytes() == whole
 

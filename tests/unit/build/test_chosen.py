@@ -38,18 +38,18 @@ def test_a_pin_with_one_hash_leaves_no_choice_and_asks_nobody(tmp_path):
         raise AssertionError(message)
 
     assert offered_wheels(pins(ONE), ("--no-such-option",), tmp_path, tmp_path, never) == {}
-    assert chosen_wheels(pins(ONE), {}, tmp_path) == {"foo-bar": ONE}
+    assert chosen_wheels(pins(ONE), {}, tmp_path) == {"foo-bar": f"sha256:{ONE}"}
 
 
 def test_of_wheel_and_source_the_one_that_fits_the_platform(tmp_path):
     offer = {"foo-bar": {wheel("py3-none-any"): TWO}}
-    assert chosen_wheels(pins(SOURCE, TWO), offer, tmp_path) == {"foo-bar": TWO}
+    assert chosen_wheels(pins(SOURCE, TWO), offer, tmp_path) == {"foo-bar": f"sha256:{TWO}"}
 
 
 def test_of_several_the_one_with_the_installed_tags(tmp_path):
     installed(tmp_path, "cp313-cp313-manylinux_2_17_x86_64", "cp313-cp313-manylinux2014_x86_64")
     offer = {"foo-bar": {wheel(LINUX): ONE, wheel(NEWER): TWO}}
-    assert chosen_wheels(pins(ONE, TWO, SOURCE), offer, tmp_path) == {"foo-bar": ONE}
+    assert chosen_wheels(pins(ONE, TWO, SOURCE), offer, tmp_path) == {"foo-bar": f"sha256:{ONE}"}
 
 
 def test_what_is_in_doubt_or_was_never_pinned_is_left_out(tmp_path):
@@ -74,7 +74,7 @@ def test_uv_tells_what_it_has_installed(tmp_path, monkeypatch, platform):
         packages = tmp_path / "tree" / "packages"
         install(text, packages, options, "test", tmp_path)
         offer = offered_wheels(text, options, tmp_path, tmp_path, pytest.fail)
-    assert chosen_wheels(text, offer, packages) == {"foo-bar": published[platform]}
+    assert chosen_wheels(text, offer, packages) == {"foo-bar": f"sha256:{published[platform]}"}
 
 
 def test_without_an_answer_it_is_said_and_nothing_is_known(tmp_path):
@@ -87,7 +87,7 @@ def test_without_an_answer_it_is_said_and_nothing_is_known(tmp_path):
 def test_a_shared_base_says_what_it_has():
     text = pins(ONE) + pins(ONE, TWO, name="Six")
     assert pinned_distributions(text, "/app/.venv") == (
-        Distribution("foo-bar", "1.0", "/app/.venv", wheel_sha256=ONE),
+        Distribution("foo-bar", "1.0", "/app/.venv", digest=f"sha256:{ONE}"),
         Distribution("Six", "1.0", "/app/.venv"),
     )
     assert pinned_distributions("", "/app/.venv") == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -44,6 +45,12 @@ def test_every_package_has_an_integrity_hash_and_no_address(packages: Packages) 
     assert set(packages) == {"node_modules/which", "node_modules/isexe"}
     assert all("sha512-" in value for value in npm.versions(packages).values())
     assert "://" not in json.dumps(packages)
+
+
+def test_digests_are_what_bills_of_materials_hold() -> None:
+    text = f"sha1-{base64.b64encode(b'1' * 20).decode()} sha512-{base64.b64encode(b'2' * 64).decode()}"
+    packages = {"node_modules/a": {"version": "1", "integrity": text}, "node_modules/b": {"version": "1"}}
+    assert npm.digests(packages) == {"node_modules/a": "sha512:" + "32" * 64}
 
 
 def test_versions_of_before_are_kept_where_they_do(cache: Cache, host: Node) -> None:

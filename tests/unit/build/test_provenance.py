@@ -13,8 +13,8 @@ from shipway_runtime.contract import Source
 DIGEST = "sha256:" + "12" * 32
 DEBS = (Deb("libc6", "2.41-12", "amd64", "https://u:pw0rd@deb.example.com/libc6.deb", "ab" * 32, 10),)
 DISTRIBUTIONS = (
-    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "ef" * 32),
-    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "sha256:" + "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "sha256:" + "ef" * 32),
     Distribution("six", "1.17.0", "/app/.venv"),
 )
 HEX = {"sha256": 64, "gitCommit": 40}

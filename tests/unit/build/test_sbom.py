@@ -21,12 +21,12 @@ DEBS = (
     Deb("tzdata", "1:2025b-4+deb13u1", "all", "https://deb.example.com/pool/tzdata.deb", "cd" * 32, 20),
 )
 DISTRIBUTIONS = (
-    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "ef" * 32),
-    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "sha256:" + "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "sha256:" + "ef" * 32),
     Distribution("Typing_Extensions", "4.16.0", "/app/.venv", "PSF-2.0"),
     Distribution("torch", "2.9.0+cpu", "/app/.venv", "BSD-3-Clause AND Apache-2.0"),
     Distribution("odd", "1", "/app/.venv", "Corporate License v3"),
-    Distribution("@scope/server", "1.2.3", "/app/mcp/files", "ISC", index="npm"),
+    Distribution("@scope/server", "1.2.3", "/app/mcp/files", "ISC", "sha512:" + "7a" * 64, "npm"),
 )
 
 
@@ -89,6 +89,7 @@ def test_packages_have_urls_hashes_and_licences():
     assert found["pkg:pypi/torch@2.9.0%2Bcpu#/app/.venv"]["version"] == "2.9.0+cpu"
     assert found["pkg:pypi/odd@1#/app/.venv"]["licenses"] == [{"license": {"name": "Corporate License v3"}}]
     npm = found["pkg:npm/%40scope/server@1.2.3#/app/mcp/files"]
+    assert npm["hashes"] == [{"alg": "SHA-512", "content": "7a" * 64}]
     assert (npm["group"], npm["name"], npm["purl"]) == ("@scope", "server", "pkg:npm/%40scope/server@1.2.3")
 
 
@@ -139,16 +140,21 @@ def test_a_licence_is_read_as_it_is_stated(lines, licence):
 
 def test_the_hash_is_that_of_the_installed_wheel():
     text = "Name: Foo_Bar\nVersion: 1.0\n"
-    assert read(text, {"other": "1" * 64, "foo-bar": "2" * 64})[0].wheel_sha256 == "2" * 64
-    assert read(text, {"other": "1" * 64})[0].wheel_sha256 == ""
+    assert read(text, {"other": "1" * 64, "foo-bar": "2" * 64})[0].digest == "2" * 64
+    assert read(text, {"other": "1" * 64})[0].digest == ""
 
 
 def test_a_record_holds_all_and_a_foreign_one_is_refused():
     record = [asdict(distribution) for distribution in DISTRIBUTIONS]
     assert from_record(json.loads(json.dumps(record))) == DISTRIBUTIONS
-    for record in ([{"name": 1, "version": "1", "environment": "/"}], [{"name": "a"}], [{"no": "such"}]):
+    for foreign in (
+        [{"name": 1, "version": "1", "environment": "/"}],
+        [{"name": "a"}],
+        [{"no": "such"}],
+        [{**record[0], "digest": "sha256:1"}],
+    ):
         with pytest.raises((ValueError, TypeError)):
-            from_record(record)
+            from_record(foreign)
 
 
 def test_each_environment_has_its_own_and_what_cannot_be_read_is_left_out(tmp_path):
@@ -170,9 +176,10 @@ def test_each_environment_has_its_own_and_what_cannot_be_read_is_left_out(tmp_pa
         Entry(f"{place}/e/package.json", "file", content=b"{"),
         Entry(f"{SITE}/six-1.17.0.dist-info", "directory"),
     ]
-    assert read_distributions(entries) == (
-        Distribution("@a/b", "1", "/app/mcp/files", "ISC", index="npm"),
-        Distribution("c", "2", "/app/mcp/files", index="npm"),
+    digests = {"node_modules/@a/b": "sha512:1", "node_modules/@a/b/node_modules/c": "sha512:2", "c": "no"}
+    assert read_distributions(entries, digests) == (
+        Distribution("@a/b", "1", "/app/mcp/files", "ISC", "sha512:1", index="npm"),
+        Distribution("c", "2", "/app/mcp/files", "", "sha512:2", index="npm"),
         Distribution("six", "1.17.0", "/app/.venv"),
         Distribution("six", "1.17.0", "/app/mcp/time"),
     )

@@ -138,7 +138,7 @@ def find_image(
     def find(wanted: str) -> RemoteImage:
         image = resolve(repository, named.at(digest), wanted, cache)
         for blob in image.layers:
-            cache.offer(blob.digest, lambda blob=blob: fetch_blob(repository, blob, cache))  # type: ignore[misc]
+            cache.offer(blob.digest, blob.size, lambda blob=blob: fetch_blob(repository, blob, cache))  # type: ignore[misc]
             Places(cache, repository).remember(blob.digest)
         return image
 

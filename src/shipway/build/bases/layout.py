@@ -42,7 +42,7 @@ class Layout:
         reference = Reference("", self.name, None, self.digest)
         image = read_image(reference, platform, manifest, document, config)
         for blob in image.layers:
-            self.cache.offer(blob.digest, lambda blob=blob: self._bring(blob))  # type: ignore[misc]
+            self.cache.offer(blob.digest, blob.size, lambda blob=blob: self._bring(blob))  # type: ignore[misc]
         return image
 
     def _document(self, digest: str) -> dict[str, Any]:
