@@ -144,7 +144,7 @@ Scalar = Annotated[
 class Section(BaseModel):
     """A table of agent.toml: unknown keys are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 # -- Sections ----------------------------------------------------------------------------------------------
