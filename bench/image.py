@@ -168,7 +168,17 @@ def fetch_wheels(program: str, requirements: Path, directory: Path, runtime: Pat
     options = [option for mount in mounts for option in ("--volume", mount)]
     for name, value in {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "/wheels", "PIP_CERT": "/ca.crt"}.items():
         options += ["--env", f"{name}={value}"]
-    run = (program, "run", "--rm", "--network", "host", *options, "--entrypoint", "/usr/bin/python3", PIP_BASE)
+    run = (
+        program,
+        "run",
+        "--rm",
+        "--network",
+        "host",
+        *options,
+        "--entrypoint",
+        "/usr/bin/python3",
+        PIP_BASE,
+    )
     shutil.copy(runtime, directory)
     pip = (*run, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "/wheels")
     seconds((*pip, "-r", f"/in/{requirements.name}"))

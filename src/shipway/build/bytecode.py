@@ -8,7 +8,7 @@ be another than the one that is compiled.
 
 from __future__ import annotations
 
-import json
+import ast
 import os
 import subprocess
 import sys
@@ -107,8 +107,7 @@ while running:
     reap()
 if failed:
     sys.exit(min(failed))
-import json
-print(json.dumps([len(files) - len(skipped), sorted(skipped)]))
+print(ascii([len(files) - len(skipped), sorted(skipped)]))  # json would first have to be compiled itself
 """
 
 
@@ -187,7 +186,7 @@ def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> 
     """
     if interpreter.unavailable:
         return Compiled(0, unavailable=interpreter.unavailable)
-    compiled, skipped = json.loads(
+    compiled, skipped = ast.literal_eval(
         interpreter.run("-X", "pycache_prefix=/nonexistent", "-c", COMPILE, str(directory), image_path)
     )
     return Compiled(compiled, tuple(skipped))

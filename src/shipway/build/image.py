@@ -20,8 +20,6 @@ from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
-from shipway.build.image_source import built_image
-from shipway.build.inspection import inspect, largest
 from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
@@ -29,9 +27,10 @@ from shipway.build.oci import PlatformImage
 from shipway.build.requirements import resolve, target_options
 from shipway.build.runtime_wheel import runtime_wheel
 from shipway.build.scan import scan_config, scan_file
+from shipway.build.size import check_size
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
-from shipway.errors import BuildError, SpecError
+from shipway.errors import SpecError
 from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
@@ -64,22 +63,8 @@ def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Loc
     """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
     built = tuple(_Builder(plan, platform, root, cache, say, locked).build() for platform in plan.platforms)
     for image in built:
-        _check_size(plan, image, cache)
+        check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
-
-
-def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
-    if plan.size_limit is None or image.unpacked <= plan.size_limit:
-        return
-    found = inspect(built_image(plan.repository, image, cache))
-    layers = [la for la in found.layers if la.unpacked > found.unpacked / 20]
-    lines = [*largest(found, 12), *(f"{la.unpacked / 1e6:7.1f} MB  layer: {la.name}" for la in layers)]
-    listed = "\n".join(f"    {line}" for line in sorted(lines, reverse=True)[:14])
-    raise BuildError(
-        f"the {plan.role} image has {image.unpacked / 1e6:.1f} MB unpacked, over the limit of "
-        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest parts:\n{listed}",
-        "drop a dependency, or raise [image] size",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +83,8 @@ class _Builder:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
             base = self._base()
             tools = self._toolchain(base)
+            # Started first: while another process compiles it, the others are made.
+            project = [pool.submit(self._project_layer, m, tools) for m in (self.plan.manifest,) if m]
             steps = [
                 pool.submit(lambda: [base_layer(self.plan, base, tools.layer)]),
                 pool.submit(node_layers, self.plan.node, tools),
@@ -106,9 +93,8 @@ class _Builder:
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
                 ),
                 pool.submit(_runtime_layer, tools),
+                *project,
             ]
-            if self.plan.manifest:
-                steps.append(pool.submit(self._project_layer, self.plan.manifest, tools))
             made = [layer for step in steps for layer in step.result()]
         return oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
 

@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build.contents import source_of
 from shipway.build.packages import Owners, Package, find_packages, owners
-from shipway.errors import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shipway.build.contents import Contents, File
     from shipway.build.image_source import ImageSource, SourceLayer
-
-LARGE = 1_000_000_000
-"""Bytes unpacked from which an image is a finding even without a budget."""
 
 KINDS = ("debian", "python", "node", "runtime", "project", "other", "waste")
 _ENVIRONMENT = re.compile(r"(?P<root>.+)/lib/python[\d.]+/site-packages")
@@ -142,18 +138,6 @@ def inspect(source: ImageSource) -> Inspection:
         unpacked=sum(layer.unpacked for layer in layers),
         compressed=sum(layer.size for layer in layers),
         wasted=sum(layer.wasted for layer in layers),
-    )
-
-
-def large(reference: str, unpacked: int) -> Finding | None:
-    """The finding about an image of 1 GB and more, whatever its budget."""
-    if unpacked < LARGE:
-        return None
-    return Finding(
-        "image-large",
-        f"{reference} has {unpacked / 1e9:.1f} GB unpacked; an agent's image seldom needs a tenth of that",
-        "`shipway inspect` shows the largest packages and who requires them; CPU builds of machine learning "
-        "libraries and a smaller base help most",
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,14 +55,12 @@ def command(
 
     Writes an OCI layout and .shipway/release.json. stdout is the agent's image with its digest.
     """
-    from shipway.build import engine
     from shipway.build.cache import Cache, default_root
     from shipway.build.explain import explain as reasons
     from shipway.build.explain import read_record, write_record
     from shipway.build.image import build_image
     from shipway.build.locking import plan_lock, use_lock
     from shipway.build.oci import write_layout
-    from shipway.build.push import push
     from shipway.build.release import make_release, write_release
     from shipway.plan.image import list_unbuilt, plan_images
     from shipway.spec.load import load as load_spec
@@ -76,6 +76,8 @@ def command(
     for name in list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
     cache = Cache(default_root())
+    if pushed:  # HTTP takes 60 ms to import, in which the build waits for other processes anyway
+        threading.Thread(target=importlib.import_module, args=("shipway.build.push",)).start()
     images = []
     for plan in plans:
         started = time.monotonic()
@@ -91,8 +93,12 @@ def command(
         say("\n".join(line for image in images for line in reasons(image, record)))
     write_record(release.parent, images)
     if load:
+        from shipway.build import engine
+
         say(engine.load(layout))
     if pushed:
+        from shipway.build.push import push
+
         for image in images:
             say(str(push(image.platforms, _remote(image), cache, say)))
     click.echo(images[0].reference)
@@ -124,7 +130,7 @@ def _remote(image: BuiltImage) -> str:
 
 
 def _report(plan: ImagePlan, image: BuiltImage, seconds: float) -> None:
-    from shipway.build.inspection import large
+    from shipway.build.size import large
 
     for made in image.platforms:
         say(f"\n{plan.role}: {plan.repository} {made.platform}, {seconds:.1f} s")
