@@ -178,6 +178,12 @@ def interpreter_in(root: Path, arch: str) -> Interpreter:
     return Interpreter(root, arch, "" if arch == host else f"{host} cannot run the Python of a {arch} base")
 
 
+def bytecode_path(source: str, python: str) -> str:
+    """Where Python of this version ("3.13") looks for the bytecode of a source."""
+    directory, slash, file = source.rpartition("/")
+    return f"{directory}{slash}__pycache__/{file[:-3]}.cpython-{python.replace('.', '')}.pyc"
+
+
 def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> Compiled:
     """Compile every .py file below `directory`, which will be `image_path` in the image.
 

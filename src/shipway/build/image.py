@@ -18,6 +18,7 @@ from shipway.build import oci
 from shipway.build.base import build_base
 from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
 from shipway.build.cache import Cache, digest_of
+from shipway.build.compiled import compile_sources
 from shipway.build.debian import find_mirrors
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.layers import Entry, Layer, loaded, tree_entries
@@ -139,14 +140,15 @@ class _Builder:
         self._refuse_secrets(contents, text)
 
         def entries() -> list[Entry]:
-            with self.cache.working() as directory:
-                _write(contents, directory)
-                compile_tree(tools.interpreter, directory / contract.SOURCE.lstrip("/"), contract.SOURCE)
-                return [
-                    *loaded(tree_entries(directory, "")),
-                    Entry(contract.MANIFEST.lstrip("/"), "file", content=text.encode()),
-                    *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
-                ]
+            code = {f.path: data for f, data in contents.items() if _is_source(f.path)}
+            files = {path: (0o644, data) for path, data in compile_sources(code, tools).items()}
+            files |= {f.path: (0o755 if f.executable else 0o644, data) for f, data in contents.items()}
+            files[contract.MANIFEST] = (0o644, text.encode())
+            return [
+                Entry(contract.SOURCE.lstrip("/"), "directory", 0o755),
+                *(Entry(path.lstrip("/"), "file", mode, data) for path, (mode, data) in files.items()),
+                *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
+            ]
 
         inputs = {
             "bytecode by Python": tools.compiled_by,
@@ -199,13 +201,8 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
     return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
 
 
-def _write(contents: Mapping[File, bytes], directory: Path) -> None:
-    for file, data in contents.items():
-        target = directory / file.path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        target.chmod(0o755 if file.executable else 0o644)
-    (directory / contract.SOURCE.lstrip("/")).mkdir(parents=True, exist_ok=True)
+def _is_source(path: str) -> bool:
+    return path.startswith(f"{contract.SOURCE}/") and path.endswith(".py")
 
 
 def sha256(data: bytes) -> str:

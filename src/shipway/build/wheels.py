@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shipway.build.bytecode import compile_tree
+from shipway.build.bytecode import bytecode_path, compile_tree
 from shipway.build.cache import digest_of
 from shipway.build.environment import (
     finish,
@@ -188,13 +188,11 @@ def split(tree: Path, path: str, python: str) -> dict[str, list[Entry]]:
 
 
 def _listed(record: Path, packages: str, python: str) -> Iterator[str]:
-    tag = f"cpython-{python.replace('.', '')}"
     for row in csv.reader(record.read_text(encoding="utf-8").splitlines()):
         path = posixpath.normpath(f"{packages}/{row[0]}")
         yield path
         if path.endswith(".py"):
-            directory, _, file = path.rpartition("/")
-            yield f"{directory}/__pycache__/{file[:-3]}.{tag}.pyc"
+            yield bytecode_path(path, python)
 
 
 def _distribution(record: Path) -> str:
