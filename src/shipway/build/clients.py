@@ -39,9 +39,13 @@ class Clients:
             client.close()
 
     def _own(self) -> httpx2.Client:
-        trusts_nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # so TLS by mistake fails, and is not open
-        return httpx2.Client(timeout=self.timeout, verify=trusts_nobody, trust_env=False)
+        return httpx2.Client(timeout=self.timeout, verify=trust_nobody(), trust_env=False)
 
     def _other(self) -> httpx2.Client:
         direct = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
         return httpx2.Client(timeout=self.timeout, mounts=direct)
+
+
+def trust_nobody() -> ssl.SSLContext:
+    """Without certificates, verification fails: TLS by mistake would be refused, and not open."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
