@@ -91,13 +91,12 @@ class _Environment:
         known = {} if not self.environment.split else self._known_sizes()
         unknown = set(self.pins) - set(known) if self.environment.split else set()
         with self.tools.cache.working() as directory:
-            made = self._make(unknown, directory / "new") if unknown else {}
-            for name, entries in made.items():
-                self._remember(name, _size(entries))
-            parts = self._parts(known | {name: _size(entries) for name, entries in made.items()})
-            missing = {m for part in parts for m in part.members if not self._is_made(part)} - set(made)
-            if missing:
-                made |= self._make(missing, directory / "again")
+            likely = self._parts(known | dict.fromkeys(unknown, 0))  # most wheels are small
+            made = self._make(self._unmade(likely) | unknown, directory / "new")
+            for name in unknown:
+                self._remember(name, _size(made[name]))
+            parts = self._parts(known | {name: _size(made[name]) for name in unknown})
+            made |= self._make(self._unmade(parts) - set(made), directory / "again")
             with ThreadPoolExecutor() as pool:
                 return list(pool.map(lambda part: self._layer(part, made), parts))
 
@@ -128,8 +127,9 @@ class _Environment:
     def _script_of(self, part: Part) -> str | None:
         return self.environment.script if not self.environment.split and part.members else None
 
-    def _is_made(self, part: Part) -> bool:
-        return self.tools.cache.has(self._inputs(part))
+    def _unmade(self, parts: Collection[Part]) -> set[str]:
+        """The members of parts that no layer in the cache has."""
+        return {m for part in parts if not self.tools.cache.has(self._inputs(part)) for m in part.members}
 
     # -- Sizes: known once a distribution was installed -------------------------------------------------
 
@@ -148,6 +148,8 @@ class _Environment:
 
     def _make(self, names: Collection[str], tree: Path) -> dict[str, list[Entry]]:
         """Install and compile these distributions; the entries of each."""
+        if not names:
+            return {}
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))

@@ -34,8 +34,8 @@ COMMANDS = {
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""
 
-_OBJECTS = 50_000
-"""Made between two looks for garbage: imports make many and drop none, and Python would look every 700."""
+_OBJECTS = 100_000
+"""Made between two looks for garbage: more than most commands make. Python would look every 700, in vain."""
 
 
 class Commands(click.Group):
