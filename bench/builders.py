@@ -7,15 +7,20 @@ write. All stand on our `minimal` base, install the same pins and run the same s
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uv
 from table import ENVIRON, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SHIPWAY = str(Path(sys.executable).with_name("shipway"))
 BASE, PIP_BASE = "shipway-bench-base", "shipway-bench-pip"
@@ -75,7 +80,7 @@ class Shipway:
         return seconds((SHIPWAY, "build", str(self.directory), "-t", self.image))
 
     def publish(self) -> tuple[float, float]:
-        """Until it is in the registry; the same command builds, so the first figure is not known apart."""
+        """Until it is in the registry; one command, so when it was built is not known."""
         return 0.0, seconds((SHIPWAY, "build", str(self.directory), "-t", self.image, "--push"))
 
     def load(self) -> None:
@@ -152,9 +157,15 @@ def import_bases(program: str, tree: Path, directory: Path, links: str) -> None:
         subprocess.run((program, "import", "-", BASE), stdin=archive.stdout, check=True, capture_output=True)
     import pip
 
+    directory.mkdir()
     shutil.copytree(Path(pip.__file__).parent, directory / "pip", ignore=shutil.ignore_patterns("*.pyc"))
     (directory / "Dockerfile").write_text(WITH_PIP.replace("INDEX_URL", links))
     seconds((program, "build", "--tag", PIP_BASE, str(directory)))
+
+
+def forget_images(program: str, images: Sequence[str]) -> None:
+    """Take the names of this run out of the engine again."""
+    seconds((program, "rmi", "--force", *images, PIP_BASE, BASE))
 
 
 def docker() -> str:
@@ -169,6 +180,4 @@ def docker() -> str:
 
 
 def _digest(path: Path) -> str:
-    import hashlib
-
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"

@@ -8,7 +8,6 @@ BuildKit has to answer, and docker-registry to be installed.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import statistics
@@ -19,14 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
-from builders import CERTIFICATES, PIP_BASE, MultiStage, Shipway, SingleStage, docker, import_bases
+from builders import (
+    CERTIFICATES,
+    PIP_BASE,
+    MultiStage,
+    Shipway,
+    SingleStage,
+    docker,
+    forget_images,
+    import_bases,
+)
 from loopback import free_port, registry, wait, wheels
 from table import Row, medians, report, seconds
 
 from shipway.build.runtime_wheel import runtime_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from builders import BuildKit
     from loopback import Registry
@@ -111,26 +119,29 @@ class Race:
     def nothing(self) -> None:
         self.row("nothing changed", "s", "", medians([b.build for b in self.builders], RUNS))
 
-    def change(self, what: str, before, target: str, runs: int, warm: int) -> float:  # noqa: ANN001
-        """Rows for built, and for in a registry. Our `--push` is one command: built is measured apart."""
-        built: dict[str, list[float]] = {b.name: [] for b in self.builders}
-        pushed: dict[str, list[float]] = {b.name: [] for b in self.builders}
-        sent: dict[str, list[float]] = {b.name: [] for b in self.builders}
-        for _ in range(warm + runs):
-            before(self.ours.directory)
-            built[self.ours.name].append(self.ours.build())
-            for builder in self.builders:
-                before(builder.directory)
-                there = self.registry.stored()
-                until_built, until_pushed = builder.publish()
-                sent[builder.name].append((self.registry.stored() - there) / 1e6)
-                pushed[builder.name].append(until_pushed)
-                if until_built:
-                    built[builder.name].append(until_built)
-        middle = [[statistics.median(v[warm:]) for v in kind.values()] for kind in (built, pushed, sent)]
-        self.row(f"{what}, built", "s", "", middle[0])
-        self.row(f"{what}, in a registry", "s", target, middle[1])
-        return middle[2]
+    def change(self, what: str, before: Callable[[Path], None], target: str, runs: int, warm: int) -> None:
+        """Rows for built, in a registry, and the bytes sent for it."""
+        rounds = [[self._once(b, before) for b in self.builders] for _ in range(warm + runs)][warm:]
+        built, pushed, sent = (
+            [statistics.median(turn[b][part] for turn in rounds) for b in range(len(self.builders))]
+            for part in range(3)
+        )
+        self.row(f"{what}, built", "s", "", built)
+        self.row(f"{what}, in a registry", "s", target, pushed)
+        self.row(f"{what}, sent to it", "MB", "<= 3 MB", sent)
+
+    def _once(
+        self, builder: Shipway | BuildKit, before: Callable[[Path], None]
+    ) -> tuple[float, float, float]:
+        """Seconds until built, seconds until in the registry, and by how many MB that has grown."""
+        before(builder.directory)
+        there = self.registry.stored()
+        built, pushed = builder.publish()
+        sent = (self.registry.stored() - there) / 1e6
+        if builder is self.ours:  # its --push builds and sends in one command: built is measured apart
+            before(builder.directory)
+            built = builder.build()
+        return built, pushed, sent
 
     def sizes(self, program: str) -> None:
         def unpacked(image: str) -> float:
@@ -168,51 +179,59 @@ def fetch_wheels(program: str, requirements: Path, directory: Path, runtime: Pat
     options = [option for mount in mounts for option in ("--volume", mount)]
     for name, value in {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "/wheels", "PIP_CERT": "/ca.crt"}.items():
         options += ["--env", f"{name}={value}"]
-    run = (
-        program,
-        "run",
-        "--rm",
-        "--network",
-        "host",
-        *options,
+    run = (program, "run", "--rm", "--network", "host", *options, "--entrypoint", "/usr/bin/python3")
+    shutil.copy(runtime, directory)
+    pip = (
+        *run,
         "--entrypoint",
         "/usr/bin/python3",
         PIP_BASE,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        "/wheels",
     )
-    shutil.copy(runtime, directory)
-    pip = (*run, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "/wheels")
     seconds((*pip, "-r", f"/in/{requirements.name}"))
     for version in BUMPS[:SLOW_RUNS]:
         seconds((*pip, f"attrs=={version}"))
 
 
+def prepared(program: str, root: Path, stored: Registry, links: str) -> Race:
+    """The three projects, and what they stand on: bases, wheels, a first image of ours."""
+    pins = requirements()
+    ours = Shipway(project(root / "ours", pins), stored.host, root / "cache")
+    ours.build()  # makes the base
+    (tree,) = (root / "cache/base").iterdir()
+    import_bases(program, tree, root / "base", links)
+    wheel = runtime_wheel(root / "cache")
+    best = MultiStage(program, project(root / "multi", pins), stored.host, wheel)
+    usual = SingleStage(program, project(root / "single", pins), stored.host, wheel)
+    fetch_wheels(program, usual.directory / "requirements.txt", root / "wheels", wheel)
+    return Race(ours, (best, usual), stored)
+
+
 def main() -> None:
     program = docker()
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        with registry(root / "registry") as stored, wheels(root / "wheels") as links:
-            pins = requirements()
-            ours = Shipway(project(root / "ours", pins), stored.host, root / "cache")
-            ours.build()  # makes the base, and downloads the wheels
-            (tree,) = (root / "cache/base").iterdir()
-            (root / "base").mkdir()
-            import_bases(program, tree, root / "base", links)
-            wheel = runtime_wheel(root / "cache")
-            peers = [
-                kind(program, project(root / kind.__name__.lower(), pins), stored.host, wheel)
-                for kind in (MultiStage, SingleStage)
-            ]
-            fetch_wheels(program, peers[1].directory / "requirements.txt", root / "wheels", wheel)
-            race = Race(ours, peers, stored)
+    with (
+        tempfile.TemporaryDirectory() as name,
+        registry(Path(name) / "registry") as stored,
+        wheels(Path(name) / "wheels") as links,
+    ):
+        race = prepared(program, Path(name), stored, links)
+        try:
             race.first()
             for builder in race.builders:
                 builder.publish()
             race.nothing()
             race.change("one-line edit", edit, "<= 1.5 x", RUNS, warm=1)
-            sent = race.change("one dependency moves", race.bump, "<= 0.125 x", SLOW_RUNS, warm=0)
-            race.row("bytes sent for it", "MB", "<= 3 MB", sent)
+            race.change("one dependency moves", race.bump, "<= 0.125 x", SLOW_RUNS, warm=0)
             race.sizes(program)
             race.starts(program)
+        finally:
+            forget_images(program, [b.image for b in race.builders])
     version = _said(program, "version", "--format", "{{.Server.Version}}").strip()
     report("image", race.rows, "shipway", "uv", "pip", docker=version)
 
