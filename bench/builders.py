@@ -164,8 +164,12 @@ def import_bases(program: str, tree: Path, directory: Path, links: str) -> None:
 
 
 def forget_images(program: str, images: Sequence[str]) -> None:
-    """Take the names of this run out of the engine again."""
-    seconds((program, "rmi", "--force", *images, PIP_BASE, BASE))
+    """Take what this run made out of the engine again, also what later builds took the tag from."""
+    listing = (program, "images", "--quiet", "--no-trunc")
+    for name in (*(image.rpartition(":")[0] for image in images), PIP_BASE, BASE):
+        found = subprocess.run((*listing, name), check=True, capture_output=True, text=True)
+        if made := sorted(set(found.stdout.split())):
+            seconds((program, "rmi", "--force", *made))
 
 
 def docker() -> str:

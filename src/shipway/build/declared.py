@@ -116,9 +116,9 @@ def _settled(lines: Sequence[str], base: Path, root: Path) -> str:
 
 def _settle(line: str, base: Path, root: Path) -> Iterator[str]:
     """A line as it is, or with the directory that it names in full."""
-    bare = re.split(r"\s#", line)[0].strip()
+    bare = "" if line[:1].isspace() else re.split(r"\s#", line)[0].strip()  # most lines are hashes
     match = _LOCAL.fullmatch(bare)
-    if not match or line[:1].isspace():
+    if not match:
         yield line
         return
     found = local_of(bare, base)

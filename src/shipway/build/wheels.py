@@ -95,8 +95,8 @@ class _Environment:
             made = self._make(self._unmade(likely) | unknown, directory / "new")
             for name in unknown:
                 self._remember(name, _size(made[name]))
-            parts = self._parts(known | {name: _size(made[name]) for name in unknown})
-            made |= self._make(self._unmade(parts) - set(made), directory / "again")
+            parts = self._parts(known | {name: _size(made[name]) for name in unknown}) if unknown else likely
+            made |= self._make(self._unmade(parts) - set(made), directory / "again") if unknown else {}
             with ThreadPoolExecutor() as pool:
                 return list(pool.map(lambda part: self._layer(part, made), parts))
 

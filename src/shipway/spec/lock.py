@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from shipway.errors import Finding, SpecError
 
 Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
@@ -130,6 +128,8 @@ def _toml(path: Path) -> dict[str, Any]:
 def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[Finding]:
     if python is None:
         return []
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # 6 ms, where a range is given
+
     file = "pyproject.toml" if project.get("project", {}).get("requires-python") else kind
     try:
         allowed = SpecifierSet(python)
