@@ -2,8 +2,8 @@
 
 In: a blob's descriptor, and the file it is in or shall be in. Out: the blob on the other side, verified, and
 how it got there. Nothing of size travels that is there already: first HEAD, then a mount from a repository of
-the same registry, then an upload that goes on where a broken one stopped. A download is hashed on its way into
-a temporary file, which takes its name only if the digest is right.
+the same registry, then an upload that goes on where a broken one stopped. A download is hashed on its way
+into a temporary file, which takes its name only if the digest is right.
 """
 
 from __future__ import annotations
