@@ -27,6 +27,9 @@ PAGE = Path(__file__).parents[1] / "docs/benchmarks.md"
 ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """Programs run as they do when they are installed: Python keeps what it has compiled."""
 
+MACHINE = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
+"""`load`: processes that wanted a core in the minute before; others make seconds long, and ratios wrong."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,7 +83,11 @@ def report(name: str, rows: Sequence[Row], *packages: str, **programs: str) -> N
         where = f"{row.metric} [{row.unit}]"
         print(f"  {where:<52}{row.ours:>10.3g}{peer:>10}{ratio:>8}  {row.target:<10} {row.peer_name}")
     versions = {"python": platform.python_version()} | {p: version(p) for p in packages} | programs
-    document = {"versions": versions, "rows": [asdict(row) | {"ratio": row.ratio} for row in rows]}
+    document = {
+        "versions": versions,
+        "machine": MACHINE,
+        "rows": [asdict(row) | {"ratio": row.ratio} for row in rows],
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
     PAGE.write_text(filled(PAGE.read_text()))
@@ -99,7 +106,9 @@ def filled(page: str) -> str:
 def _block(name: str) -> str:
     document = json.loads((RESULTS / f"{name}.json").read_text())
     versions = ", ".join(f"{program} {of}" for program, of in document["versions"].items())
-    return f"\n{_table(document['rows'])}\n\nVersions: {versions}.\n\n"
+    machine = document.get("machine")
+    on = f" On {machine['cores']} cores, with a load of {machine['load']} before." if machine else ""
+    return f"\n{_table(document['rows'])}\n\nVersions: {versions}.{on}\n\n"
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

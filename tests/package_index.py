@@ -152,5 +152,9 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.index.asked.append(self.path)
         super().do_GET()
 
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # uv would take a page for today's, unasked
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         pass

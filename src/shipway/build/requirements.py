@@ -25,7 +25,7 @@ from shipway.build.cache import Cache, digest_of
 from shipway.build.declared import local_of, locked, project_table
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
-from shipway.errors import ResolveError, UnreachableError
+from shipway.errors import BuildError, ResolveError, UnreachableError
 from shipway.plan.image import Environment
 from shipway.spec.shipwaylock import Pin, Resolution
 
@@ -196,6 +196,8 @@ class _Compilation:
 
     def run(self) -> Resolution:
         local = _names_of_directories(self.wanted.splitlines(), self.root)
+        if found := self._from_lock(local):
+            return found
         built: list[str] = []
         while True:
             try:
@@ -209,14 +211,27 @@ class _Compilation:
             else:
                 return self._verified(_parsed(text, self.wanted, self.root, built))
 
-    def _ask(self, from_source: Iterable[str]) -> str:
+    def _from_lock(self, local: Iterable[str]) -> Resolution | None:
+        """The answer that uv's cache gives, if the project's own lock has every version and hash of it.
+
+        An index could only say the same then, half a second later: it is asked wherever the lock says less.
+        """
+        if not _hashes_in(self.wanted):
+            return None
+        try:
+            found = _parsed(self._ask(local, "--offline"), self.wanted, self.root, ())
+        except BuildError:
+            return None
+        return None if any(pin.hashes for pin in found.pins) else found
+
+    def _ask(self, from_source: Iterable[str], *how: str) -> str:
         sources = [option for name in from_source for option in ("--no-binary", name)]
         with self.cache.working() as directory:
             wanted, out = directory / "wanted.txt", directory / "pins.txt"
             wanted.write_text(self._extra() if self._is_pyproject else self.wanted)
             out.write_text(self.before)  # uv keeps the versions of a file that it is to replace
             fixed = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url")
-            arguments = (*self._project_sources(), str(wanted), *self.options, *sources, *fixed)
+            arguments = (*self._project_sources(), str(wanted), *self.options, *sources, *fixed, *how)
             run_uv(
                 ("pip", "compile", *arguments, "--output-file", str(out)),
                 f"resolve {self.environment.name}",
