@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def _places(program: str) -> list[str]:
 
 
 def _works(program: str, path: str) -> bool:
+    if program == "mount":  # of a disk that a test may fill: root's, and not every container's
+        with tempfile.TemporaryDirectory() as place:
+            mounted = (
+                subprocess.run((path, "-t", "tmpfs", "tmpfs", place), capture_output=True).returncode == 0
+            )
+            return mounted and subprocess.run(("umount", place)).returncode == 0
     if program != "docker":
         return True
     try:

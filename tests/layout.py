@@ -74,6 +74,14 @@ def write_layout(
     return root
 
 
+def attach(root: Path, subject: str, artifact_type: str) -> dict[str, Any]:
+    """A document about the image with this digest; returns the entry for the layout's index."""
+    config = _store(root, b"{}")
+    document = {"mediaType": MANIFEST, "config": config, "layers": [], "subject": {"digest": subject}}
+    manifest = _store(root, json.dumps({**document, "artifactType": artifact_type}).encode())
+    return manifest | {"artifactType": artifact_type}
+
+
 def docker_archive(name: str, layers: Sequence[Files], settings: Mapping[str, Any] = {}) -> bytes:
     """What `docker save` of an old engine writes: plain layers, equal ones as links, the manifest last."""
     tars = [tar(layer) for layer in layers]

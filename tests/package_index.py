@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import http.server
+import importlib.metadata
 import io
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 BACKEND = '''\
 """A build backend that needs nothing: it zips NAME.py, and says the tag that TAG has."""
@@ -72,11 +76,16 @@ def _metadata(name: str, version: str, requires: Iterable[str]) -> str:
 
 
 class PackageIndex:
-    """An index below `root`; `asked` are the paths that were asked for. Use it as a context manager."""
+    """An index below `root`; `asked` are the paths that were asked for. Use it as a context manager.
 
-    def __init__(self, root: Path) -> None:
+    `login` is a `user:password` that everybody has to say; `fault` may answer instead, and returns True then.
+    """
+
+    def __init__(self, root: Path, login: str = "") -> None:
         self.root = root
         self.asked: list[str] = []
+        self.login = login
+        self.fault: Callable[[http.server.BaseHTTPRequestHandler], bool] = lambda handler: False
         handler = functools.partial(_Handler, self)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -98,6 +107,13 @@ class PackageIndex:
             self.server.shutdown()
             self.thread.join()
         self.server.server_close()
+
+    def runtime(self) -> None:
+        """Publish stand-ins for what shipway-runtime requires."""
+        for line in importlib.metadata.requires("shipway-runtime") or ():
+            required = Requirement(line)
+            version = next((s.version for s in required.specifier if s.operator in (">=", "==", "~=")), "1")
+            self.wheel(required.name.replace("-", "_"), version)
 
     def wheel(
         self,
@@ -150,7 +166,15 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.index.asked.append(self.path)
-        super().do_GET()
+        if self.index.login and self.headers["Authorization"] != self._expected():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+            self.end_headers()
+        elif not self.index.fault(self):
+            super().do_GET()
+
+    def _expected(self) -> str:
+        return f"Basic {base64.b64encode(self.index.login.encode()).decode()}"
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")  # uv would take a page for today's, unasked

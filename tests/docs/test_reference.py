@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -158,7 +159,10 @@ def said(rule: str, info: str, block: str, root: Path) -> str:
         link, _, target = name.partition(" -> ")
         path = root / link
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(target) if target else path.write_text(content, encoding="utf-8")
+        if name.endswith(" (pipe)"):
+            os.mkfifo(root / name.removesuffix(" (pipe)"))
+        else:
+            path.symlink_to(target) if target else path.write_text(content, encoding="utf-8")
     environment = info.partition("--env ")[2] or None
     try:
         loaded = load(root / "agent.toml", environment)

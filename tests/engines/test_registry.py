@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,10 @@ import httpx2
 import pytest
 
 from shipway.build import engine as engines
+from shipway.build.attachments import Origin, attach
 from shipway.build.cache import Cache
+from shipway.build.distributions import Distribution
+from shipway.build.image_source import open_image
 from shipway.build.layers import Entry
 from shipway.build.layout_server import serve
 from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout
@@ -29,6 +33,7 @@ from shipway.build.remote_cache import RemoteCache
 from shipway.build.remote_image import fetch_blob, resolve
 from shipway.errors import BuildError
 from shipway.plan.image import Process
+from shipway_runtime.contract import Source
 
 PROCESS = Process(("/bin/x",), "65532:65532", {"A": "1"}, "/app", (8080,))
 
@@ -42,56 +47,14 @@ def image(cache: Cache, *contents: bytes, platform: str = "linux/amd64") -> Plat
     return platform_image(platform, layers, PROCESS, {"k": "v"}, cache)
 
 
+def attached(made: PlatformImage, cache: Cache) -> PlatformImage:
+    """With its bill of materials and its provenance."""
+    origin = Origin("team/a", Source("9f" * 20, dirty=False), {"platform": made.platform}, ())
+    return dataclasses.replace(made, referrers=attach(made, origin, cache))
+
+
 def noise(size: int, seed: int) -> bytes:
     return random.Random(seed).randbytes(size)
-
-
-CONFIG = """\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-"""
-HTPASSWD = "auth: {{htpasswd: {{realm: test, path: {path}}}}}\n"
-
-
-@pytest.fixture
-def registry(
-    engine: Callable[[str], str], free_port: Callable[[], int], tmp_path: Path
-) -> Iterator[Callable[..., str]]:
-    """Start Debian's docker-registry; returns host:port. `auth` is a line of an htpasswd file."""
-    program = engine("docker-registry")
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(auth: str = "") -> str:
-        port = free_port()
-        root = tmp_path / f"registry-{port}"
-        text = CONFIG.format(root=root, port=port)
-        if auth:
-            root.mkdir()
-            (root / "htpasswd").write_text(auth)
-            text += HTPASSWD.format(path=root / "htpasswd")
-        config = tmp_path / f"{port}.yml"
-        config.write_text(text)
-        with (tmp_path / f"{port}.log").open("wb") as log:
-            started.append(subprocess.Popen((program, "serve", config), stdout=log, stderr=log))
-        wait_until_it_answers(port)
-        return f"127.0.0.1:{port}"
-
-    yield start
-    for process in started:
-        process.terminate()
-        process.wait(10)
-
-
-def wait_until_it_answers(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            httpx2.get(f"http://127.0.0.1:{port}/v2/")
-            return
-        except httpx2.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("the registry does not answer")
 
 
 def quiet(_: str) -> None: ...
@@ -116,6 +79,46 @@ def test_push_sends_each_blob_once_and_mounts_what_is_next_door(
     assert counts(edited) == (2, 0, 1)
     assert edited.sent_bytes < 2_000
     assert counts(push([image(cache, big, b"two")], f"{host}/team/b:1", cache, quiet, {})) == (0, 3, 0)
+
+
+def test_what_is_attached_is_found_by_the_tag_that_stands_for_the_api(
+    registry: Callable[..., str], tmp_path: Path
+) -> None:
+    """Debian's registry knows nothing of referrers: their index is kept by its clients."""
+    host, cache = registry(), Cache(tmp_path / "cache")
+    images = [
+        attached(image(cache, b"x", platform=platform), cache) for platform in ("linux/amd64", "linux/arm64")
+    ]
+    push(images, f"{host}/team/a:1", cache, quiet, {})
+    log = tmp_path / f"{host.rpartition(':')[2]}.log"
+    written = writes(log)
+    again = push(images, f"{host}/team/a:1", cache, quiet, {})
+    assert again.sent_bytes == again.sent_blobs == 0
+    assert writes(log) == written > 0
+    root = f"http://{host}/v2/team/a"
+    for made in images:
+        assert httpx2.get(f"{root}/referrers/{made.digest}").status_code == 404
+        index = httpx2.get(f"{root}/manifests/{made.digest.replace(':', '-')}", headers=ACCEPT).json()
+        kinds = {entry["artifactType"]: entry for entry in index["manifests"]}
+        assert set(kinds) == {"application/vnd.cyclonedx+json", "application/vnd.in-toto+json"}
+        for kind, entry in kinds.items():
+            manifest = httpx2.get(f"{root}/manifests/{entry['digest']}", headers=ACCEPT).json()
+            assert manifest["artifactType"] == kind
+            assert manifest["subject"]["digest"] == made.digest
+            document = httpx2.get(f"{root}/blobs/{manifest['layers'][0]['digest']}").json()
+            assert document.get("bomFormat") == ("CycloneDX" if "cyclonedx" in kind else None)
+    found = open_image(f"{host}/team/a:1", platform="linux/arm64")
+    assert {entry["digest"] for entry in found.referrers} == {
+        referrer.manifest.digest for referrer in images[1].referrers
+    }
+
+
+ACCEPT = {"Accept": "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"}
+
+
+def writes(log: Path) -> int:
+    """How many requests so far have changed the registry."""
+    return len(re.findall(r'"(?:PUT|POST|PATCH|DELETE) /v2/', log.read_text()))
 
 
 def test_a_stale_hint_does_no_harm(registry: Callable[..., str], tmp_path: Path) -> None:
@@ -153,7 +156,7 @@ def test_what_was_pushed_is_pulled_back_lazily(registry: Callable[..., str], tmp
 def test_a_base_that_is_in_the_registry_is_never_downloaded(
     registry: Callable[..., str], tmp_path: Path
 ) -> None:
-    """`bring` is asked for what the registry lacks, and for nothing else."""
+    """A blob is brought when the registry lacks it, and otherwise never."""
     host = registry()
     cache = Cache(tmp_path / "cache")
     base = image(cache, noise(100_000, 2))
@@ -161,35 +164,40 @@ def test_a_base_that_is_in_the_registry_is_never_downloaded(
     agent = image(cache, noise(100_000, 2), b"agent")
     cache.blob(base.layers[0].digest).unlink()
 
-    def bring(blob: object) -> Path:
-        raise AssertionError(f"{blob} was asked for")
+    def bring() -> None:
+        raise AssertionError("the base's layer was asked for")
 
-    assert counts(push([agent], f"{host}/agent:1", cache, quiet, {}, bring)) == (2, 1, 0)
+    cache.offer(base.layers[0].digest, base.layers[0].size, bring)
+    assert counts(push([agent], f"{host}/agent:1", cache, quiet, {})) == (2, 1, 0)
 
 
 def test_the_build_cache_gives_the_record_first_and_the_blob_when_asked(
     registry: Callable[..., str], tmp_path: Path
 ) -> None:
     host = registry()
-    full, empty = Cache(tmp_path / "full"), Cache(tmp_path / "empty")
-    layer = image(full, b"layer").layers[0]
-    key, other = "a" * 64, "a" * 40 + "b" * 24
+    full = Cache(tmp_path / "full")
+    held = (Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32),)
+    layer = dataclasses.replace(image(full, b"layer").layers[0], distributions=held)
+    full.keep_fact("f" * 64, "it weighs 3")
     with Repository(parse_reference(f"{host}/team/cache"), {}) as repository:
-        RemoteCache(repository, full).store(key, layer)
-        remote = RemoteCache(repository, empty)
-        found = remote.fetch(key)
-        assert found is not None
-        assert (found.digest, found.diff_id, found.size, found.unpacked, found.name) == (
-            layer.digest,
-            layer.diff_id,
-            layer.size,
-            layer.unpacked,
-            layer.name,
-        )
+        keeper = RemoteCache(repository, full)
+        assert keeper.store([layer], full.facts) == 2
+        assert RemoteCache(repository, full).store([layer], full.facts) == 0
+        local = Cache(tmp_path / "empty")
+        empty = Cache(local.root, (RemoteCache(repository, local),))
+        made_from = dict(layer.made_from)
+        assert empty.fact("f" * 64) == "it weighs 3"
+        assert empty.fact("f" * 40 + "0" * 24) is None
+        assert empty.has(made_from)
+        found = empty.layer("another name", made_from, never)
+        assert dataclasses.replace(found, name=layer.name, cached=False) == layer
         assert not empty.blob(layer.digest).exists()
-        assert remote.bring(found).read_bytes() == full.blob(layer.digest).read_bytes()
-        assert remote.fetch("b" * 64) is None
-        assert remote.fetch(other) is None
+        assert empty.bring(layer.digest).read_bytes() == full.blob(layer.digest).read_bytes()
+        assert not empty.has({"something": "else"})
+
+
+def never() -> list[Entry]:
+    raise AssertionError("the layer was made again")
 
 
 def relay(source: socket.socket, sink: socket.socket, limit: int) -> None:
@@ -312,7 +320,7 @@ def test_a_second_load_sends_the_last_layer_alone(
     base = noise(300_000, random.randrange(1 << 30))  # never seen by this engine
 
     def load(last: bytes) -> tuple[PlatformImage, str]:
-        made = image(cache, base, last)
+        made = attached(image(cache, base, last), cache)
         write_layout(layout, {name: [made]}, cache)
         return made, engines.load(layout, {})
 
@@ -326,7 +334,7 @@ def test_a_second_load_sends_the_last_layer_alone(
     assert document["RepoTags"] == [name]
     assert document["RepoDigests"] == []
     _, said = load(b"")
-    assert docker("images", "--quiet", "--filter", "reference=127.0.0.1:*/*") == ""
+    assert docker("images", "--quiet", "--filter", "reference=127.0.0.1:*/shipway-*") == ""
 
 
 @pytest.mark.docker
@@ -334,7 +342,7 @@ def test_an_engine_elsewhere_is_given_the_whole_image(
     docker: Callable[..., str], name: str, tmp_path: Path
 ) -> None:
     cache, layout = Cache(tmp_path / "cache"), tmp_path / "layout"
-    write_layout(layout, {name: [image(cache, b"x")]}, cache)
+    write_layout(layout, {name: [attached(image(cache, b"x"), cache)]}, cache)
     said = engines.load(layout, os.environ | {"DOCKER_HOST": "tcp://engine.example.com:2376"})
     assert said == f"docker loaded {name} whole, because it could not pull: the engine is on another machine"
     assert json.loads(docker("inspect", name))[0]["Config"]["User"] == "65532:65532"

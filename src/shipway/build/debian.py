@@ -15,8 +15,11 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from shipway.build.cache import read_record
 from shipway.build.mirrors import Mirror, find_mirrors
+from shipway.build.writing import is_whole, replace_text
 from shipway.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ __all__ = ["Deb", "Mirror", "Selection", "fetch_debs", "find_mirrors", "select_d
 
 FRESH_S = 3600.0
 """How long a selection stands before the mirror is asked again, in seconds."""
+
+DISTRO = ("debian", "13")
+"""What the packages are of, as bills of materials name it."""
 
 _THREADS = 8
 
@@ -43,6 +49,12 @@ class Deb:
     url: str
     sha256: str
     size: int
+
+    @property
+    def purl(self) -> str:
+        """The package URL, https://github.com/package-url/purl-spec."""
+        version, distro = quote(self.version, safe="~.-"), "-".join(DISTRO)
+        return f"pkg:deb/debian/{self.name}@{version}?arch={self.architecture}&distro={distro}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +84,13 @@ def select_debs(
     Raises ResolveError, TamperedError, UnreachableError, BuildError.
     """
     record = cache / "selections" / f"{selection.key(mirrors)}.json"
-    known = json.loads(record.read_text()) if record.is_file() else None
+    known = read_record(record, dict)
     if known and 0 <= time.time() - known["asked"] < fresh_s:
         return tuple(Deb(**deb) for deb in known["debs"])
     # OpenPGP, HTTP and deb822 take a quarter of a second to import: only when something is asked
     from shipway.build.archive import fetch_packages, fetch_release
     from shipway.build.closure import Index, resolve
-    from shipway.build.download import Downloads, replacing
+    from shipway.build.download import Downloads
 
     places = [(mirror, suite) for mirror in mirrors for suite in mirror.suites]
     with Downloads() as downloads, ThreadPoolExecutor(_THREADS) as pool:
@@ -92,9 +104,8 @@ def select_debs(
             indexes = [Index(r.suite, text, r.mirror.url) for r, text in zip(releases, texts, strict=True)]
             debs = [_deb(p) for p in resolve(selection.base, selection.extras, selection.left_out, indexes)]
     asked = 0.0 if any(release.from_cache for release in releases) else time.time()
-    with replacing(record) as sink:
-        document = {"asked": asked, "indexes": hashes, "debs": [dataclasses.asdict(deb) for deb in debs]}
-        sink.write(json.dumps(document).encode())
+    document = {"asked": asked, "indexes": hashes, "debs": [dataclasses.asdict(deb) for deb in debs]}
+    replace_text(record, json.dumps(document))
     return tuple(debs)
 
 
@@ -105,7 +116,11 @@ def fetch_debs(debs: Sequence[Deb], cache: Path, say: Callable[[str], None]) -> 
     """
     directory = cache / "debs"
     paths = tuple(directory / deb.sha256 for deb in debs)
-    missing = [deb for deb, path in zip(debs, paths, strict=True) if not _is_whole(path, deb)]
+    missing = [
+        deb
+        for deb, path in zip(debs, paths, strict=True)
+        if not is_whole(path, f"sha256:{deb.sha256}", deb.size)
+    ]
     if not missing:
         return paths
     from shipway.build.download import Downloads
@@ -120,10 +135,6 @@ def fetch_debs(debs: Sequence[Deb], cache: Path, say: Callable[[str], None]) -> 
             message = f"{error}; {cached} of the {len(debs)} packages are in the cache"
             raise UnreachableError(message, error.hint) from error
     return paths
-
-
-def _is_whole(path: Path, deb: Deb) -> bool:
-    return path.is_file() and path.stat().st_size == deb.size
 
 
 def _deb(package: Package) -> Deb:

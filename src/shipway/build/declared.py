@@ -20,7 +20,7 @@ from shipway.errors import ResolveError
 from shipway.spec.lock import workspace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from packaging.markers import Marker
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MACHINES = ("x86_64", "aarch64")
 _OTHER_FILE = re.compile(r"\s*(-r|--requirement|-c|--constraint)[= ]\s*(\S+)")
+_INDEX = re.compile(r"\s*(-i|--index-url|--extra-index-url|-f|--find-links|--no-index)\b")
 _LOCAL = re.compile(
     r"(?:-e\s+|--editable[= ]\s*)?"
     r"(?:(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<its>\[[^\]]*\])?\s*@\s*)?"
@@ -57,9 +58,48 @@ def locked(root: Path, lock: str, groups: Sequence[str], extras: Sequence[str]) 
         case "pyproject.toml":
             return "\n".join(declared(root, groups, extras))
         case "requirements.txt":
+            refuse_choice("requirements.txt", groups, extras)
             return _included(path, root)
         case _:
             return "\n".join(_pylock(path, groups, extras))
+
+
+def refuse_choice(where: str, groups: Collection[str], extras: Collection[str]) -> None:
+    """Raise ResolveError for groups and extras of agent.toml that would have no effect."""
+    chosen = [*(f"group {name}" for name in sorted(groups)), *(f"extra {name}" for name in sorted(extras))]
+    if chosen:
+        raise ResolveError(
+            f"[image] names the {', '.join(chosen)}, which {where} does not have",
+            f"remove it from agent.toml, or make {where} with it",
+        )
+
+
+def index_lines(requirements: str) -> str:
+    """The lines of a requirements file that say which indexes there are."""
+    return "".join(f"{line}\n" for line in requirements.splitlines() if _INDEX.match(line))
+
+
+def explicit_indexes(root: Path) -> tuple[str, ...]:
+    """uv's options that let pins come from indexes that the project keeps for its [tool.uv.sources].
+
+    uv asks such an index only for what pyproject.toml names, and pins are no pyproject.toml. Their hashes say
+    which file it has to be, so any index may serve them.
+    """
+    workspace = workspace_of(root)
+    tables = [
+        project_table(place) for place in {root.resolve(), workspace.root if workspace else root.resolve()}
+    ]
+    found = [index for table in tables for index in table.get("tool", {}).get("uv", {}).get("index", ())]
+    named = [f"{i['name']}={i['url']}" for i in found if i.get("explicit") and "name" in i and "url" in i]
+    options = [option for index in sorted(named) for option in ("--index", index)]
+    return (*options, "--index-strategy", "unsafe-best-match") if options else ()
+
+
+def indexes_of(root: Path, lock: str | None) -> str:
+    """`index_lines` of the project's lock file, where it is one that can have them."""
+    if not lock or Path(lock).name != "requirements.txt":
+        return ""
+    return index_lines(_included(root / lock, root))
 
 
 def local_of(line: str, base: Path) -> tuple[str, Path] | None:
@@ -224,7 +264,11 @@ def _pylock(path: Path, groups: Sequence[str], extras: Sequence[str]) -> Iterato
     try:
         lock = Pylock.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except PylockValidationError as error:
-        raise ResolveError(f"pylock.toml is not one (PEP 751): {error}", "make it again") from None
+        fix = "make it again, for example by `uv export -o pylock.toml`"
+        raise ResolveError(f"pylock.toml is not one (PEP 751): {error}", fix) from None
+    refuse_choice(
+        "pylock.toml", set(groups) - set(lock.dependency_groups or ()), set(extras) - set(lock.extras or ())
+    )
     chosen: dict[str, set[str]] = {
         "extras": {canonicalize_name(extra) for extra in extras},
         "dependency_groups": {canonicalize_name(g) for g in (*groups, *(lock.default_groups or ()))},

@@ -1,15 +1,14 @@
 """The metadata that packages leave in an image -> which distributions are in it, with licence and wheel.
 
-In: documents by path (`Contents.documents` of a layer, or entries), and the pins of each environment. Out:
-`Distribution` values, sorted. Documents are foreign text: what cannot be read is left out.
+In: the entries of a layer, and the wheels that were installed. Out: `Distribution` values, sorted, and their
+form in records. Documents are foreign text: what cannot be read is left out.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from email.parser import BytesHeaderParser
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,7 +24,7 @@ _PYTHON = re.compile(
     r"(?P<environment>.*?)/lib/python3[^/]*/(?:site|dist)-packages/[^/]+\.dist-info/METADATA"
 )
 _NODE = re.compile(r"(?P<environment>.*?)/node_modules/(?:.*/node_modules/)?(?:@[^/]+/)?[^/]+/package\.json")
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _OSI = "License :: OSI Approved :: "
 
 
@@ -33,15 +32,15 @@ _OSI = "License :: OSI Approved :: "
 class Distribution:
     """What an index distributes, as it is installed. `environment` is where, such as /app/.venv.
 
-    `licence` is as the distribution states it: an SPDX expression, or free text. `wheel_sha256` (hex) is of
-    the wheel it came from, empty where the pins allow several.
+    `licence` is as the distribution states it: an SPDX expression, or free text. `digest` ("sha256:…",
+    "sha512:…", hex) is of the file that it came from, empty where that is not known.
     """
 
     name: str
     version: str
     environment: str
     licence: str = ""
-    wheel_sha256: str = ""
+    digest: str = ""
     index: Literal["pypi", "npm"] = "pypi"
 
     @property
@@ -51,21 +50,38 @@ class Distribution:
         return f"pkg:{self.index}/{name}@{self.version.replace('+', '%2B').replace('!', '%21')}"
 
 
-def read_distributions(
-    documents: Mapping[str, bytes], pins: Mapping[str, str] | None = None
-) -> tuple[Distribution, ...]:
-    """Every Python distribution and npm package that the documents name.
+def read_distributions(entries: Iterable[Entry], digests: Mapping[str, str] = {}) -> tuple[Distribution, ...]:
+    """Every Python distribution and npm package among the entries.
 
-    `pins` holds, by environment, lines such as `six==1.17.0 --hash=sha256:…`.
+    `digests` are of the files that they came from: by a distribution's name, as indexes spell it, or by an
+    npm package's path below its server.
     """
-    wheels = {environment: _hashes(text) for environment, text in (pins or {}).items()}
-    return tuple(sorted({found for path, data in documents.items() for found in _read(path, data, wheels)}))
-
-
-def documents(entries: Iterable[Entry]) -> dict[str, bytes]:
-    """Those of the entries that `read_distributions` reads."""
     wanted = (e for e in entries if e.kind == "file" and _is_document(e.path))
-    return {e.path: e.content.read_bytes() if isinstance(e.content, Path) else e.content for e in wanted}
+    return tuple(sorted({found for e in wanted for found in _read(e.path, _content(e), digests)}))
+
+
+def read_metadata(data: bytes, environment: str, digest: str = "") -> Distribution | None:
+    """The distribution of a METADATA file; None when it names none."""
+    from email.parser import BytesHeaderParser  # only when a layer is made
+
+    message = BytesHeaderParser().parsebytes(data)
+    name, version = str(message["Name"] or ""), str(message["Version"] or "")
+    return Distribution(name, version, environment, _licence(message), digest) if name and version else None
+
+
+def from_record(record: Iterable[Mapping[str, Any]]) -> tuple[Distribution, ...]:
+    """Of `asdict` of each. Raises ValueError and its like for anything else."""
+    found = [dict(values) for values in record]
+    if not all(isinstance(value, str) for values in found for value in values.values()):
+        raise ValueError("a distribution's record holds something else than text")
+    distributions = tuple(Distribution(**values) for values in found)
+    if wrong := [d.digest for d in distributions if d.digest and not _DIGEST.fullmatch(d.digest)]:
+        raise ValueError(f"a distribution's record holds the digest {wrong[0]!r}")
+    return distributions
+
+
+def _content(entry: Entry) -> bytes:
+    return entry.content.read_bytes() if isinstance(entry.content, Path) else entry.content
 
 
 def _is_document(path: str) -> bool:
@@ -74,19 +90,17 @@ def _is_document(path: str) -> bool:
     )
 
 
-def _read(path: str, data: bytes, wheels: Mapping[str, Mapping[str, str]]) -> Iterator[Distribution]:
+def _read(path: str, data: bytes, digests: Mapping[str, str]) -> Iterator[Distribution]:
     if found := _PYTHON.fullmatch(path):
-        environment = f"/{found['environment']}"
-        message = BytesHeaderParser().parsebytes(data)
-        name, version = str(message["Name"] or ""), str(message["Version"] or "")
-        if name and version:
-            sha256 = wheels.get(environment, {}).get(canonicalize_name(name), "")
-            yield Distribution(name, version, environment, _licence(message), sha256)
+        distribution = read_metadata(data, f"/{found['environment']}")
+        if distribution:
+            yield replace(distribution, digest=digests.get(canonicalize_name(distribution.name), ""))
     elif found := _NODE.fullmatch(path):
-        yield from _read_npm(f"/{found['environment']}", data)
+        place = path.removeprefix(f"{found['environment']}/").removesuffix("/package.json")
+        yield from _read_npm(f"/{found['environment']}", data, digests.get(place, ""))
 
 
-def _read_npm(environment: str, data: bytes) -> Iterator[Distribution]:
+def _read_npm(environment: str, data: bytes, digest: str) -> Iterator[Distribution]:
     try:
         package: Any = json.loads(data)
     except ValueError:
@@ -95,9 +109,8 @@ def _read_npm(environment: str, data: bytes) -> Iterator[Distribution]:
         return
     name, version, licence = (package.get(key) for key in ("name", "version", "license"))
     if isinstance(name, str) and isinstance(version, str) and name and version:
-        yield Distribution(
-            name, version, environment, licence if isinstance(licence, str) else "", index="npm"
-        )
+        stated = licence if isinstance(licence, str) else ""
+        yield Distribution(name, version, environment, stated, digest, index="npm")
 
 
 def _licence(message: Message[str, str]) -> str:
@@ -109,12 +122,3 @@ def _licence(message: Message[str, str]) -> str:
         return ", ".join(names)
     text = str(message["License"] or "").strip()
     return text if len(text) <= 100 and "\n" not in text and text != "UNKNOWN" else ""
-
-
-def _hashes(pins: str) -> dict[str, str]:
-    """Name -> the one hash its pin has; a pin with several does not say which wheel was taken."""
-    lines = re.sub(r"\\\s*\n", " ", pins).splitlines()
-    found = {
-        canonicalize_name(li.partition("==")[0].strip()): _HASH.findall(li) for li in lines if "==" in li
-    }
-    return {name: hashes[0] for name, hashes in found.items() if len(hashes) == 1}

@@ -8,19 +8,19 @@ a refusal (4xx) is a BuildError at once; a wrong hash is a TamperedError at once
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import httpx2
 
 from shipway.build.mirrors import without_password
+from shipway.build.writing import is_whole, replacing
 from shipway.errors import BuildError, TamperedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 ATTEMPTS = 3
 PAUSE_S = 0.3
@@ -46,11 +46,10 @@ class Downloads:
         return self._retried(url, lambda: self._read(url, limit))
 
     def file(self, url: str, sha256: str, size: int, directory: Path) -> Path:
-        """`directory/sha256`, downloaded unless it is there with the right size."""
+        """`directory/sha256`, downloaded unless it is there whole."""
         path = directory / sha256
-        if path.is_file() and path.stat().st_size == size:
+        if is_whole(path, f"sha256:{sha256}", size):
             return path
-        directory.mkdir(parents=True, exist_ok=True)
         self._retried(url, lambda: self._save(url, sha256, size, path))
         return path
 
@@ -115,16 +114,3 @@ def _reason(error: httpx2.HTTPError) -> str:
 
 def _status(response: httpx2.Response) -> str:
     return f"{response.status_code} {response.reason_phrase}"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place only if nothing was raised."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as sink:
-        try:
-            yield sink
-            sink.flush()
-            Path(sink.name).replace(path)
-        finally:
-            Path(sink.name).unlink(missing_ok=True)

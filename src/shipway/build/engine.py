@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from shipway.build.layout_server import Serving, serve
+from shipway.build.referrers import is_attached
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -52,9 +53,17 @@ def load(layout: Path, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def _images(layout: Path) -> dict[str, str]:
-    """Digests by reference."""
-    index = json.loads((layout / "index.json").read_bytes())
-    return {entry["annotations"][_REF_NAME]: entry["digest"] for entry in index["manifests"]}
+    """Digests by reference, without what is attached to the images."""
+    entries = json.loads((layout / "index.json").read_bytes())["manifests"]
+    return {e["annotations"][_REF_NAME]: e["digest"] for e in entries if not is_attached(e)}
+
+
+def _blobs(layout: Path, digest: str) -> set[str]:
+    """All that an image consists of, from its manifest or index down."""
+    document = json.loads((layout / "blobs" / digest.replace(":", "/")).read_bytes())
+    inner = {blob for entry in document.get("manifests", ()) for blob in _blobs(layout, entry["digest"])}
+    parts = [*document.get("layers", ()), *([document["config"]] if "config" in document else ())]
+    return {digest, *inner, *(part["digest"] for part in parts)}
 
 
 def _pull(program: str, serving: Serving, reference: str, digest: str) -> str:
@@ -70,7 +79,7 @@ def _pull(program: str, serving: Serving, reference: str, digest: str) -> str:
 
 
 def _summary(program: str, layout: Path, images: Mapping[str, str], serving: Serving) -> str:
-    total = len(list((layout / "blobs/sha256").iterdir()))
+    total = len({blob for digest in images.values() for blob in _blobs(layout, digest)})
     sent = f"{len(serving.sent)} of {total} blobs, {sum(serving.sent.values()) / 1e6:.1f} MB"
     return f"{Path(program).name} pulled {', '.join(images)} from this process: {sent}; it had the rest"
 

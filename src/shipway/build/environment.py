@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build import finishing
 from shipway.build.containment import check_records
+from shipway.build.declared import explicit_indexes
 from shipway.build.finishing import finish as finish
 from shipway.build.finishing import install_wheel as install_wheel
 from shipway.build.finishing import site_packages as site_packages
@@ -21,6 +22,8 @@ from shipway.errors import ResolveError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from shipway.plan.image import Python
 
 
 def install(pins: str, packages: Path, options: Sequence[str], name: str, root: Path | None = None) -> None:
@@ -35,7 +38,8 @@ def install(pins: str, packages: Path, options: Sequence[str], name: str, root: 
     wanted = packages.parent / "pins.txt"
     wanted.write_text(pins)
     arguments = ("pip", "install", "--target", str(packages), *options, "--no-deps", "--require-hashes")
-    run_uv((*arguments, "--requirements", str(wanted)), f"install {name}", cwd=root)
+    indexes = explicit_indexes(root) if root else ()
+    run_uv((*arguments, *indexes, "--requirements", str(wanted)), f"install {name}", cwd=root)
     wanted.unlink()
     check_records(packages)
 
@@ -48,14 +52,14 @@ def install_built(wheels: Sequence[Path], packages: Path, options: Sequence[str]
         check_records(packages)
 
 
-def skeleton(path: str, python: str) -> list[Entry]:
+def skeleton(path: str, python: Python) -> list[Entry]:
     """What makes the directory `path` of the image a virtual environment, before anything is installed."""
     root = path.lstrip("/")
     return [
         Entry(f"{root}/{name}", "symlink", 0o777, target=content)
         if kind == "symlink"
         else Entry(f"{root}/{name}", "file", content=content.encode())
-        for name, (kind, content) in finishing.skeleton(python).items()
+        for name, (kind, content) in finishing.skeleton(python.version, python.path).items()
     ]
 
 

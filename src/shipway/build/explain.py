@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from shipway.build.writing import replace_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
@@ -38,7 +40,7 @@ def write_record(directory: Path, images: Sequence[BuiltImage]) -> None:
         for image in images
         for platform in image.platforms
     }
-    (directory / "layers.json").write_text(json.dumps(record, indent=1) + "\n")
+    replace_text(directory / "layers.json", json.dumps(record, indent=1) + "\n")
 
 
 def explain(image: BuiltImage, record: Record) -> Iterator[str]:

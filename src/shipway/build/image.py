@@ -8,37 +8,43 @@ not made at all.
 from __future__ import annotations
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
-from shipway.build.base import build_base
-from shipway.build.bytecode import compile_tree, host_arch, interpreter_of
+from shipway.build.attachments import Origin, attach
+from shipway.build.bases.base import Base, find_bases
+from shipway.build.bases.rootfs import inside
+from shipway.build.bases.shared import PINS, lacking, merged, preferred
+from shipway.build.bytecode import compile_tree
 from shipway.build.cache import Cache, digest_of
+from shipway.build.certificates import join_certificates, read_certificates
+from shipway.build.chosen import pinned_distributions
 from shipway.build.compiled import compile_sources
-from shipway.build.debian import find_mirrors
+from shipway.build.distributions import read_distributions
 from shipway.build.environment import install_wheel, site_packages
 from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
+from shipway.build.reference import without_tag
+from shipway.build.referrers import image_annotations
 from shipway.build.requirements import resolve, target_options
-from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.runtime_wheel import DISTRIBUTION, runtime_wheel
 from shipway.build.scan import scan_config, scan_file
 from shipway.build.size import check_size
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
-from shipway.errors import SpecError
+from shipway.errors import BuildError, SpecError
 from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shipway.build.base import Base
+    from shipway.build.registries import Registries
     from shipway.plan.image import Environment, File
 
     Say = Callable[[str], None]
@@ -60,9 +66,25 @@ class BuiltImage:
         return f"{self.repository}@{self.digest}"
 
 
-def build_image(plan: ImagePlan, root: Path, cache: Cache, say: Say, locked: Locked) -> BuiltImage:
-    """Make every platform's image. Raises BuildError and its kinds, and keeps the cache whole if so."""
-    built = tuple(_Builder(plan, platform, root, cache, say, locked).build() for platform in plan.platforms)
+def build_image(
+    unsettled: ImagePlan,
+    root: Path,
+    source: contract.Source,
+    cache: Cache,
+    say: Say,
+    locked: Locked,
+    registries: Registries,
+) -> BuiltImage:
+    """Make every platform's image, and what is attached to it; `source` is the project's revision.
+
+    Raises BuildError and its kinds, and keeps the cache whole if so.
+    """
+    with cache.disk_errors():
+        plan, bases = find_bases(unsettled, root, cache, say, locked, registries)
+        built = tuple(
+            _Builder(plan, platform, base, root, source, cache, say, locked).build()
+            for platform, base in bases.items()
+        )
     for image in built:
         check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
@@ -74,63 +96,93 @@ class _Builder:
 
     plan: ImagePlan
     platform: str
+    base: Base
     root: Path
+    source: contract.Source
     cache: Cache
     say: Say
     locked: Locked
 
     def build(self) -> PlatformImage:
+        tools = self._toolchain()
         with ThreadPoolExecutor(max_workers=4) as pool:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
-            base = self._base()
-            tools = self._toolchain(base)
             # Started first: while another process compiles it, the others are made.
             project = [pool.submit(self._project_layer, m, tools) for m in (self.plan.manifest,) if m]
             steps = [
-                pool.submit(lambda: [base_layer(self.plan, base, tools.layer)]),
-                pool.submit(node_layers, self.plan.node, tools),
+                pool.submit(self.base.layers, tools.layer),
+                pool.submit(self._certificates_layer, tools),
+                pool.submit(node_layers, self.plan.node, self.plan.base, tools, self.locked),
                 *(
-                    pool.submit(environment_layers, environment, pin.result(), tools)
+                    pool.submit(self._environment_layers, environment, pin.result(), tools)
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
                 ),
-                pool.submit(_runtime_layer, tools),
-                *project,
             ]
+            if self.plan.role != "base":
+                steps.append(pool.submit(_runtime_layer, tools))
+            steps += project
             made = [layer for step in steps for layer in step.result()]
-        return oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
+        image = oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
+        return replace(image, referrers=attach(image, self._origin(), self.cache))
 
-    def _toolchain(self, base: Base) -> Toolchain:
-        interpreter = interpreter_of(self._native(base))
-        if interpreter.unavailable:
-            self.say(f"no bytecode, so another digest than on Linux: {interpreter.unavailable}")
+    def _toolchain(self) -> Toolchain:
+        if why := self.base.compiler.unavailable:
+            self.say(f"no bytecode, so another digest than on Linux: {why}")
         return Toolchain(
             self.platform,
-            self.plan.python,
+            self.base.facts.python,
             self._options(),
-            interpreter,
-            base.compiled_by,
+            self.base.compiler,
+            self.base.compiled_by,
             self.cache,
             self.say,
             self.root,
         )
 
-    def _base(self, architecture: str = "") -> Base:
-        arch = architecture or self.platform.partition("/")[2]
-        return find_base(self.plan, arch, self.cache, self.say, self.locked)
-
-    def _native(self, base: Base) -> Base:
-        """The base whose interpreter this host can run; bytecode does not depend on the architecture."""
-        host = host_arch()
-        return base if host in ("", base.arch) else self._base(host)
-
     def _pins(self, environment: Environment) -> str:
-        known = self.locked.resolution(environment, self.plan.python, self.platform)
-        return resolve(environment, self.root, self._options(), self.cache, self.say, known)
+        known = self.locked.resolution(environment, self.plan.base, self.platform)
+        there = preferred(self._there(environment))
+        return resolve(environment, self.root, self._options(), self.cache, self.say, known, there)
+
+    def _there(self, environment: Environment) -> str:
+        """The distributions that a shared base has in this environment already."""
+        return self.base.facts.pins if environment.path == contract.VENV else ""
 
     def _options(self) -> tuple[str, ...]:
-        return target_options(self.plan.python, self.platform)
+        return target_options(self.base.facts.python, self.platform)
 
     # -- The layers, lowest first; those of the environments are in wheels.py ---------------------------
+
+    def _certificates_layer(self, tools: Toolchain) -> list[Layer]:
+        """The base's bundle of certificates with the project's own added; none without [image] ca."""
+        if self.plan.ca is None:
+            return []
+        bundle, own = self.base.facts.certificates, read_certificates(self.root, self.plan.ca)
+        if not bundle:
+            raise BuildError(
+                f"the base {self.plan.base.reference} has no bundle of certificates for [image] ca to join",
+                "install ca-certificates in the base",
+            )
+
+        def entries() -> list[Entry]:
+            file = inside(self.base.tree(), bundle)
+            path = file.relative_to(self.base.tree()).as_posix()
+            return [Entry(path, "file", content=join_certificates(file.read_bytes(), own))]
+
+        inputs = {"base": self.base.key, "place": bundle, "certificates of [image] ca": sha256(own)[:16]}
+        return [tools.layer("certificates", inputs, entries)]
+
+    def _environment_layers(self, environment: Environment, pins: str, tools: Toolchain) -> list[Layer]:
+        there = self._there(environment)
+        layers = environment_layers(
+            environment, lacking(pins, there, self.plan.base.reference), tools, bare=bool(there)
+        )
+        if self.plan.role != "base":
+            return layers
+        text = merged(pins, there)
+        path = f"{contract.APP}/{PINS}".lstrip("/")
+        entry = Entry(path, "file", content=text.encode())
+        return [*layers, tools.layer(f"list ({path})", {path: sha256(text.encode())[:16]}, lambda: [entry])]
 
     def _project_layer(self, manifest: contract.Manifest, tools: Toolchain) -> list[Layer]:
         """The project's files, compiled, and the manifest: the one layer that an edit changes."""
@@ -165,27 +217,33 @@ class _Builder:
         if found:
             raise SpecError(found)
 
+    # -- What is said about the image -----------------------------------------------------------------------
+
     def _annotations(self) -> dict[str, str]:
-        return {"org.opencontainers.image.title": self.plan.repository.rpartition("/")[2]}
+        plan, title = self.plan, without_tag(self.plan.repository).rpartition("/")[2]
+        return image_annotations(title, plan.version, plan.licence, *self._below())
 
+    def _origin(self) -> Origin:
+        base, facts = self.plan.base, self.base.facts
+        asked = {
+            "image": self.plan.role,
+            "platform": self.platform,
+            "base": base.reference if base.kind == "image" else base.kind,
+            "packages": " ".join(base.packages),
+            "python": facts.python.version,
+        }
+        repository, there = without_tag(self.plan.repository), pinned_distributions(facts.pins, contract.VENV)
+        return Origin(repository, self.source, asked, self.base.debs, there, *self._below())
 
-def find_base(plan: ImagePlan, arch: str, cache: Cache, say: Say, locked: Locked) -> Base:
-    """The plan's base for an architecture, from the lock's packages where there is one."""
-    mirrors = find_mirrors(plan.base.mirror, os.environ)
-    return build_base(arch, plan.base.packages, mirrors, cache.root, say, locked.debs(plan.base))
-
-
-def base_layer(plan: ImagePlan, base: Base, make: Callable[..., Layer]) -> Layer:
-    """The lowest layer, the same on every road; `make` is a cache's `layer`, or a toolchain's."""
-    name = f"base ({plan.base.kind}, {len(base.debs)} Debian packages)"
-    inputs = {"root file system": base.key} | {deb.name: deb.version for deb in base.debs}
-    app = Entry("app", "directory", 0o755)
-    return make(name, inputs, lambda: [*tree_entries(base.root, "", modes=True), app])
+    def _below(self) -> tuple[str, str]:
+        """Name and digest of the image below ours; a layout on disk has a path, and that is nobody's name."""
+        facts = self.base.facts
+        return facts.name if self.plan.base.kind == "image" else "", facts.digest
 
 
 def _runtime_layer(tools: Toolchain) -> list[Layer]:
     wheel = runtime_wheel(tools.cache.root)
-    path = f"{contract.VENV}/{site_packages(tools.python)}"
+    path = f"{contract.VENV}/{site_packages(tools.python.version)}"
 
     def entries() -> list[Entry]:
         with tools.cache.working() as directory:
@@ -193,12 +251,11 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
             compile_tree(tools.interpreter, directory, path)
             return loaded(tree_entries(directory, path.lstrip("/")))
 
-    inputs = {
-        "place": path,
-        "bytecode by Python": tools.compiled_by,
-        "wheel": sha256(wheel.read_bytes())[:16],
-    }
-    return [tools.layer("runtime (shipway-runtime)", inputs, entries)]
+    digest = sha256(wheel.read_bytes())
+    inputs = {"place": path, "bytecode by Python": tools.compiled_by, "wheel": digest[:16]}
+    wheels = {DISTRIBUTION: f"sha256:{digest}"}
+    name = f"runtime ({DISTRIBUTION})"
+    return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 
 
 def _is_source(path: str) -> bool:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shipway.build.contents import Contents, read_contents, readable
-from shipway.build.local_blobs import DirectoryBlobs, read_archive, read_json, read_saved
+from shipway.build.local_blobs import DirectoryBlobs, blob_path, read_archive, read_json, read_saved
+from shipway.build.referrers import is_attached
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class ImageSource:
     """One platform's image.
 
     `digest` is the manifest's, empty where the source has none; `image_id` is the config's. `others` are the
-    names of further images that were beside it.
+    names of further images that were beside it. `referrers` are the descriptors of what is attached to it.
     """
 
     reference: str
@@ -61,6 +62,7 @@ class ImageSource:
     config: Mapping[str, Any]
     layers: tuple[SourceLayer, ...]
     others: tuple[str, ...] = ()
+    referrers: tuple[Mapping[str, Any], ...] = ()
 
 
 def open_image(reference: str, image: str | None = None, platform: str | None = None) -> ImageSource:
@@ -94,7 +96,7 @@ def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSour
 
 
 def _built_layer(layer: Layer, cache: Cache) -> SourceLayer:
-    with cache.blob(layer.digest).open("rb") as blob:
+    with cache.bring(layer.digest).open("rb") as blob:
         contents = read_contents(blob, layer.name)
     return SourceLayer(layer.digest, layer.diff_id, layer.size, f"shipway: {layer.name}", contents)
 
@@ -134,6 +136,9 @@ class _Blobs(Protocol):
     def contents(self, path: str) -> tuple[int, Contents]:
         """A layer's bytes as it is there, and what it holds."""
 
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        """The descriptors, with `artifactType`, of what is attached to this manifest."""
+
 
 # -- What the blobs say --------------------------------------------------------------------------------------
 
@@ -150,15 +155,16 @@ def _read(blobs: _Blobs, image: str | None, platform: str | None, source: str) -
 
 
 def _read_oci(blobs: _Blobs, index: Any, image: str | None, platform: str | None, source: str) -> ImageSource:
-    names = [str(m.get("annotations", {}).get(_NAME, "")) for m in index["manifests"]]
+    images = [entry for entry in index["manifests"] if not is_attached(entry)]
+    names = [str(entry.get("annotations", {}).get(_NAME, "")) for entry in images]
     chosen = _chosen(names, image, source)
-    descriptor = index["manifests"][chosen]
-    document = blobs.document(_path(descriptor["digest"]))
+    descriptor = images[chosen]
+    document = blobs.document(blob_path(descriptor["digest"]))
     while "manifests" in document:
         descriptor = _for_platform(document["manifests"], platform, source)
-        document = blobs.document(_path(descriptor["digest"]))
-    config = blobs.document(_path(document["config"]["digest"]))
-    layers = [(str(la["digest"]), _path(la["digest"])) for la in document["layers"]]
+        document = blobs.document(blob_path(descriptor["digest"]))
+    config = blobs.document(blob_path(document["config"]["digest"]))
+    layers = [(str(la["digest"]), blob_path(la["digest"])) for la in document["layers"]]
     return ImageSource(
         reference=readable(names[chosen] or source),
         digest=str(descriptor["digest"]),
@@ -167,6 +173,7 @@ def _read_oci(blobs: _Blobs, index: Any, image: str | None, platform: str | None
         config=config,
         layers=tuple(_layers(blobs, config, layers)),
         others=tuple(readable(n) for i, n in enumerate(names) if i != chosen and n),
+        referrers=tuple(blobs.referrers(str(descriptor["digest"]))),
     )
 
 
@@ -229,10 +236,3 @@ def _platform(config: Any, wanted: str | None, source: str) -> str:
     if wanted not in (None, platform):
         raise BuildError(f"{source} is not there for {wanted}, but for {platform}")
     return platform
-
-
-def _path(digest: object) -> str:
-    algorithm, _, value = str(digest).partition(":")
-    if not (algorithm.isalnum() and value.isalnum()):
-        raise ValueError(f"digest {digest!r}")
-    return f"blobs/{algorithm}/{value}"

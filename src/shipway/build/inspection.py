@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.build.contents import source_of
+from shipway.build.contents import readable, source_of
 from shipway.build.packages import Owners, Package, find_packages, owners
 
 if TYPE_CHECKING:
@@ -93,6 +93,15 @@ class ProjectFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A document about the image: its kind, the digest of its manifest, and the manifest's annotations."""
+
+    artifact_type: str
+    digest: str
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Inspection:
     """An image in figures. Bytes; `compressed` are the layers' blobs as they were found.
 
@@ -111,6 +120,7 @@ class Inspection:
     unpacked: int
     compressed: int
     wasted: int
+    referrers: tuple[Attachment, ...]
 
 
 def inspect(source: ImageSource) -> Inspection:
@@ -138,6 +148,16 @@ def inspect(source: ImageSource) -> Inspection:
         unpacked=sum(layer.unpacked for layer in layers),
         compressed=sum(layer.size for layer in layers),
         wasted=sum(layer.wasted for layer in layers),
+        referrers=tuple(map(_attachment, source.referrers)),
+    )
+
+
+def _attachment(entry: Mapping[str, Any]) -> Attachment:
+    said = entry.get("annotations") or {}
+    return Attachment(
+        readable(str(entry.get("artifactType", ""))),
+        readable(str(entry.get("digest", ""))),
+        {readable(str(key)): readable(str(value)) for key, value in said.items()},
     )
 
 

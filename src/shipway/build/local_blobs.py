@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from shipway.build.contents import BoundedHeader, Contents, decompressed, read_contents
+from shipway.build.referrers import is_attached
 from shipway.errors import BuildError
 
 _MAX_JSON = 8 << 20
@@ -50,6 +51,9 @@ class DirectoryBlobs:
         with file.open("rb") as blob:
             return file.stat().st_size, read_contents(blob, f"layer {file.name[:12]}")
 
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        return _referrers(self, digest)
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveBlobs:
@@ -67,6 +71,28 @@ class ArchiveBlobs:
         if not found:
             raise BuildError(f"a layer is missing in the archive: {path}")
         return found
+
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        return _referrers(self, digest)
+
+
+def _referrers(blobs: DirectoryBlobs | ArchiveBlobs, digest: str) -> list[dict[str, Any]]:
+    """The entries of the layout's index whose manifest names the digest as its subject."""
+    attached = [entry for entry in blobs.document("index.json")["manifests"] if is_attached(entry)]
+    manifests = (blobs.document(blob_path(entry["digest"])) for entry in attached)
+    return [
+        entry
+        for entry, manifest in zip(attached, manifests, strict=True)
+        if manifest and manifest.get("subject", {}).get("digest") == digest
+    ]
+
+
+def blob_path(digest: object) -> str:
+    """Where a layout has a blob. Raises ValueError for what could be another path."""
+    algorithm, _, value = str(digest).partition(":")
+    if not (algorithm.isalnum() and value.isalnum()):
+        raise ValueError(f"digest {digest!r}")
+    return f"blobs/{algorithm}/{value}"
 
 
 def read_saved(program: str, reference: str) -> ArchiveBlobs:

@@ -1,40 +1,37 @@
-"""Image plans -> what shipway.lock has to hold; what in it is stale; and a lock that holds it all.
+"""Image plans -> what shipway.lock has to hold, what in it is stale, and what builds take from it.
 
 In: plans, the project's own lock, shipway.lock as it is. Out: `Wanted`, a pure value; findings that name what
-is missing or stale, known without any network; a new lock, for which mirrors and indexes are asked. Entries
-are found by a digest of what was asked, so an entry that is stale is never used.
+is missing or stale, known without any network; what moved between two locks. Entries are found by a digest of
+what was asked, so an entry that is stale is never used. locksmith.py makes what is missing.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import shipway
-from shipway.build.base import ARCHES, BASE, LEFT_OUT
-from shipway.build.cache import Cache, digest_of
-from shipway.build.debian import FRESH_S as DEBIAN_FRESH_S
-from shipway.build.debian import Selection, find_mirrors, select_debs
-from shipway.build.pinned import locked_debs
-from shipway.build.requirements import FRESH_S, resolution, runtime_requirements, target_options
+from shipway.build.bases.minimal import ARCHES, BASE, LEFT_OUT
+from shipway.build.cache import digest_of
+from shipway.build.requirements import runtime_requirements
 from shipway.errors import Finding, SpecError
-from shipway.plan.image import Base, Environment, ImagePlan
+from shipway.plan.image import PYTHON, Base, Environment, ImagePlan, NodeEnvironment
 from shipway.spec.lock import Lock
 from shipway.spec.shipwaylock import (
     NAME,
-    LockedBase,
     LockedDeb,
-    LockedEnvironment,
     Resolution,
     ShipwayLock,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from shipway.build.npm import Packages
+
 FIX = f"run `shipway lock`, and commit {NAME}"
-_CHECKED = ("shipway", "shipway-runtime")
+CHECKED = ("shipway", "shipway-runtime")
 """Tools whose version has to be the lock's: they are, or decide, what is in the image."""
 
 
@@ -45,6 +42,7 @@ class WantedBase:
     name: str
     inputs: str
     base: Base
+    platforms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,17 @@ class WantedEnvironment:
     name: str
     inputs: str
     environment: Environment
-    python: str
+    base: Base
     platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedNpm:
+    """An MCP server from npm that some image has; `package` may end in `@VERSION`."""
+
+    name: str
+    inputs: str
+    package: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +71,7 @@ class Wanted:
 
     bases: tuple[WantedBase, ...]
     environments: tuple[WantedEnvironment, ...]
-    unlocked: tuple[str, ...] = ()
-    """What no lock holds yet: MCP servers from npm. It is said, as builds may differ by it."""
+    npm: tuple[WantedNpm, ...] = ()
 
 
 # -- The plan: what is wanted, and what of it is there ------------------------------------------------------
@@ -76,31 +82,54 @@ def plan_lock(plans: Sequence[ImagePlan], lock: Lock) -> Wanted:
     bases = {base_inputs(plan.base): plan for plan in reversed(plans)}
     environments: dict[str, WantedEnvironment] = {}
     for plan in plans:
-        for environment in plan.environments:
-            inputs = environment_inputs(environment, plan.python, lock)
-            wanted = WantedEnvironment(
-                f"{plan.role}, {environment.name}", inputs, environment, plan.python, plan.platforms
-            )
+        for environment in plan.installed:
+            inputs = environment_inputs(environment, plan.base, lock)
+            name = f"{plan.role}, {environment.name}"
+            wanted = WantedEnvironment(name, inputs, environment, plan.base, plan.platforms)
             environments.setdefault(inputs, wanted)
     return Wanted(
-        tuple(WantedBase(_base_name(p.base), inputs, p.base) for inputs, p in reversed(bases.items())),
+        tuple(
+            WantedBase(_base_name(p.base), inputs, p.base, p.platforms)
+            for inputs, p in reversed(bases.items())
+        ),
         tuple(environments.values()),
-        tuple(f"{plan.role}, {node.name}" for plan in plans for node in plan.node),
+        tuple(_npm_servers(plans).values()),
     )
+
+
+def _npm_servers(plans: Sequence[ImagePlan]) -> dict[str, WantedNpm]:
+    """By inputs, each under the name of the first image that has it."""
+    servers: dict[str, WantedNpm] = {}
+    for plan in plans:
+        for node in plan.node:
+            inputs = npm_inputs(node)
+            servers.setdefault(inputs, WantedNpm(f"{plan.role}, {node.name}", inputs, node.package))
+    return servers
 
 
 def base_inputs(base: Base) -> str:
     """A digest of what the base is asked to be; where its packages come from is no part of it."""
+    if base.kind != "minimal":
+        return f"sha256:{digest_of('base', base.kind, base.reference)}"
     parts = [base.kind, base.suite, sorted(set(base.packages)), sorted(BASE), sorted(LEFT_OUT)]
     return f"sha256:{digest_of('base', parts)}"
 
 
-def environment_inputs(environment: Environment, python: str, lock: Lock) -> str:
-    """A digest of what the environment is asked to hold: agent.toml's part, the lock's and the runtime's."""
+def environment_inputs(environment: Environment, base: Base, lock: Lock) -> str:
+    """A digest of what the environment is asked to hold: agent.toml's part, the lock's and the runtime's.
+
+    Of the base its Python counts: that of `minimal` is known, another's is that of its reference.
+    """
+    python = PYTHON if base.kind == "minimal" else base_inputs(base)
     asked = [sorted(environment.requirements), python]
     own = [lock.kind, lock.digest, environment.groups, environment.extras] if environment.lock else []
     runtime = sorted(runtime_requirements()) if environment.runtime else []
     return f"sha256:{digest_of('environment', asked, own, runtime)}"
+
+
+def npm_inputs(server: NodeEnvironment) -> str:
+    """A digest of what the server is asked to be."""
+    return f"sha256:{digest_of('npm', server.package)}"
 
 
 def find_stale(wanted: Wanted, lock: ShipwayLock | None) -> list[Finding]:
@@ -111,14 +140,15 @@ def find_stale(wanted: Wanted, lock: ShipwayLock | None) -> list[Finding]:
 
 
 def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
-    for tool in _CHECKED:
+    for tool in CHECKED:
         if lock.tools.get(tool) != (here := versions()[tool]):
             yield f"it was made with {tool} {lock.tools.get(tool, 'of no version')}; this is {here}"
-    names = {*(base.name for base in lock.bases), *(known.name for known in lock.environments)}
+    bases = {base.name for base in lock.bases}
+    names = {*(e.name for e in lock.environments), *(server.name for server in lock.npm)}
     for base in wanted.bases:
         if not (known := lock.base(base.inputs)):
-            yield _reason(f"base {base.name}", base.name in names)
-        elif missing := sorted(set(ARCHES) - set(known.debs)):
+            yield _reason(f"base {base.name}", base.name in bases)
+        elif base.base.kind == "minimal" and (missing := sorted(set(ARCHES) - set(known.debs))):
             yield f"base {base.name} is not locked for {', '.join(missing)}"
     for environment in wanted.environments:
         found = lock.environment(environment.inputs)
@@ -126,6 +156,9 @@ def _stale(wanted: Wanted, lock: ShipwayLock) -> Iterator[str]:
             yield _reason(environment.name, environment.name in names)
         elif missing := sorted(set(environment.platforms) - set(found.resolved)):
             yield f"{environment.name} is not locked for {', '.join(missing)}"
+    for server in wanted.npm:
+        if not lock.npm_server(server.inputs):
+            yield _reason(server.name, server.name in names)
 
 
 def _reason(name: str, is_there: bool) -> str:
@@ -139,6 +172,8 @@ def versions() -> dict[str, str]:
 
 
 def _base_name(base: Base) -> str:
+    if base.kind != "minimal":
+        return base.reference
     return " + ".join([base.kind, *sorted(set(base.packages))])
 
 
@@ -157,9 +192,18 @@ class Locked:
         found = self.lock.base(base_inputs(base))
         return found.debs if found and set(ARCHES) <= set(found.debs) else None
 
-    def resolution(self, environment: Environment, python: str, platform: str) -> Resolution | None:
-        found = self.lock.environment(environment_inputs(environment, python, self.own))
+    def digest(self, base: Base) -> str | None:
+        """The image that a base's reference means."""
+        found = self.lock.base(base_inputs(base))
+        return found.digest or None if found else None
+
+    def resolution(self, environment: Environment, base: Base, platform: str) -> Resolution | None:
+        found = self.lock.environment(environment_inputs(environment, base, self.own))
         return found.resolved.get(platform) if found else None
+
+    def npm(self, server: NodeEnvironment) -> Packages | None:
+        found = self.lock.npm_server(npm_inputs(server))
+        return found.packages if found else None
 
 
 def use_lock(
@@ -169,71 +213,10 @@ def use_lock(
     findings = find_stale(wanted, lock)
     if strict and findings:
         raise SpecError(findings)
-    if strict:
-        tell_unlocked(wanted, say)
     if lock is not None:
         for finding in findings:
             say(f"{NAME}: {finding.message}; resolved anew for this build: run `shipway lock`")
     return Locked(lock or ShipwayLock(), own)
-
-
-def tell_unlocked(wanted: Wanted, say: Callable[[str], None]) -> None:
-    for name in wanted.unlocked:
-        say(f"{name}: packages from npm are not locked yet, and may be others in the next build")
-
-
-# -- Making it -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Locksmith:
-    """Asks mirrors and indexes for what a lock lacks. `anew` asks for all of it, whatever was locked."""
-
-    root: Path
-    cache: Cache
-    say: Callable[[str], None]
-    anew: bool = False
-
-    def complete(self, wanted: Wanted, lock: ShipwayLock | None) -> ShipwayLock:
-        """A lock that holds all that is wanted and nothing else. Raises BuildError and its kinds."""
-        known = lock or ShipwayLock()
-        bases = tuple(self._base(base, known) for base in wanted.bases)
-        environments = tuple(self._environment(e, known) for e in wanted.environments)
-        new = ShipwayLock(known.tools, bases, environments)
-        checked = {tool: known.tools.get(tool) for tool in _CHECKED}
-        same = new == known and checked == {tool: versions()[tool] for tool in _CHECKED}
-        return new if same else dataclasses.replace(new, tools=versions())
-
-    def _base(self, wanted: WantedBase, lock: ShipwayLock) -> LockedBase:
-        known = None if self.anew else lock.base(wanted.inputs)
-        if known and set(ARCHES) <= set(known.debs):
-            return dataclasses.replace(known, name=wanted.name)
-        self.say(f"locking base {wanted.name}")
-        mirrors = find_mirrors(wanted.base.mirror, os.environ)
-        fresh_s = 0 if self.anew else DEBIAN_FRESH_S
-        debs = {}
-        for arch in ARCHES:
-            selection = Selection(arch, BASE, sorted(set(wanted.base.packages)), LEFT_OUT)
-            selected = select_debs(selection, mirrors, self.cache.root, self.say, fresh_s)
-            debs[arch] = locked_debs(selected, mirrors)
-        return LockedBase(wanted.name, wanted.inputs, debs)
-
-    def _environment(self, wanted: WantedEnvironment, lock: ShipwayLock) -> LockedEnvironment:
-        known = None if self.anew else lock.environment(wanted.inputs)
-        before = next((e for e in lock.environments if e.name == wanted.name and not self.anew), None)
-        resolved = {}
-        for platform in wanted.platforms:
-            if known and platform in known.resolved:
-                resolved[platform] = known.resolved[platform]
-                continue
-            self.say(f"locking {wanted.name} for {platform}")
-            options = target_options(wanted.python, platform)
-            previous = before.resolved.get(platform) if before else None
-            fresh_s = 0 if self.anew else FRESH_S
-            resolved[platform] = resolution(
-                wanted.environment, self.root, options, self.cache, self.say, previous, fresh_s
-            )
-        return LockedEnvironment(wanted.name, wanted.inputs, resolved)
 
 
 # -- What moved ------------------------------------------------------------------------------------------
@@ -252,9 +235,15 @@ def moves(before: ShipwayLock | None, after: ShipwayLock) -> list[str]:
 def _versions_in(lock: ShipwayLock) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], set[str]] = {}
     for base in lock.bases:
+        if base.digest:
+            found.setdefault((f"base {base.name}", "image"), set()).add(base.digest[:19])
         for deb in (deb for debs in base.debs.values() for deb in debs):
             found.setdefault((f"base {base.name}", deb.name), set()).add(deb.version)
     for environment in lock.environments:
         for pin in (pin for found_there in environment.resolved.values() for pin in found_there.pins):
             found.setdefault((environment.name, pin.name), set()).add(pin.version)
+    for server in lock.npm:
+        for path, package in server.packages.items():
+            name = path.rpartition("node_modules/")[2]
+            found.setdefault((server.name, name), set()).add(package["version"])
     return {key: ", ".join(sorted(values)) for key, values in found.items()}

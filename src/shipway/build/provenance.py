@@ -1,6 +1,6 @@
-"""How an image was made -> an in-toto statement with SLSA's provenance, and what else an image is told by.
+"""How an image was made -> an in-toto statement with SLSA's provenance.
 
-In: the image's digest, what went into it, the source's revision. Out: bytes, the same for the same values.
+In: the image's digest, and what went into it. Out: bytes, the same for the same values.
 No time, host or user is in it: who needs those signs the statement where it is made. Sources:
 https://in-toto.io/Statement/v1, https://slsa.dev/provenance/v1
 """
@@ -11,16 +11,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import shipway
-from shipway.build.sbom import deb_purl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from shipway.build.debian import Deb
+    from shipway.build.attachments import Origin
     from shipway.build.distributions import Distribution
     from shipway_runtime.contract import Source
 
-MEDIA_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:shipway:build:image:1"
@@ -29,29 +27,21 @@ BUILDER = "urn:shipway:builder:unisolated"
 
 
 def write_provenance(
-    image: str,
-    digest: str,
-    parameters: Mapping[str, str],
-    source: Source,
-    debs: Sequence[Deb],
-    distributions: Sequence[Distribution],
-    builder: str = BUILDER,
+    digest: str, origin: Origin, distributions: Sequence[Distribution], builder: str = BUILDER
 ) -> bytes:
-    """The statement about one platform's image: `image` is its repository, `digest` "sha256:…".
+    """The statement about one platform's image, whose `digest` is "sha256:…".
 
-    `parameters` are what the user asked for, such as platform and base; secrets have no place there.
-    Distributions without the hash of their wheel are named by version alone.
+    Distributions without the hash of their file are named by version alone.
     """
-    algorithm, _, value = digest.partition(":")
     statement = {
         "_type": STATEMENT,
-        "subject": [{"name": image, "digest": {algorithm: value}}],
+        "subject": [{"name": origin.repository, "digest": _digest_set(digest)}],
         "predicateType": PREDICATE,
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": dict(parameters),
-                "resolvedDependencies": _dependencies(source, debs, distributions),
+                "externalParameters": dict(origin.parameters),
+                "resolvedDependencies": _dependencies(origin, distributions),
             },
             "runDetails": {"builder": {"id": builder, "version": {"shipway": shipway.__version__}}},
         },
@@ -59,16 +49,27 @@ def write_provenance(
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _dependencies(
-    source: Source, debs: Sequence[Deb], distributions: Sequence[Distribution]
-) -> list[dict[str, Any]]:
-    known_last = sorted(distributions, key=lambda distribution: distribution.wheel_sha256)
-    wheels = {d.purl: {"sha256": d.wheel_sha256} if d.wheel_sha256 else {} for d in known_last}
-    packages = {deb_purl(deb): {"sha256": deb.sha256} for deb in debs} | wheels
+def _dependencies(origin: Origin, distributions: Sequence[Distribution]) -> list[dict[str, Any]]:
+    known_last = sorted(distributions, key=lambda distribution: distribution.digest)
+    wheels = {d.purl: _digest_set(d.digest) for d in known_last}
+    packages = {deb.purl: {"sha256": deb.sha256} for deb in origin.debs} | wheels
     found = [
         {"uri": uri} | ({"digest": digest} if digest else {}) for uri, digest in sorted(packages.items())
     ]
-    return [*_source(source), *found]
+    return [*_source(origin.source), *_base(origin), *found]
+
+
+def _base(origin: Origin) -> list[dict[str, Any]]:
+    """The image below ours, if there is one."""
+    if not origin.base_digest:
+        return []
+    return [{"name": origin.base_name or "base", "digest": _digest_set(origin.base_digest)}]
+
+
+def _digest_set(digest: str) -> dict[str, str]:
+    """in-toto's form of "sha256:…"; of nothing, nothing."""
+    algorithm, _, value = digest.partition(":")
+    return {algorithm: value} if value else {}
 
 
 def _source(source: Source) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 In: the platforms of one image, as oci.py stored them, and the reference to push to. Out: `Pushed`: the
 reference by digest, and how little had to be sent. Blobs go first, four at a time, then manifests, then the
-tag, so that nobody ever pulls half an image.
+tag, so that nobody ever pulls half an image; last what is attached to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
@@ -20,15 +19,18 @@ from shipway.build.cache import Cache
 from shipway.build.places import Places
 from shipway.build.reference import parse_reference
 from shipway.build.registry import PATIENT, DeniedError, Manifest, Repository, Retries
+from shipway.build.registry_referrers import missing_referrers, send_referrers
 from shipway.build.transfer import Descriptor, Way, read_descriptor, upload
 from shipway.errors import BuildError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from shipway.build.oci import PlatformImage
 
 PARALLEL = 4
+_THERE: Way = "there"
 _WORTH_A_LINE = 5_000_000  # bytes
 _FEW = 4  # platforms of the present image that are looked at
 
@@ -56,12 +58,11 @@ def push(
     cache: Cache,
     say: Callable[[str], None],
     environ: Mapping[str, str] = os.environ,
-    bring: Callable[[Descriptor], Path] | None = None,
     retries: Retries = PATIENT,
 ) -> Pushed:
     """Push an image of one or several platforms, under the reference's tag or `latest`.
 
-    `bring` fetches a blob that is not in the cache; it is asked only for what the registry lacks.
+    A blob that is not in the cache is brought there only if the registry lacks it.
     """
     named = parse_reference(reference)
     if named.digest:
@@ -72,18 +73,15 @@ def push(
     blobs = _blobs(manifests)
     with Repository(named, environ, retries=retries) as repository:
         present = repository.manifest(named.wanted)
+        work = _Push(repository, cache, say, frozenset())
         if present and present.digest == digest:
-            return Pushed(str(named.at(digest)), existing_blobs=len(blobs))
-        work = _Push(repository, cache, say, bring, _held_by(present, repository) if present else frozenset())
-        pushed = work.blobs(blobs)
-        try:
-            work.manifests(manifests, top, named.wanted)
-        except (DeniedError, UnreachableError):
-            raise
-        except BuildError:  # the registry has lost blobs of an image that it still lists
-            unasked = [blob for blob in blobs if blob.digest in work.held]
-            pushed |= dataclasses.replace(work, held=frozenset()).blobs(unasked)
-            work.manifests(manifests, top, named.wanted)
+            lacking = missing_referrers(repository, images)
+            pushed = dict.fromkeys(blobs, _THERE) | work.blobs(_documents(lacking))
+        else:
+            lacking = [image for image in images if image.referrers]
+            work = dataclasses.replace(work, held=_held_by(present, repository) if present else frozenset())
+            pushed = work.image(manifests, top, named.wanted, [*blobs, *_documents(lacking)])
+        work.attach(lacking)
     return _sum(str(named.at(digest)), pushed)
 
 
@@ -116,6 +114,11 @@ def _blobs(manifests: Sequence[Manifest]) -> list[Descriptor]:
     return sorted({blob.digest: blob for blob in listed}.values(), key=lambda blob: -blob.size)
 
 
+def _documents(images: Sequence[PlatformImage]) -> list[Descriptor]:
+    """The blobs of what is attached, each once."""
+    return sorted({blob for image in images for referrer in image.referrers for blob in referrer.blobs})
+
+
 def _sum(reference: str, ways: Mapping[Descriptor, Way]) -> Pushed:
     kinds = list(ways.values())
     sent = sum(blob.size for blob, way in ways.items() if way == "sent")
@@ -127,8 +130,31 @@ class _Push:
     repository: Repository
     cache: Cache
     say: Callable[[str], None]
-    bring: Callable[[Descriptor], Path] | None
     held: frozenset[str]
+
+    def image(
+        self, manifests: Sequence[Manifest], top: Manifest, name: str, blobs: Sequence[Descriptor]
+    ) -> dict[Descriptor, Way]:
+        """All blobs, then the manifests, then the name."""
+        pushed = self.blobs(blobs)
+        try:
+            self.manifests(manifests, top, name)
+        except (DeniedError, UnreachableError):
+            raise
+        except BuildError:  # the registry has lost blobs of an image that it still lists
+            unasked = [blob for blob in blobs if blob.digest in self.held]
+            pushed |= dataclasses.replace(self, held=frozenset()).blobs(unasked)
+            self.manifests(manifests, top, name)
+        return pushed
+
+    def attach(self, images: Sequence[PlatformImage]) -> None:
+        """The referrers; a registry that takes images alone has the image all the same."""
+        try:
+            send_referrers(self.repository, images, self.cache)
+        except (DeniedError, UnreachableError):
+            raise
+        except BuildError as error:
+            self.say(f"pushed, but without its bill of materials and provenance: {error}")
 
     def manifests(self, manifests: Sequence[Manifest], top: Manifest, name: str) -> None:
         """Those of an index by their digests, then the one that gets the name."""
@@ -149,14 +175,17 @@ class _Push:
         if blob.digest in self.held:
             return "there"
         places = Places(self.cache, self.repository)
-        way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
+        try:
+            way = upload(self.repository, blob, lambda: self._file(blob), places.source(blob.digest))
+        except DeniedError:
+            raise
+        except BuildError:
+            self.cache.refuse_damaged(blob.digest)
+            raise
         places.remember(blob.digest)
         if way == "sent" and blob.size >= _WORTH_A_LINE:
             self.say(f"sent {blob.digest[:19]}, {blob.size / 1e6:.1f} MB, to {self.repository}")
         return way
 
     def _file(self, blob: Descriptor) -> Path:
-        path = self.cache.blob(blob.digest)
-        if path.is_file() or self.bring is None:
-            return path
-        return self.bring(blob)
+        return self.cache.bring(blob.digest)

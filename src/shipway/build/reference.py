@@ -77,6 +77,12 @@ def parse_reference(text: str) -> Reference:
     return Reference(registry, repository, tag or None, digest or None)
 
 
+def without_tag(reference: str) -> str:
+    """The repository that a reference without a digest is in."""
+    head, slash, name = reference.rpartition("/")
+    return f"{head}{slash}{name.partition(':')[0]}"
+
+
 def is_digest(text: object) -> bool:
     """Whether this is a SHA-256 digest as registries write it; only such text may become a path."""
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None

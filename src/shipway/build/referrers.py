@@ -1,93 +1,92 @@
 """Documents about an image -> OCI manifests that refer to it, and the image's own annotations.
 
-In: the image's descriptor, a document. Out: `Referrer`, a manifest and the blobs that it needs, for a layout
-or a registry. Source: OCI image-spec 1.1, manifest.md (`subject`, `artifactType`, the empty descriptor) and
-annotations.md.
+In: the image's descriptor, a document in the cache. Out: `Referrer`, whose manifest and blobs are in the
+cache, for a layout or a registry. Source: OCI image-spec 1.1, manifest.md (`subject`, `artifactType`, the
+empty descriptor) and annotations.md.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from shipway.build.descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from shipway.build.cache import Cache
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+_PREFIX = "org.opencontainers.image."
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
 @dataclass(frozen=True, slots=True)
-class Descriptor:
-    """What names a blob or a manifest; `size` in bytes."""
-
-    media_type: str
-    digest: str
-    size: int
-
-    def json(self) -> dict[str, Any]:
-        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
-
-
-@dataclass(frozen=True, slots=True)
 class Referrer:
-    """A manifest with a `subject`, and its blobs: the document, and the empty config."""
+    """A manifest with a `subject`. `blobs` are the document, and the empty config."""
 
     artifact_type: str
-    manifest: bytes
-    blobs: tuple[bytes, ...]
+    manifest: Descriptor
+    blobs: tuple[Descriptor, ...]
+    annotations: Mapping[str, str]
 
-    @property
-    def descriptor(self) -> Descriptor:
-        return Descriptor(MANIFEST, digest_of(self.manifest), len(self.manifest))
-
-
-def refer(subject: Descriptor, artifact_type: str, document: bytes) -> Referrer:
-    """The document, attached to the subject."""
-    manifest = referrer_manifest(subject, artifact_type, digest_of(document), len(document))
-    return Referrer(artifact_type, manifest, (document, EMPTY))
+    def entry(self) -> dict[str, Any]:
+        """What lists of referrers, and the index of a layout, say of it."""
+        annotations = {"annotations": dict(self.annotations)} if self.annotations else {}
+        return {**self.manifest.json(), "artifactType": self.artifact_type, **annotations}
 
 
-def referrer_manifest(subject: Descriptor, artifact_type: str, blob_digest: str, size: int) -> bytes:
-    """The manifest that attaches one blob, whose media type is the artifact's type, to the subject."""
+def refer(
+    subject: Descriptor,
+    document: Descriptor,
+    file: str,
+    cache: Cache,
+    annotations: Mapping[str, str] = {},
+) -> Referrer:
+    """Attach a document of the cache, whose media type is the artifact's type, to the subject.
+
+    `file` is the name under which clients save it; `oras pull` saves nothing that has none.
+    """
+    empty = Descriptor(EMPTY_TYPE, cache.store(EMPTY), len(EMPTY))
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
-        "artifactType": artifact_type,
-        "config": Descriptor(EMPTY_TYPE, digest_of(EMPTY), len(EMPTY)).json(),
-        "layers": [Descriptor(artifact_type, blob_digest, size).json()],
+        "artifactType": document.media_type,
+        "config": empty.json(),
+        "layers": [{**document.json(), "annotations": {f"{_PREFIX}title": file}}],
         "subject": subject.json(),
+        **({"annotations": dict(annotations)} if annotations else {}),
     }
-    return json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    own = Descriptor(MANIFEST, cache.store(data), len(data))
+    return Referrer(document.media_type, own, (document, empty), annotations)
 
 
-def digest_of(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-_PREFIX = "org.opencontainers.image."
+def is_attached(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a layout's index is a document about an image, and no image itself."""
+    return entry.get("artifactType") not in (None, "", CONFIG)
 
 
 def image_annotations(
     title: str,
     version: str | None = None,
     licence: str | None = None,
-    revision: str | None = None,
-    base_name: str | None = None,
-    base_digest: str | None = None,
+    base_name: str = "",
+    base_digest: str = "",
 ) -> dict[str, str]:
     """The image's annotations: what is known, and depends on sources and lock alone.
 
-    Left out: `created`, a clock, by which every build would have a digest of its own; `source` and `url`,
-    which are of the clone and not of the sources, and may hold a password; `authors` and `vendor`, which are
-    nobody's to guess. `revision` moves the digest with every commit, also with one that moves nothing in the
-    image: the provenance has it in any case, so give it here only where that is wanted.
+    Left out: `created`, a clock, by which every build would have a digest of its own; `revision`, by which
+    every commit would, and the provenance has it; `source` and `url`, which are of the clone and not of the
+    sources, and may hold a password; `authors` and `vendor`, which are nobody's to guess.
     """
     known = {
         "title": title,
         "version": version,
         "licenses": licence,
-        "revision": revision,
         "base.name": base_name,
         "base.digest": base_digest,
     }

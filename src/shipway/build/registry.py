@@ -145,6 +145,10 @@ class Repository:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
         self._clients.close()
 
     def __str__(self) -> str:
@@ -172,10 +176,14 @@ class Repository:
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
         return Manifest(kind, digest, data)
 
-    def put_manifest(self, manifest: Manifest, name: str) -> None:
-        """Store a manifest under a tag, or under its digest; its blobs must be there."""
+    def put_manifest(self, manifest: Manifest, name: str) -> bool:
+        """Store a manifest under a tag, or under its digest; its blobs must be there.
+
+        Returns whether the registry lists it as a referrer of its `subject`.
+        """
         headers = {"Content-Type": manifest.media_type}
-        self.send(Ask("PUT", f"manifests/{name}", PUSH, headers, manifest.data), allow=(201,))
+        response = self.send(Ask("PUT", f"manifests/{name}", PUSH, headers, manifest.data), allow=(201,))
+        return "OCI-Subject" in response.headers
 
     # -- requests -------------------------------------------------------------------------------------
 

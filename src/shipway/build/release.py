@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import shipway
 from shipway.build.cache import digest_of
+from shipway.build.writing import replace_text
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ def make_release(name: str, images: Sequence[BuiltImage], project: Project) -> c
 
 def write_release(release: contract.Release, directory: Path) -> Path:
     """Write release.json into the project's `.shipway`; returns its path."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / "release.json"
-    written = path.with_suffix(".json.new")
-    written.write_text(contract.encode(release))
-    written.replace(path)
+    replace_text(path, contract.encode(release))
     return path

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build.contents import Contents, read_contents
 from shipway.build.registry import Ask, Manifest, Repository, Retries
+from shipway.build.registry_referrers import list_referrers
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:
@@ -63,6 +64,10 @@ class RemoteBlobs:
             return stream.size, contents
 
         return self._repository.retries.run(f"{self._reference}: layer {digest}", attempt)
+
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        """What the registry lists."""
+        return list_referrers(self._repository, digest)
 
     def _top(self) -> dict[str, Any]:
         manifest = self._manifest(self._reference.wanted)

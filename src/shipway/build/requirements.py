@@ -14,19 +14,26 @@ import json
 import os
 import re
 import sys
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from shipway.build.answers import FRESH_S, answer
 from shipway.build.cache import Cache, digest_of
-from shipway.build.declared import local_of, locked, project_table
+from shipway.build.declared import (
+    explicit_indexes,
+    index_lines,
+    local_of,
+    locked,
+    project_table,
+    refuse_choice,
+)
 from shipway.build.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.uv import run_uv
-from shipway.errors import BuildError, ResolveError, UnreachableError
-from shipway.plan.image import Environment
+from shipway.errors import BuildError, ResolveError
+from shipway.plan.image import Environment, Python
 from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
@@ -41,14 +48,13 @@ __all__ = [
     "target_options",
 ]
 
-FRESH_S = 86_400
-"""How long an answer of an index counts as today's."""
-
 MOST_BUILT = 20
 """Distributions without a wheel in one environment, after which no more are tried."""
 
-UV_PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_40", "linux/arm64": "aarch64-manylinux_2_40"}
-"""The nearest that uv has to Debian 13's glibc 2.41."""
+MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+"""As Python's and uv's platforms name them."""
+_GLIBC = (17, 28, *range(31, 41))
+"""Minor versions of glibc 2 that uv has a name for."""
 
 _DIRECT = re.compile(r"(?:^|@\s*|\s)(git\+\S+|hg\+\S+|bzr\+\S+|svn\+\S+|https?://\S+)")
 _PIN = re.compile(
@@ -57,15 +63,25 @@ _PIN = re.compile(
 _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
-def target_options(python: str, platform: str) -> tuple[str, ...]:
+def uv_platform(python: Python, platform: str) -> str:
+    """uv's name of the platform whose wheels the image's C library can load."""
+    name, _, version = python.libc.partition(" ")
+    if name == "musl":
+        return f"{MACHINES[platform]}-unknown-linux-musl"
+    minor = int(version.partition(".")[2])
+    known = max((m for m in _GLIBC if m <= minor), default=_GLIBC[0])
+    return f"{MACHINES[platform]}-manylinux_2_{known}"
+
+
+def target_options(python: Python, platform: str) -> tuple[str, ...]:
     """uv's options for the image's Python and platform, whatever the host is.
 
     uv would look for that Python, and try to download it, where any will do: it gets the one that is here.
     """
     return (
         *("--python", sys.executable, "--no-python-downloads"),
-        *("--python-version", python),
-        *("--python-platform", UV_PLATFORMS[platform]),
+        *("--python-version", python.version),
+        *("--python-platform", uv_platform(python, platform)),
         *("--only-binary", ":all:"),
     )
 
@@ -77,14 +93,16 @@ def resolve(
     cache: Cache,
     say: Callable[[str], None],
     known: Resolution | None = None,
+    previous: Resolution | None = None,
 ) -> str:
     """Every distribution of the environment as `name==version --hash=…` lines.
 
-    `known` is what shipway.lock says: then no index is asked. Raises ResolveError, UnreachableError and
-    TamperedError; falls back to an older answer, and says so, when the index does not answer.
+    `known` is what shipway.lock says: then no index is asked; else versions of `previous` are kept where
+    they do. Raises ResolveError, UnreachableError and TamperedError; falls back to an older answer, and
+    says so, when the index does not answer.
     """
     wanted = _wanted(environment, root)
-    found = known or _resolution(wanted, environment, root, options, cache, say)
+    found = known or _resolution(wanted, environment, root, options, cache, say, previous)
     return _to_pins(found, wanted, root, options, cache)
 
 
@@ -129,18 +147,12 @@ def _resolution(
     place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
     key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
-    age = time.time() - kept.stat().st_mtime if kept.exists() else None
-    if age is not None and age < fresh_s:
-        return _read(kept)
-    try:
+
+    def ask() -> str:
         found = _Compilation(environment, root, options, cache, wanted, before).run()
-    except UnreachableError:
-        if age is None:
-            raise
-        say(f"no index answers: {environment.name} as resolved {age / 3600:.0f} hours ago")
-        return _read(kept)
-    cache.write_text(kept, json.dumps(dataclasses.asdict(found)))
-    return found
+        return json.dumps(dataclasses.asdict(found))
+
+    return _read(answer(kept, ask, environment.name, cache, say, fresh_s))
 
 
 def _settings(root: Path) -> list[object]:
@@ -155,8 +167,8 @@ def _settings(root: Path) -> list[object]:
     ]
 
 
-def _read(kept: Path) -> Resolution:
-    document = json.loads(kept.read_text())
+def _read(text: str) -> Resolution:
+    document = json.loads(text)
     pins = tuple(Pin(p["name"], p["version"], tuple(p["hashes"])) for p in document["pins"])
     return Resolution(pins, tuple(document["built"]), document["local"])
 
@@ -165,6 +177,8 @@ def _wanted(environment: Environment, root: Path) -> str:
     lines = list(environment.requirements)
     if environment.lock:
         lines.append(locked(root, environment.lock, environment.groups, environment.extras))
+    else:
+        refuse_choice("the project, without dependencies of its own,", environment.groups, environment.extras)
     if environment.runtime:
         lines += runtime_requirements()
     text = "\n".join(lines)
@@ -231,13 +245,32 @@ class _Compilation:
             wanted.write_text(self._extra() if self._is_pyproject else self.wanted)
             out.write_text(self.before)  # uv keeps the versions of a file that it is to replace
             fixed = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url")
-            arguments = (*self._project_sources(), str(wanted), *self.options, *sources, *fixed, *how)
-            run_uv(
-                ("pip", "compile", *arguments, "--output-file", str(out)),
-                f"resolve {self.environment.name}",
-                cwd=self.root,
+            explicit = () if self._is_pyproject else explicit_indexes(self.root)
+            arguments = (
+                *self._project_sources(),
+                str(wanted),
+                *self.options,
+                *explicit,
+                *sources,
+                *fixed,
+                *how,
             )
+            try:
+                run_uv(
+                    ("pip", "compile", *arguments, "--output-file", str(out)),
+                    f"resolve {self.environment.name}",
+                    cwd=self.root,
+                )
+            except ResolveError as error:
+                message = str(error).replace(str(wanted), self.environment.lock or "agent.toml")
+                raise ResolveError(message, error.hint or self._runtime_hint(message)) from error
             return out.read_text()
+
+    def _runtime_hint(self, message: str) -> str:
+        """Whose requirement stands in the way, where it is none that the user has written."""
+        own = runtime_requirements() if self.environment.runtime else []
+        named = [r for r in own if f" {r}" in message]
+        return f"{', '.join(named)} is what shipway-runtime needs inside the image: allow it" if named else ""
 
     @property
     def _is_pyproject(self) -> bool:
@@ -261,7 +294,8 @@ class _Compilation:
         """Build what has no wheel now, so that a lock names nothing that cannot be built."""
         for pin in found.pins:
             if pin.name in found.built:
-                source_wheel(self._with_hashes(pin), self.options, self.root, self.cache)
+                indexes = index_lines(self.wanted)
+                source_wheel(self._with_hashes(pin), self.options, self.root, self.cache, indexes)
         return found
 
     def _with_hashes(self, pin: Pin) -> Pin:
@@ -274,13 +308,21 @@ def _names_of_directories(lines: Iterable[str], root: Path) -> dict[str, str]:
     return {name: os.path.relpath(path, root.resolve()) for name, path in filter(None, found)}
 
 
+def _places(answer: str) -> Iterator[str]:
+    """The lines of uv's answer that are directories: of one beside the project it says the bare name."""
+    for line in answer.replace("\\\n", " ").splitlines():
+        place = re.split(r" [;#]", line)[0].strip().removeprefix("-e ").strip()
+        if place and "==" not in place and not place.startswith(("-", "#")):
+            yield place if re.search(r"[/@]|^\.", place) else f"./{place}"
+
+
 def _parsed(text: str, wanted: str, root: Path, built: Sequence[str]) -> Resolution:
     """uv's answer; the hashes of what the project's own lock has are left to it."""
     own = _hashes_in(wanted)
     pins = [_pin(requirement, hashes) for requirement, hashes in parse_pins(text)]
     kept = [dataclasses.replace(pin, hashes=()) if own.get(_key(pin)) else pin for pin in pins]
     there = {pin.name for pin in pins}
-    local = _names_of_directories(text.replace("\\\n", " ").splitlines(), root)
+    local = _names_of_directories(_places(text), root)
     return Resolution(tuple(kept), tuple(sorted(there & set(built))), local)
 
 
@@ -299,7 +341,7 @@ def _to_pins(found: Resolution, wanted: str, root: Path, options: Sequence[str],
                 "run `shipway lock`",
             )
         if pin.name in found.built:
-            wheel = source_wheel(whole, options, root, cache)
+            wheel = source_wheel(whole, options, root, cache, index_lines(wanted))
             whole = dataclasses.replace(whole, hashes=(f"sha256:{wheel_sha256(wheel)}",))
         lines[pin.name] = _text([whole])
     for name, place in found.local.items():

@@ -10,11 +10,12 @@ import base64
 import hashlib
 import importlib.metadata
 import importlib.util
-import tempfile
+import io
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipway.build.writing import is_whole, replacing
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def runtime_wheel(cache: Path) -> Path:
         digest.update(f"{len(name)} {name} {len(data)} ".encode() + data)
     directory = cache / "runtime" / digest.hexdigest()[:16]
     wheel = directory / f"{PACKAGE}-{version}-py3-none-any.whl"
-    if not wheel.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        _write(wheel, members, f"{PACKAGE}-{version}.dist-info/RECORD")
+    data = _zip(members, f"{PACKAGE}-{version}.dist-info/RECORD")
+    if not is_whole(wheel, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data)):
+        with replacing(wheel) as sink:
+            sink.write(data)
     return wheel
 
 
@@ -61,18 +63,17 @@ def _sources(package: Path) -> Iterator[tuple[str, bytes]]:
             yield f"{PACKAGE}/{path.relative_to(package).as_posix()}", path.read_bytes()
 
 
-def _write(wheel: Path, members: dict[str, bytes], record: str) -> None:
-    """Stored, not deflated: zlib's output differs between its versions. Renamed into place when complete."""
+def _zip(members: dict[str, bytes], record: str) -> bytes:
+    """Stored, not deflated: zlib's output differs between its versions."""
     rows = [f"{name},sha256={_urlsafe(data)},{len(data)}" for name, data in members.items()]
     rows.append(f"{record},,")
-    with tempfile.NamedTemporaryFile(dir=wheel.parent, delete=False) as sink:
-        with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in (members | {record: ("\n".join(rows) + "\n").encode()}).items():
-                entry = zipfile.ZipInfo(name, _EPOCH)
-                entry.external_attr = 0o100644 << 16
-                archive.writestr(entry, data)
-        Path(sink.name).chmod(0o644)
-        Path(sink.name).replace(wheel)
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in (members | {record: ("\n".join(rows) + "\n").encode()}).items():
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, data)
+    return sink.getvalue()
 
 
 def _urlsafe(data: bytes) -> str:

@@ -1,14 +1,14 @@
 """What is in an image -> its bill of materials: CycloneDX 1.6, JSON.
 
-In: the image's name and platform, Debian packages, distributions. Out: bytes, the same for the same values:
-no time, and a serial number that is made from the content. Source: https://cyclonedx.org/docs/1.6/json/
+In: the image's name and platform, the image below, Debian packages, distributions. Out: bytes, the same for
+the same values: no time, and a serial number that is made from the content. cyclonedx takes long to import:
+import this module only when there is a bill to write. Source: https://cyclonedx.org/docs/1.6/json/
 """
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 from uuid import NAMESPACE_OID, uuid5
 
 from cyclonedx.model import HashAlgorithm, HashType, Property
@@ -22,6 +22,7 @@ from packageurl import PackageURL
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 import shipway
+from shipway.build.debian import DISTRO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
     from shipway.build.debian import Deb
     from shipway.build.distributions import Distribution
 
-MEDIA_TYPE = "application/vnd.cyclonedx+json"
-FORMAT = 1
-"""Part of every key of a bill: counts up when the same values would make other bytes."""
-
-_DEBIAN = ("debian", "13")
-
 
 def write_sbom(
-    image: str, platform: str, debs: Sequence[Deb], distributions: Sequence[Distribution]
+    image: str,
+    platform: str,
+    debs: Sequence[Deb],
+    distributions: Sequence[Distribution],
+    base: tuple[str, str] = ("", ""),
 ) -> bytes:
     """The bill of materials of one platform's image; `image` is its repository, `platform` "linux/arm64".
+
+    `base` is the reference and digest of the image below ours, if there is one.
 
     The image's digest is not in it: the referrer's `subject` binds the two, and an edit of the project's
     code leaves the bill as it was.
@@ -49,18 +50,13 @@ def write_sbom(
     subject.properties.add(Property(name="shipway:platform", value=platform))
     tool = Component(type=ComponentType.APPLICATION, name="shipway", version=shipway.__version__)
     bom.metadata.component, bom.metadata.tools = subject, ToolRepository(components=[tool])
-    components = [*([_system()] if debs else []), *map(_deb, debs), *map(_distribution, distributions)]
+    below = [*([_base(*base)] if base[1] else []), *([_system()] if debs else [])]
+    components = [*below, *map(_deb, debs), *map(_distribution, distributions)]
     for component in components:
         bom.components.add(component)
     bom.register_dependency(subject, components)
     text = make_outputter(bom, OutputFormat.JSON, SchemaVersion.V1_6).output_as_string()
     return _without_chance(json.loads(text))
-
-
-def deb_purl(deb: Deb) -> str:
-    """The package URL of a Debian package."""
-    version = quote(deb.version, safe="~.-")
-    return f"pkg:deb/debian/{deb.name}@{version}?arch={deb.architecture}&distro={'-'.join(_DEBIAN)}"
 
 
 def _without_chance(document: dict[str, Any]) -> bytes:
@@ -73,8 +69,13 @@ def _without_chance(document: dict[str, Any]) -> bytes:
 
 
 def _system() -> Component:
-    name, version = _DEBIAN
+    name, version = DISTRO
     return Component(type=ComponentType.OPERATING_SYSTEM, name=name, version=version, bom_ref="system")
+
+
+def _base(reference: str, digest: str) -> Component:
+    """Its version is its digest; what is in it, its own bill says."""
+    return Component(type=ComponentType.CONTAINER, name=reference or "base", version=digest, bom_ref="base")
 
 
 def _deb(deb: Deb) -> Component:
@@ -83,14 +84,13 @@ def _deb(deb: Deb) -> Component:
         type=ComponentType.LIBRARY,
         name=deb.name,
         version=deb.version,
-        purl=PackageURL.from_string(deb_purl(deb)),
-        bom_ref=deb_purl(deb),
+        purl=PackageURL.from_string(deb.purl),
+        bom_ref=deb.purl,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=deb.sha256)],
     )
 
 
 def _distribution(distribution: Distribution) -> Component:
-    sha256 = distribution.wheel_sha256
     purl = PackageURL.from_string(distribution.purl)
     return Component(
         type=ComponentType.LIBRARY,
@@ -99,10 +99,15 @@ def _distribution(distribution: Distribution) -> Component:
         version=distribution.version,
         purl=purl,
         bom_ref=f"{distribution.purl}#{distribution.environment}",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else [],
+        hashes=[_hash(distribution.digest)] if distribution.digest else [],
         licenses=[_license(distribution.licence)] if distribution.licence else [],
         properties=[Property(name="shipway:environment", value=distribution.environment)],
     )
+
+
+def _hash(digest: str) -> HashType:
+    algorithm, _, value = digest.partition(":")
+    return HashType(alg=HashAlgorithm(f"SHA-{algorithm.removeprefix('sha')}"), content=value)
 
 
 def _license(stated: str) -> DisjunctiveLicense | LicenseExpression:

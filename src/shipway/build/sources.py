@@ -13,13 +13,14 @@ import hashlib
 import io
 import os
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.cache import digest_of
+from shipway.build.declared import explicit_indexes
 from shipway.build.uv import run_uv
+from shipway.build.writing import is_whole, replacing
 from shipway.errors import ResolveError
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def local_wheel(name: str, source: Path, cache: Cache) -> Path:
         return _keep(name, files, key, cache)
 
 
-def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache) -> Path:
+def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache, indexes: str = "") -> Path:
     """The wheel of a pinned source distribution, which is verified by its hashes before anything runs.
 
-    `options` name the platform; `root` is the project, whose uv settings count. Raises ResolveError when it
-    does not build or is not pure Python, TamperedError and UnreachableError.
+    `options` name the platform; `root` is the project, whose uv settings count, and `indexes` are lines of a
+    requirements file that say where else to look. Raises ResolveError when it does not build or is not pure
+    Python, TamperedError and UnreachableError.
     """
     key = digest_of("source", LAYOUT, pin.name, pin.version, sorted(pin.hashes))
     if known := _known(key, cache):
@@ -73,12 +75,15 @@ def source_wheel(pin: Pin, options: Sequence[str], root: Path, cache: Cache) -> 
     with cache.working() as directory:
         wanted = directory / "wanted.txt"
         wanted.write_text(
-            " ".join([f"{pin.name}=={pin.version}", *(f"--hash={h}" for h in pin.hashes)]) + "\n"
+            indexes + " ".join([f"{pin.name}=={pin.version}", *(f"--hash={h}" for h in pin.hashes)]) + "\n"
         )
         place = ("--target", str(directory / "tree"), "--no-deps", "--require-hashes")
         try:
             run_uv(
-                ("pip", "install", *options, "--no-binary", pin.name, *place, "--requirements", str(wanted)),
+                (
+                    *("pip", "install", *options, *explicit_indexes(root)),
+                    *("--no-binary", pin.name, *place, "--requirements", str(wanted)),
+                ),
                 f"build {pin.name}=={pin.version}, which has no wheel for this platform",
                 cwd=root,
             )
@@ -161,7 +166,8 @@ def _keep(name: str, files: Mapping[str, bytes], key: str, cache: Cache) -> Path
     data = _zip(files, f"{info}/RECORD")
     sha256 = hashlib.sha256(data).hexdigest()
     wheel = cache.directory("wheels", sha256) / f"{info.removesuffix('.dist-info')}-py3-none-any.whl"
-    _write(wheel, data)
+    with replacing(wheel) as sink:
+        sink.write(data)
     cache.write_text(cache.directory("built") / key, f"{sha256}/{wheel.name}")
     return wheel
 
@@ -169,7 +175,7 @@ def _keep(name: str, files: Mapping[str, bytes], key: str, cache: Cache) -> Path
 def _known(key: str, cache: Cache) -> Path | None:
     record = cache.root / "built" / key
     wheel = cache.root / "wheels" / record.read_text() if record.is_file() else None
-    return wheel if wheel and wheel.is_file() else None
+    return wheel if wheel and is_whole(wheel, f"sha256:{wheel_sha256(wheel)}") else None
 
 
 def _zip(files: Mapping[str, bytes], record: str) -> bytes:
@@ -192,10 +198,3 @@ def _quoted(path: str) -> str:
 
 def _urlsafe(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-
-
-def _write(wheel: Path, data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=wheel.parent, prefix=".", delete=False) as sink:
-        sink.write(data)
-    Path(sink.name).chmod(0o644)
-    Path(sink.name).replace(wheel)

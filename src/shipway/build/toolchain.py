@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import Interpreter
-from shipway.build.cache import Cache
+from shipway.build.cache import Cache, Holds, nothing
 from shipway.build.elf import check_machines
 from shipway.errors import SpecError
+from shipway.plan.image import Python
 
 if TYPE_CHECKING:
     from shipway.build.layers import Entry, Layer
@@ -25,7 +26,7 @@ class Toolchain:
     """One platform's tools. `compiled_by` is the Python that makes bytecode, part of every layer's key."""
 
     platform: str
-    python: str
+    python: Python
     options: tuple[str, ...]
     """uv's, for this platform and Python."""
     interpreter: Interpreter
@@ -35,7 +36,18 @@ class Toolchain:
     root: Path
     """The project, whose uv settings say where packages come from."""
 
-    def layer(self, name: str, made_from: Mapping[str, str], entries: Callable[[], Iterable[Entry]]) -> Layer:
+    @property
+    def target(self) -> str:
+        """The platform; for musl, whose wheels are others, with its name. Part of keys."""
+        return f"{self.platform} (musl)" if self.python.libc.startswith("musl") else self.platform
+
+    def layer(
+        self,
+        name: str,
+        made_from: Mapping[str, str],
+        entries: Callable[[], Iterable[Entry]],
+        holds: Holds = nothing,
+    ) -> Layer:
         """The layer of these inputs. Raises SpecError for programs that this platform cannot run."""
 
         def checked() -> Iterable[Entry]:
@@ -44,4 +56,4 @@ class Toolchain:
                 raise SpecError(findings)
             return made
 
-        return self.cache.layer(name, made_from, checked)
+        return self.cache.layer(name, made_from, checked, holds)

@@ -15,9 +15,10 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import httpx2
 
-from shipway.build.download import replacing
-from shipway.build.reference import is_digest
+from shipway.build.descriptor import Descriptor as Descriptor
+from shipway.build.descriptor import read_descriptor as read_descriptor
 from shipway.build.registry import PUSH, Ask, DeniedError, Repository
+from shipway.build.writing import replacing
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:
@@ -30,24 +31,6 @@ MONOLITHIC = 1 << 20
 _WORTH_ASKING = 1 << 14
 """Bytes above which a registry is asked whether it has a blob: to send fewer is as quick."""
 _CHUNK = 1 << 18
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """What a manifest says of a blob; size in bytes."""
-
-    media_type: str
-    digest: str
-    size: int
-
-
-def read_descriptor(value: object) -> Descriptor:
-    """A descriptor from a manifest; whatever is not exactly one is refused, as its digest becomes a path."""
-    fields = value if isinstance(value, dict) else {}
-    digest, size = fields.get("digest"), fields.get("size")
-    if not is_digest(digest) or type(size) is not int or size < 0:
-        raise BuildError(f"a manifest holds a descriptor that cannot be used: {str(value)[:200]}")
-    return Descriptor(str(fields.get("mediaType", "")), str(digest), size)
 
 
 def has_blob(repository: Repository, digest: str) -> bool:

@@ -6,13 +6,15 @@ verified. uv's settings (indexes, credentials, proxies) are its own: nothing her
 
 from __future__ import annotations
 
+import errno
+import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
 
+from shipway.build.interruption import run
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -20,14 +22,23 @@ if TYPE_CHECKING:
 
 # uv writes to a terminal-width of its own and in colour unless told otherwise.
 _QUIET = ("--quiet", "--color", "never", "--no-progress")
+_WIDE = "4000"
+
+_UNANSWERED = re.compile(
+    r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed|response body error"
+)
+_NO_WHEEL = re.compile(r"Invalid zip file structure|Failed to read from zip file|Failed to extract archive")
 
 
 def run_uv(arguments: Sequence[str], purpose: str, cwd: Path | None = None) -> str:
-    """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails."""
+    """Run uv and return its stdout. `purpose` completes the message "cannot …" when it fails.
+
+    A full disk is an OSError, as in writing of our own.
+    """
     program = Path(uv.find_uv_bin())
-    done = subprocess.run(
-        [program, *arguments, *_QUIET], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    done = run([program, *arguments, *_QUIET], cwd, os.environ | {"COLUMNS": _WIDE})
+    if full := re.search(r"(/[^`\s]*)`?: No space left on device", done.stderr):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), full[1])
     if done.returncode:
         raise _error(done.stderr, purpose)
     return done.stdout
@@ -41,12 +52,23 @@ def _error(stderr: str, purpose: str) -> BuildError:
             "the index or a cache between serves another file than was locked: find out why before "
             "you change the hash",
         )
-    if match := re.search(r"Failed to fetch: `?(\S+?)`?\s|Could not connect|dns error|Request failed", said):
+    if "valid authentication credentials" in said or "401 Unauthorized" in said:
+        return BuildError(
+            f"cannot {purpose}: the package index wants other credentials\n{said}",
+            "give them to uv: user:password in the address in UV_INDEX, UV_INDEX_NAME_USERNAME and "
+            "UV_INDEX_NAME_PASSWORD for the [[tool.uv.index]] of that name, or a line in ~/.netrc",
+        )
+    if match := _UNANSWERED.search(said):
         where = f" {match[1]}" if match[1] else ""
         return UnreachableError(
             f"cannot {purpose}: the package index did not answer:{where}\n{said}",
             "check the network, the proxy and uv's index settings (UV_DEFAULT_INDEX, uv.toml); "
             "packages that uv has cached need no network",
+        )
+    if _NO_WHEEL.search(said):
+        return BuildError(
+            f"cannot {purpose}: what the package index served is no wheel\n{said}",
+            "the index may be half way through an update, or a proxy has answered in its place: try again",
         )
     if match := re.search(r"Because (\S+?) has no (?:usable wheels|wheels with a matching)", said):
         return ResolveError(

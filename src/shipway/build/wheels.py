@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.build.bytecode import bytecode_path, compile_tree
-from shipway.build.cache import digest_of
+from shipway.build.cache import digest_of, read_record
+from shipway.build.chosen import chosen_wheels, offered_wheels
+from shipway.build.declared import indexes_of
+from shipway.build.distributions import Distribution, read_distributions
 from shipway.build.environment import (
     finish,
     install,
@@ -31,7 +34,7 @@ from shipway.build.layers import Entry, Layer, tree_entries
 from shipway.build.sources import split_built
 from shipway.build.toolchain import Toolchain
 from shipway.errors import BuildError
-from shipway.plan.image import Environment
+from shipway.plan.image import Environment, Python
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -54,6 +57,14 @@ class Part:
     members: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One distribution's entries, and the digest of its wheel, empty where that is not known."""
+
+    entries: list[Entry]
+    digest: str
+
+
 def arrange(versions: Mapping[str, str], sizes: Mapping[str, int], rest: str) -> list[Part]:
     """Which distributions share a layer. `versions` and `sizes` (bytes) by name; `rest` names the groups."""
     heaviest = sorted((n for n in versions if sizes[n] >= HEAVY), key=lambda name: (-sizes[name], name))
@@ -71,9 +82,11 @@ def _bucket(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % GROUPS + 1
 
 
-def environment_layers(environment: Environment, pins: str, tools: Toolchain) -> list[Layer]:
-    """The layers of one environment, made unless in the cache."""
-    return _Environment(environment, _parse(pins), tools).layers()
+def environment_layers(
+    environment: Environment, pins: str, tools: Toolchain, *, bare: bool = False
+) -> list[Layer]:
+    """The layers of one environment, made unless in the cache; `bare` where the base has the venv itself."""
+    return _Environment(environment, _parse(pins), tools, bare).layers()
 
 
 def _parse(pins: str) -> dict[str, str]:
@@ -86,16 +99,17 @@ class _Environment:
     environment: Environment
     pins: dict[str, str]
     tools: Toolchain
+    bare: bool
 
     def layers(self) -> list[Layer]:
-        known = {} if not self.environment.split else self._known_sizes()
+        known = self._known_sizes() if self.environment.split else {}
         unknown = set(self.pins) - set(known) if self.environment.split else set()
         with self.tools.cache.working() as directory:
             likely = self._parts(known | dict.fromkeys(unknown, 0))  # most wheels are small
             made = self._make(self._unmade(likely) | unknown, directory / "new")
-            for name in unknown:
-                self._remember(name, _size(made[name]))
-            parts = self._parts(known | {name: _size(made[name]) for name in unknown}) if unknown else likely
+            sizes = known | {name: _size(made[name].entries) for name in unknown}
+            self._remember(sizes, unknown)
+            parts = self._parts(sizes) if unknown else likely
             made |= self._make(self._unmade(parts) - set(made), directory / "again") if unknown else {}
             with ThreadPoolExecutor() as pool:
                 return list(pool.map(lambda part: self._layer(part, made), parts))
@@ -107,7 +121,7 @@ class _Environment:
             return [Part(f"{self.environment.name} ({count})", tuple(sorted(self.pins)))]
         versions = {name: _version(pin) for name, pin in self.pins.items()}
         venv = Part(f"environment {self.environment.path}", ())
-        return [venv, *arrange(versions, sizes, self.environment.name)]
+        return [*([] if self.bare else [venv]), *arrange(versions, sizes, self.environment.name)]
 
     # -- Keys -----------------------------------------------------------------------------------------------
 
@@ -116,8 +130,9 @@ class _Environment:
 
         What is no distribution has a space in its name, which no distribution can have.
         """
-        inputs = {"place in the image": self.environment.path, "bytecode by Python": self.tools.compiled_by}
-        inputs |= {"made for": self.tools.platform} if part.members else {}
+        tools = self.tools
+        inputs = {"place in the image": self.environment.path, "bytecode by Python": tools.compiled_by}
+        inputs |= {"made for": self.tools.target} if part.members else {"interpreter": tools.python.path}
         inputs |= {"console script": script} if (script := self._script_of(part)) else {}
         return inputs | {name: self._wheel(name) for name in part.members}
 
@@ -134,54 +149,76 @@ class _Environment:
     # -- Sizes: known once a distribution was installed -------------------------------------------------
 
     def _size_file(self, name: str) -> Path:
-        key = digest_of("size", self.pins[name], self.tools.platform, self.tools.compiled_by)
+        key = digest_of("size", self.pins[name], self.tools.target, self.tools.compiled_by)
         return self.tools.cache.directory("sizes") / key
+
+    @property
+    def _sizes_key(self) -> str:
+        lines = [self.pins[name] for name in sorted(self.pins)]
+        return digest_of("sizes", lines, self.tools.target, self.tools.compiled_by)
 
     def _known_sizes(self) -> dict[str, int]:
         files = {name: self._size_file(name) for name in self.pins}
-        return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+        sizes = {name: read_record(file, int) for name, file in files.items()}
+        known = {name: size for name, size in sizes.items() if size is not None}
+        if len(known) < len(files) and (text := self.tools.cache.fact(self._sizes_key)):
+            known |= json.loads(text)
+        return known
 
-    def _remember(self, name: str, size: int) -> None:
-        self.tools.cache.write_text(self._size_file(name), json.dumps(size))
+    def _remember(self, sizes: Mapping[str, int], new: Collection[str]) -> None:
+        """Each by itself, for other environments; and all together, for a remote cache."""
+        for name in new:
+            self.tools.cache.write_text(self._size_file(name), json.dumps(sizes[name]))
+        if self.environment.split:
+            self.tools.cache.keep_fact(self._sizes_key, json.dumps(sizes, sort_keys=True))
 
     # -- Effects ------------------------------------------------------------------------------------------
 
-    def _make(self, names: Collection[str], tree: Path) -> dict[str, list[Entry]]:
-        """Install and compile these distributions; the entries of each."""
+    def _make(self, names: Collection[str], tree: Path) -> dict[str, Installed]:
+        """Install and compile these distributions."""
         if not names:
             return {}
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
-        packages, (others, built) = tree / site_packages(tools.python), split_built(pins, tools.cache)
-        install(others, packages, tools.options, environment.name, tools.root)
-        install_built(built, packages, tools.options, environment.name)
-        finish(tree, environment.path, tools.python)
-        if environment.script:
-            require_script(tree, environment.path, environment.script, environment.requirements[0])
-        compile_tree(tools.interpreter, tree, environment.path)
-        return split(tree, environment.path, tools.python)
+        indexes = indexes_of(tools.root, environment.lock)
+        packages, (others, built) = tree / site_packages(tools.python.version), split_built(pins, tools.cache)
+        wanted = indexes + others if others else ""
+        install(wanted, packages, tools.options, environment.name, tools.root)
+        with ThreadPoolExecutor(1) as pool:
+            offer = pool.submit(offered_wheels, wanted, tools.options, tools.root, tree.parent, tools.say)
+            install_built(built, packages, tools.options, environment.name)
+            finish(tree, environment.path, tools.python.version, tools.python.path)
+            if environment.script:
+                require_script(tree, environment.path, environment.script, environment.requirements[0])
+            compile_tree(tools.interpreter, tree, environment.path)
+        wheels = chosen_wheels(pins, offer.result(), packages)
+        found = split(tree, environment.path, tools.python)
+        return {name: Installed(entries, wheels.get(name, "")) for name, entries in found.items()}
 
-    def _layer(self, part: Part, made: Mapping[str, list[Entry]]) -> Layer:
+    def _layer(self, part: Part, made: Mapping[str, Installed]) -> Layer:
         def entries() -> list[Entry]:
             venv = skeleton(self.environment.path, self.tools.python)
             own = venv if not part.members or not self.environment.split else []
-            return [*own, *(entry for name in part.members for entry in made[name])]
+            return [*own, *(entry for name in part.members for entry in made[name].entries)]
 
-        return self.tools.layer(part.name, self._inputs(part), entries)
+        def holds(entries: list[Entry]) -> tuple[Distribution, ...]:
+            return read_distributions(entries, {name: made[name].digest for name in part.members})
+
+        return self.tools.layer(part.name, self._inputs(part), entries, holds)
 
 
-def split(tree: Path, path: str, python: str) -> dict[str, list[Entry]]:
+def split(tree: Path, path: str, python: Python) -> dict[str, list[Entry]]:
     """The entries of each distribution in a finished environment, as its RECORD lists them, with bytecode.
 
     Raises BuildError for files that no distribution lists.
     """
-    root = path.lstrip("/")
+    root, packages = path.lstrip("/"), site_packages(python.version)
     entries = {e.path: e for e in tree_entries(tree, root) if e.kind != "directory"}
     left = set(entries) - {entry.path for entry in skeleton(path, python)}
     found: dict[str, list[Entry]] = {}
-    for record in sorted(tree.glob(f"{site_packages(python)}/*.dist-info/RECORD")):
-        listed = [p for p in _listed(record, f"{root}/{site_packages(python)}", python) if p in left]
+    for record in sorted(tree.glob(f"{packages}/*.dist-info/RECORD")):
+        listed = [p for p in _listed(record, f"{root}/{packages}", python.version) if p in left]
         left -= set(listed)
         found[_distribution(record)] = [entries[p] for p in listed]
     if left:

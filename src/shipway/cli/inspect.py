@@ -79,6 +79,11 @@ def _lines(image: Inspection) -> Iterator[str]:
             yield _package(package, packed)
     if rest := image.packages[LARGEST:]:
         yield f"and {len(rest)} more, {_mb(sum(package.stated or package.size for package in rest))}"
+    if image.referrers:
+        yield "\nATTACHED"
+        for attached in image.referrers:
+            kind = attached.annotations.get("in-toto.io/predicate-type", "")
+            yield f"{attached.artifact_type:<34} {attached.digest}  {kind}".rstrip()
 
 
 def _package(package: PackageView, packed: bool) -> str:

@@ -1,7 +1,7 @@
 """The program `shipway`: the table of its commands, and the boundary where errors become messages.
 
 In: the command line. Out: data on stdout, talk on stderr, and an exit code: 0 done, 1 failed, 2 wrong usage
-or spec, 3 a gate said no, 130 interrupted. A traceback is shown with --debug alone.
+or spec, 3 a gate said no, 130 interrupted, 143 terminated. A traceback is shown with --debug alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from shipway.errors import ShipwayError
 
 COMMANDS = {
     "init": "write agent.toml for the project that is here",
+    "check": "find what is wrong before anything is built",
     "plan": "print the plan of the image or of the stack",
     "lock": "write down what images are made of",
     "build": "make the image",
@@ -88,6 +89,11 @@ def main() -> None:
             raise
         show(error)
         sys.exit(error.exit_code)
+    except OSError as error:  # what files and disks refuse, where nobody could say more about it
+        if debug:
+            raise
+        show(ShipwayError(f"{error.filename or 'a file'}: {error.strerror or error}", "--debug says where"))
+        sys.exit(1)
     finally:
         gc.freeze()  # the process ends: no last look for garbage, which takes 20 ms
     sys.exit(0)

@@ -21,14 +21,14 @@ def command() -> None:
 def image(directory: Path, as_json: bool) -> None:
     """What goes into the images, layer by layer. Nothing is resolved, downloaded or built."""
     from shipway.plan import codec
-    from shipway.plan.image import plan_images
+    from shipway.plan.image import image_python, plan_images
     from shipway.plan.outline import outline
     from shipway.spec.load import load
     from shipway.spec.lock import read_lock
     from shipway.spec.project import read_project
 
     loaded = load(directory / "agent.toml")
-    plans = plan_images(loaded, read_project(loaded), read_lock(directory))
+    plans = plan_images(loaded, read_project(loaded), read_lock(directory, image_python(loaded.spec)))
     click.echo(codec.encode(plans) if as_json else outline(plans), nl=False)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.build.bases.base import Base
 
 
 @click.group("render")
@@ -13,17 +18,10 @@ def command() -> None:
     """Write files for engines that people already have."""
 
 
-def _base(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    if value and not re.search(r"@sha256:[0-9a-f]{64}$|:(?!latest$)[\w][\w.-]*$", value):
-        raise click.BadParameter(f"{value} has no version; expected NAME:TAG (not latest) or NAME@sha256:…")
-    return value
-
-
 @command.command("dockerfile")
 @click.argument("directory", type=click.Path(path_type=Path), default=".")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A whole build context; default: DIR.")
-@click.option("--base", metavar="REF", callback=_base, help="An image with the base's Python, pinned.")
-def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
+def dockerfile(directory: Path, output: Path | None) -> None:
     """Write Dockerfiles that make the same images as `shipway build`, and what they take along.
 
     Without -o the project's directory becomes the build context: Dockerfile, Dockerfile.mcp-NAME for
@@ -31,10 +29,12 @@ def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
     copied as well.
     stdout is the paths of the Dockerfiles.
     """
+    from shipway.build.bases.base import find_bases
     from shipway.build.cache import Cache, default_root
     from shipway.build.context import build_context
     from shipway.build.locking import plan_lock, use_lock
-    from shipway.plan.image import plan_images
+    from shipway.build.registries import Registries
+    from shipway.plan.image import image_python, plan_images
     from shipway.render import dockerfile as render
     from shipway.render.emit import Content, emit
     from shipway.spec.load import load
@@ -44,13 +44,15 @@ def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
 
     loaded = load(directory / "agent.toml")
     project = read_project(loaded)
-    own = read_lock(project.root)
+    own = read_lock(project.root, image_python(loaded.spec))
     plans = plan_images(loaded, project, own)
     locked = use_lock(plan_lock(plans, own), read_shipway_lock(project.root), own, False, say)
-    texts = render.render(plans, base)
-    beside = build_context(
-        plans, render.pins_file, project.root, Cache(default_root()), say, locked, bases=base is None
-    )
+    cache = Cache(default_root())
+    with Registries() as registries:
+        found = [find_bases(plan, project.root, cache, say, locked, registries) for plan in plans]
+        plans, bases = tuple(plan for plan, _ in found), {plan.role: base for plan, base in found}
+        beside = build_context(plans, render.stage_name, project.root, cache, say, locked, bases)
+    texts = render.render(plans, {role: name for role, base in bases.items() if (name := _pinned(base))})
     files: dict[str, Content] = {f"{render.CONTEXT}/{name}": content for name, content in beside.items()}
     if output:
         files |= {f.source: project.root / f.source for plan in plans for f in plan.files}
@@ -58,6 +60,14 @@ def dockerfile(directory: Path, output: Path | None, base: str | None) -> None:
     emit(output or directory, files | texts, render.MARK, marked)
     for plan in plans:
         click.echo((output or directory) / render.dockerfile_name(plan))
+
+
+def _pinned(bases: Mapping[str, Base]) -> str:
+    """The image that a Dockerfile starts from, by digest; empty for `minimal`."""
+    from shipway.build.reference import parse_reference
+
+    facts = next(iter(bases.values())).facts
+    return str(parse_reference(facts.name).at(facts.digest)) if facts.name else ""
 
 
 def say(message: str) -> None:

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build import node
+from shipway.build import node, npm
 from shipway.build.cache import Cache, default_root, digest_of
 from shipway.build.environment import require_script
-from shipway.build.requirements import locked
+from shipway.build.requirements import locked, resolve
 from shipway.build.runtime_wheel import runtime_wheel
 from shipway.build.uv import run_uv
 from shipway.errors import BuildError, UnreachableError
-from shipway.plan.image import PYTHON
+from shipway.plan.image import NODE, PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def prepare(plan: LocalPlan, sources: Sources, source: Path, say: Callable[[str]
     python = find_python(say)
     for environment in plan.environments:
         if environment.kind == "npm":
-            _make_npm(environment, say)
+            _make_npm(environment, sources.root, say)
             continue
         own = environment.requirement is None
         wanted = environment.requirement or sources.requirements()
@@ -96,19 +96,17 @@ def _make(
     say(f"{environment.name}: {count} distributions in {time.monotonic() - began:.1f} s")
 
 
-def _make_npm(environment: Environment, say: Callable[[str], None]) -> None:
+def _make_npm(environment: Environment, root: Path, say: Callable[[str], None]) -> None:
     """`main` and `bin/node`, as in the image; Node and npm come from a wheel."""
     cache, path, package = Cache(default_root()), Path(environment.path), environment.requirement or ""
-    host = node.provide((), "this host", cache, say)
-    text = node.lock(package, host, cache, say)
-    stamp = digest_of(text, host.version)
+    host = node.provide_here(resolve(NODE, root, (), cache, say), root, cache, say)
+    packages = npm.resolve(package, host, cache, say)
+    stamp = digest_of(packages, host.version)
     if _read(path / _STAMP) == stamp:
         return
-    say(f"{environment.name}: installing {len(node.packages(text))} npm packages")
+    say(f"{environment.name}: installing {len(packages)} npm packages")
     shutil.rmtree(path, ignore_errors=True)
-    node.install_package(package, text, path, None, host)
-    (path / "bin").mkdir()
-    (path / "bin/node").symlink_to(host.binary)
+    npm.install(package, packages, path, None, host, str(host.binary))
     (path / _STAMP).write_text(stamp)
 
 

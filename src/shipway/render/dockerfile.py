@@ -1,6 +1,6 @@
 """ImagePlans -> Dockerfiles that make the same /app as `shipway build`, and their .dockerignore.
 
-In: plans, and the reference of an image to start from, if not the `minimal` base. Out: the text of files by
+In: plans whose bases were found, and the references of those that are images. Out: the text of files by
 their path in the build context. Nothing is read, resolved or asked. What a Dockerfile takes from
 .shipway/docker beside these files (pins, uv, the base's tree) is put there by build/context.py.
 
@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from shipway.plan.context import uv_directory
+from shipway.plan.image import NODE, NPM, Python
+from shipway.render.copies import copies, words
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from shipway.plan.image import Environment, File, ImagePlan
+    from shipway.plan.image import Environment, ImagePlan, NodeEnvironment
 
 CONTEXT = ".shipway/docker"
 """Where the Dockerfiles take from what is not the project's own."""
@@ -32,20 +34,27 @@ _RUNTIME = "runtime"
 _PROJECT = "project"
 _SOURCES = "/sources"  # not below /app, which the last stage copies
 
-_INSTALL_MOUNTS = (
+_STAGES = {contract.VENV: "dependencies", contract.NODE: "node"}
+
+_NODE_WHEEL = "/build/wheel"
+
+_UV_MOUNTS = (
     "--mount=type=cache,id=uv,target=/root/.cache/uv,sharing=locked",
-    "--mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt",
     "--mount=type=secret,id=netrc,target=/root/.netrc",
     "--mount=type=secret,id=uv,target=/etc/uv/uv.toml",
 )
+_NPM_MOUNTS = (
+    "--mount=type=cache,id=npm,target=/root/.npm,sharing=locked",
+    "--mount=type=secret,id=npmrc,target=/root/.npmrc",
+)
 
 
-def render(plans: Sequence[ImagePlan], base: str | None = None) -> dict[str, str]:
+def render(plans: Sequence[ImagePlan], bases: Mapping[str, str] | None = None) -> dict[str, str]:
     """`Dockerfile` for the agent, `Dockerfile.mcp-NAME` for sidecars, .dockerignore and the manifest.
 
-    `base` is an image that holds the bases' Python; without it each base's own tree is in the context.
+    `bases` are the images, pinned by digest, that plans stand on, by role; `minimal` is in the context.
     """
-    texts = {dockerfile_name(plan): dockerfile(plan, base) for plan in plans}
+    texts = {dockerfile_name(plan): dockerfile(plan, (bases or {}).get(plan.role)) for plan in plans}
     manifests = {manifest_path(p): contract.encode(p.manifest) for p in plans if p.manifest}
     return texts | {".dockerignore": dockerignore(plans)} | manifests
 
@@ -65,14 +74,14 @@ def manifest_path(plan: ImagePlan) -> str:
     return f"{own_directory(plan)}/shipway.json"
 
 
-def pins_file(environment: Environment) -> str:
-    """The requirements file of an environment, below the directory of an image and an architecture."""
-    return f"{stage_name(environment)}.txt"
+def stage_name(environment: Environment | NodeEnvironment) -> str:
+    """`dependencies` for the agent's own environment, `mcp-NAME` for a server's; `node` for Node.
 
-
-def stage_name(environment: Environment) -> str:
-    """`dependencies` for the agent's own environment, `mcp-NAME` for a server's."""
-    return "dependencies" if environment.path == contract.VENV else f"mcp-{_last(environment.path)}"
+    The context keeps what a stage installs in a directory of this name, for each image and architecture.
+    """
+    if environment.path in _STAGES:
+        return _STAGES[environment.path]
+    return f"mcp-{_last(environment.path)}"
 
 
 def dockerignore(plans: Sequence[ImagePlan]) -> str:
@@ -87,7 +96,9 @@ def dockerfile(plan: ImagePlan, base: str | None = None) -> str:
     stages = [
         _head(plan),
         _base(plan, base),
-        _build(base),
+        _build(plan, base),
+        *([_node(plan)] if plan.node else []),
+        *(_server(server, plan) for server in plan.node),
         *(_environment(environment, plan) for environment in plan.environments),
         _runtime(plan),
         _project(plan),
@@ -98,6 +109,7 @@ def dockerfile(plan: ImagePlan, base: str | None = None) -> str:
 
 def _head(plan: ImagePlan) -> list[str]:
     named = "" if plan.role == "agent" else f"-f {dockerfile_name(plan)} "
+    indexes = ["UV_DEFAULT_INDEX", "UV_INDEX", *(["NPM_CONFIG_REGISTRY"] if plan.node else [])]
     return [
         f"{MARK}, which also fills {CONTEXT}; render again instead of editing.",
         "#",
@@ -107,7 +119,8 @@ def _head(plan: ImagePlan) -> list[str]:
         "#   --secret id=ca,src=bundle.pem   certificates to trust while installing, all of them",
         "#   --secret id=netrc,src=.netrc    credentials of private indexes",
         "#   --secret id=uv,src=uv.toml      private indexes with their settings",
-        "# Build arguments: HTTPS_PROXY and its like, UV_DEFAULT_INDEX, UV_INDEX (without credentials).",
+        *(["#   --secret id=npmrc,src=.npmrc    npm's registry with its settings"] if plan.node else []),
+        f"# Build arguments: HTTPS_PROXY and its like, {', '.join(indexes)} (without credentials).",
     ]
 
 
@@ -122,7 +135,11 @@ def _base(plan: ImagePlan, base: str | None) -> list[str]:
     ]
 
 
-def _build(base: str | None) -> list[str]:
+def _build(plan: ImagePlan, base: str | None) -> list[str]:
+    python = plan.python or Python()
+    uv = uv_directory(python, "$TARGETARCH")
+    bundle = plan.process.env.get("SSL_CERT_FILE", "")
+    trust = [f"    SSL_CERT_FILE={bundle} \\"] if bundle else []
     root = [
         "# The image itself is not root: this is a stage. `base` may say another user.",
         "# hadolint ignore=DL3002",
@@ -135,37 +152,92 @@ def _build(base: str | None) -> list[str]:
         "ARG UV_DEFAULT_INDEX",
         "ARG UV_INDEX",
         "ENV HOME=/root \\",
-        "    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \\",
+        *trust,
         "    UV_LINK_MODE=copy \\",
         "    UV_NO_PROGRESS=1",
         *(root if base else []),
         "WORKDIR /build",
-        f"COPY {CONTEXT}/$TARGETARCH/ {CONTEXT}/finish.py {CONTEXT}/compile.py /build/",
+        f"COPY {CONTEXT}/{uv}/uv {own_directory(plan)}/$TARGETARCH/uv.toml /build/",
+        f"COPY {CONTEXT}/finish.py {CONTEXT}/compile.py /build/",
+        *_trusting(plan),
+    ]
+
+
+def _trusting(plan: ImagePlan) -> list[str]:
+    """The project's own certificates join the base's, for what is installed and for the image."""
+    if plan.ca is None:
+        return []
+    bundle = plan.process.env["SSL_CERT_FILE"]
+    return [
+        f"COPY {own_directory(plan)}/$TARGETARCH/ca.pem /build/",
+        f"RUN {_finish(plan, 'certificates', '/build/ca.pem', bundle)}",
     ]
 
 
 def _environment(environment: Environment, plan: ImagePlan) -> list[str]:
-    packages = f"{environment.path}/lib/python{plan.python}/site-packages"
-    pins = pins_file(environment)
-    install = (
-        *("/build/uv", "pip", "install", "--target", packages, "--no-deps", "--require-hashes"),
-        *("--only-binary", ":all:", "--requirements", pins),
-    )
+    python = plan.python or Python()
+    packages = f"{environment.path}/lib/python{python.version}/site-packages"
     script = (environment.script,) if environment.script else ()
-    mounts = [f"    {mount} \\" for mount in _INSTALL_MOUNTS]
     return [
         f"# {environment.name}: exactly these wheels, by hash.",
-        f"FROM build AS {stage_name(environment)}",
-        "ARG TARGETARCH=amd64",
-        f"COPY {own_directory(plan)}/$TARGETARCH/{pins} /build/",
-        *_joined("RUN \\", mounts),
-        f"    {_exec(*install)}",
-        f"RUN {_finish(plan, 'environment', environment.path, environment.path, plan.python, *script)}",
+        *_install(environment, packages, plan),
+        f"RUN {_finish(plan, 'environment', *(environment.path,) * 2, python.version, python.path, *script)}",
     ]
 
 
+def _install(environment: Environment, target: str, plan: ImagePlan) -> list[str]:
+    """A stage in which uv fills `target`; wheels that no index has lie beside the pins."""
+    command = (
+        *("/build/uv", "pip", "install", "--target", target, "--no-deps", "--require-hashes"),
+        *("--only-binary", ":all:", "--requirements", "pins.txt"),
+    )
+    return [
+        f"FROM build AS {stage_name(environment)}",
+        *_take(environment, f"/build/{stage_name(environment)}", plan),
+        *_run(plan, _UV_MOUNTS, *command),
+    ]
+
+
+def _node(plan: ImagePlan) -> list[str]:
+    return [
+        "# Node, and npm for the stages after this one: a wheel, by hash.",
+        *_install(NODE, _NODE_WHEEL, plan),
+        f"RUN {_finish(plan, 'node', _NODE_WHEEL, contract.NODE)}",
+    ]
+
+
+def _server(server: NodeEnvironment, plan: ImagePlan) -> list[str]:
+    node = f"{contract.NODE}/bin/node"
+    ci = (node, "--use-openssl-ca", f"{_NODE_WHEEL}/{NPM}", "ci", "--ignore-scripts")
+    return [
+        f"# {server.name}: exactly these npm packages, by hash; none of their scripts runs.",
+        f"FROM {stage_name(NODE)} AS {stage_name(server)}",
+        "ARG NPM_CONFIG_REGISTRY",
+        *_take(server, server.path, plan),
+        *_run(plan, _NPM_MOUNTS, *ci),
+        f"RUN {_finish(plan, 'npm', server.path, server.package_name, node)}",
+    ]
+
+
+def _take(environment: Environment | NodeEnvironment, directory: str, plan: ImagePlan) -> list[str]:
+    """What the context has for a stage, in a directory in which the stage goes on."""
+    return [
+        "ARG TARGETARCH=amd64",
+        f"WORKDIR {directory}",
+        f"COPY {own_directory(plan)}/$TARGETARCH/{stage_name(environment)}/ ./",
+    ]
+
+
+def _run(plan: ImagePlan, mounts: Sequence[str], *command: str) -> list[str]:
+    """An instruction with its mounts; secrets lie where the programs look for them."""
+    bundle = plan.process.env.get("SSL_CERT_FILE")
+    mounts = [*mounts, *([f"--mount=type=secret,id=ca,target={bundle}"] if bundle else [])]
+    return [*_joined("RUN \\", [f"    {mount} \\" for mount in mounts]), f"    {_exec(*command)}"]
+
+
 def _runtime(plan: ImagePlan) -> list[str]:
-    packages = f"{contract.VENV}/lib/python{plan.python}/site-packages"
+    python = plan.python or Python()
+    packages = f"{contract.VENV}/lib/python{python.version}/site-packages"
     return [
         "# shipway-runtime, as it was installed where this was rendered.",
         f"FROM build AS {_RUNTIME}",
@@ -190,14 +262,17 @@ def _project(plan: ImagePlan) -> list[str]:
 
 def _final(plan: ImagePlan) -> list[str]:
     process = plan.process
-    paths = [(stage_name(e), e.path) for e in plan.environments]
+    bundle = process.env.get("SSL_CERT_FILE", "")
+    node = [(stage_name(NODE), contract.NODE), *((stage_name(s), s.path) for s in plan.node)]
+    paths = [*(node if plan.node else []), *((stage_name(e), e.path) for e in plan.environments)]
     layers = [*paths, (_RUNTIME, contract.VENV), *([(_PROJECT, contract.APP)] if plan.manifest else [])]
     owned = f"--chown={process.user} --from={_PROJECT}"
     return [
         "# The image: what moves least is lowest, and an edit changes the last layer alone.",
         "FROM base",
+        *([f"COPY --from=build {bundle} {bundle}"] if plan.ca else []),
         *(f"COPY --from={stage} {path}/ {path}/" for stage, path in layers),
-        *(f"COPY {owned} {_words(f'{_SOURCES}{volume}/', f'{volume}/')}" for volume in process.volumes),
+        *(f"COPY {owned} {words(f'{_SOURCES}{volume}/', f'{volume}/')}" for volume in process.volumes),
         *_joined("ENV ", [f"{name}={_value(value)} \\" for name, value in process.env.items()], "    "),
         f"USER {process.user}",
         f"WORKDIR {process.working_dir}",
@@ -206,43 +281,11 @@ def _final(plan: ImagePlan) -> list[str]:
     ]
 
 
-# -- Files of the project -----------------------------------------------------------------------------------
-
-
-def copies(files: Sequence[File]) -> Iterator[str]:
-    """COPY instructions for these files: whole directories where the allow-list leaves just what belongs.
-
-    Any directory that is taken apart is copied file by file, so that nothing lands in two places.
-    """
-    pairs = {_lift(file, files) for file in files}
-    for source, target in sorted(pairs):
-        yield f"COPY {_words(source, target)}"
-
-
-def _lift(file: File, files: Sequence[File]) -> tuple[str, str]:
-    """The highest directory that can be copied whole and holds this file, or the file itself."""
-    source, target = PurePosixPath(file.source), PurePosixPath(file.path)
-    best = (str(source), str(target))
-    while source.parent.name and (source.name == target.name or best[0] == file.source):
-        source, target = source.parent, target.parent
-        if not _whole(source, target, files):
-            break
-        best = (f"{source}/", f"{target}/")
-    return best
-
-
-def _whole(source: PurePosixPath, target: PurePosixPath, files: Sequence[File]) -> bool:
-    below = [f for f in files if PurePosixPath(f.source).is_relative_to(source)]
-    places = {PurePosixPath(f.path) for f in below}
-    wanted = {target / PurePosixPath(f.source).relative_to(source) for f in below}
-    return places == wanted and target.is_relative_to(contract.APP) and str(target) != contract.APP
-
-
 # -- Words --------------------------------------------------------------------------------------------------
 
 
 def _finish(plan: ImagePlan, *arguments: str) -> str:
-    return _exec(f"/usr/bin/python{plan.python}", "-I", "-B", "/build/finish.py", *arguments)
+    return _exec((plan.python or Python()).path, "-I", "-B", "/build/finish.py", *arguments)
 
 
 def _exec(*words: str) -> str:
@@ -252,14 +295,6 @@ def _exec(*words: str) -> str:
 def _value(text: str) -> str:
     """A value of ENV, quoted, in which nothing is expanded."""
     return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'
-
-
-def _words(source: str, target: str) -> str:
-    """Two paths, quoted as JSON where one has a space, and `$` kept from being a variable."""
-    plain = f"{source} {target}".replace("$", "\\$")
-    if any(" " in path or '"' in path for path in (source, target)):
-        return json.dumps([source.replace("$", "\\$"), target.replace("$", "\\$")], ensure_ascii=False)
-    return plain
 
 
 def _joined(instruction: str, lines: Sequence[str], indent: str = "") -> list[str]:

@@ -7,6 +7,7 @@ small generator that looks at one thing; it is run for the file, for every envir
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ from shipway.spec.words import hidden, is_credential, leaves, listed, nearest
 if TYPE_CHECKING:
     from shipway.spec.merge import Merged
     from shipway.spec.positions import Path
+
+_REFERENCE = re.compile(
+    r"([A-Za-z0-9.-]+(:\d+)?/)?[a-z0-9._/-]+(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?"
+)
 
 PROMPT_LENGTH = 400
 """A text in [config] longer than this is taken for a prompt."""
@@ -145,6 +150,24 @@ def replicas_share_conversations(spec: model.Spec, merged: Merged) -> Findings:
         yield merged.finding("replicas-sqlite", path, message, fix)
 
 
+def base_is_a_name(spec: model.Spec, merged: Merged) -> Findings:
+    base, path = spec.image.base, ("image", "base")
+    if base != "minimal" and not base.startswith((".", "/")) and not _REFERENCE.fullmatch(base):
+        message = f'`image.base` is "{base}"; expected `minimal`, the reference of an image, or a path'
+        fix = 'write base = "python:3.13-slim", or base = "./DIR" for an OCI layout; without https://'
+        yield merged.finding("image-base", path, message, fix)
+
+
+def base_has_its_own_packages(spec: model.Spec, merged: Merged) -> Findings:
+    if spec.image.base == "minimal":
+        return
+    for key in ("packages", "mirror"):
+        if getattr(spec.image, key):
+            message = f"`image.{key}` is for the base `minimal`, and `image.base` is `{spec.image.base}`"
+            fix = f"remove `{key}`: what the image needs has to be in its base"
+            yield merged.finding("base-packages", ("image", key), message, fix)
+
+
 def paths_stay_in_the_project(spec: model.Spec, merged: Merged) -> Findings:
     named: list[tuple[Path, str | None]] = [(("prompts",), spec.prompts), (("image", "ca"), spec.image.ca)]
     named += [(("image", "include", i), glob) for i, glob in enumerate(spec.image.include)]
@@ -243,6 +266,8 @@ RULES: tuple[Rule, ...] = (
     *MCP_RULES,
     api_auth_has_what_it_needs,
     replicas_share_conversations,
+    base_is_a_name,
+    base_has_its_own_packages,
     paths_stay_in_the_project,
     config_holds_no_prompts,
     config_has_defaults,

@@ -6,6 +6,7 @@ finding at once: of the file, of every environment and every tenant, asked for o
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +46,22 @@ class Loaded:
     """Each tenant's spec: the same but for its model and config."""
 
 
-def load(path: Path, env: str | None = None, overrides: Mapping[str, str] | None = None) -> Loaded:
+def load(
+    path: Path,
+    env: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    entrypoint: str | None = None,
+) -> Loaded:
     """Read agent.toml, or the one in the directory `path`, for one environment.
 
-    `overrides` are values from the command line: dotted key -> text. Raises SpecError with every finding.
+    `overrides` are values from the command line: dotted key -> text; `entrypoint` stands in where the file
+    has none and none is needed. Raises SpecError with every finding.
     """
     env = None if env == DEVELOPMENT else env
     document = read(path)
+    if entrypoint:
+        document = dataclasses.replace(document, data={"entrypoint": entrypoint, **document.data})
     base = merge.whole(document)
     environments = [name for name, table in _tables(base, "env")]
     merged = merge.overlay(base, "env", env) if env in environments else base

@@ -12,11 +12,19 @@ import json
 import os
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from packaging.utils import canonicalize_name
 
 from shipway.errors import Finding, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from packaging.requirements import Requirement
 
 Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
 KINDS: tuple[Kind, ...] = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
@@ -59,16 +67,30 @@ def workspace_of(project_root: Path) -> Workspace | None:
     return None
 
 
-def read_lock(project_root: Path) -> Lock:
-    """The project's source of dependencies. Raises SpecError when it cannot be used for the image."""
+def read_lock(project_root: Path, python: str | None = PYTHON) -> Lock:
+    """The project's source of dependencies. Raises SpecError when it cannot be used for the image.
+
+    `python` is the image's, None while its base was not looked at: `check_python` tells then.
+    """
     project = _toml(project_root / "pyproject.toml")
     kind, path = _chosen(project_root, project)
     lock = _toml(project_root / path) if kind in ("uv.lock", "pylock.toml") else {}
-    python = project.get("project", {}).get("requires-python") or lock.get("requires-python")
-    findings = [*_python_findings(python, kind, project), *_dynamic_findings(kind, project)]
+    required = project.get("project", {}).get("requires-python") or lock.get("requires-python")
+    findings = [
+        *_python_findings(required, kind, project, python),
+        *_dynamic_findings(kind, project),
+        *_foreign_findings(project_root, kind, project),
+        *(_stale_findings(lock, project) if kind == "uv.lock" else ()),
+    ]
     if findings:
         raise SpecError(findings)
-    return Lock(kind, path, _digest(project_root, kind, path, project), python)
+    return Lock(kind, path, _digest(project_root, kind, path, project), required)
+
+
+def check_python(lock: Lock, python: str) -> None:
+    """Raise SpecError when the project does not run on this Python, "3.12"."""
+    if findings := _python_findings(lock.requires_python, lock.kind, {}, python):
+        raise SpecError(findings)
 
 
 def _chosen(root: Path, pyproject: dict[str, Any]) -> tuple[Kind, str]:
@@ -125,7 +147,7 @@ def _toml(path: Path) -> dict[str, Any]:
         raise SpecError([Finding("lock", f"this file cannot be read: {error}", fix, path.name)]) from None
 
 
-def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[Finding]:
+def _python_findings(python: Any, kind: Kind, project: dict[str, Any], image: str | None) -> list[Finding]:
     if python is None:
         return []
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # 6 ms, where a range is given
@@ -136,10 +158,10 @@ def _python_findings(python: Any, kind: Kind, project: dict[str, Any]) -> list[F
     except (InvalidSpecifier, TypeError, AttributeError):
         fix = f'write a range such as requires-python = ">={PYTHON}"'
         return [Finding("python-version", f'requires-python = "{python}" is no range of versions', fix, file)]
-    if any(allowed.contains(f"{PYTHON}.{patch}") for patch in range(50)):
+    if image is None or any(allowed.contains(f"{image}.{patch}") for patch in range(50)):
         return []
-    message = f'requires-python = "{python}" excludes {PYTHON}, which is the Python of the image'
-    return [Finding("python-version", message, f"widen it to include {PYTHON}, and lock again", file)]
+    message = f'requires-python = "{python}" excludes {image}, which is the Python of the image'
+    return [Finding("python-version", message, f"widen it to include {image}, and lock again", file)]
 
 
 def _dynamic_findings(kind: Kind, project: dict[str, Any]) -> list[Finding]:
@@ -148,3 +170,60 @@ def _dynamic_findings(kind: Kind, project: dict[str, Any]) -> list[Finding]:
     message = "the dependencies are dynamic: the build backend would have to run to say them"
     fix = "lock them with `uv lock`, or write them into [project]"
     return [Finding("lock", message, fix, "pyproject.toml")]
+
+
+def _foreign_findings(root: Path, kind: Kind, project: dict[str, Any]) -> list[Finding]:
+    """Dependencies that only another tool can read: an image without them would fail at its first import."""
+    if kind != "none":
+        return []
+    poetry = project.get("tool", {}).get("poetry", {}).get("dependencies")
+    if poetry:
+        file, where, how = "pyproject.toml", "[tool.poetry]", "run `poetry export -o requirements.txt`"
+    elif (root / "Pipfile").is_file():
+        file, where, how = "Pipfile", "a Pipfile", "run `pipenv requirements --hash > requirements.txt`"
+    elif (root / "environment.yml").is_file():
+        file, where, how = "environment.yml", "a conda environment", "write them into requirements.txt"
+    else:
+        return []
+    message = f"the dependencies are in {where}, which is not read"
+    return [Finding("lock", message, f"move them to [project] in pyproject.toml, or {how}", file)]
+
+
+def _stale_findings(lock: dict[str, Any], pyproject: dict[str, Any]) -> list[Finding]:
+    """What pyproject.toml requires otherwise than uv.lock knows: uv would install what is locked, unasked."""
+    name = canonicalize_name(str(pyproject.get("project", {}).get("name", "")))
+    own = next((p for p in lock.get("package", ()) if canonicalize_name(str(p.get("name"))) == name), None)
+    if own is None:
+        return []
+    metadata = own.get("metadata", {})
+    groups = metadata.get("requires-dev", {}).values()
+    known = [*metadata.get("requires-dist", ()), *(entry for group in groups for entry in group)]
+    moved = sorted({str(r) for r in _required(pyproject) if r.name != name and not _is_known(r, known)})
+    if not moved:
+        return []
+    message = f"it is older than pyproject.toml, which requires {', '.join(moved)}"
+    return [Finding("lock", message, "run `uv lock`", "uv.lock")]
+
+
+def _required(pyproject: dict[str, Any]) -> Iterator[Requirement]:
+    from packaging.requirements import InvalidRequirement, Requirement  # only beside a uv.lock
+
+    project = pyproject.get("project", {})
+    tables = (project.get("optional-dependencies", {}), pyproject.get("dependency-groups", {}))
+    texts = [*project.get("dependencies", ()), *(t for table in tables for g in table.values() for t in g)]
+    for text in texts:
+        with suppress(InvalidRequirement, TypeError):  # uv says what is wrong with it
+            yield Requirement(text)
+
+
+def _is_known(required: Requirement, known: Sequence[dict[str, Any]]) -> bool:
+    """A name with the same range; one that comes from a directory or a URL has none."""
+    from packaging.specifiers import SpecifierSet
+
+    name = canonicalize_name(required.name)
+    entries = [entry for entry in known if canonicalize_name(str(entry.get("name"))) == name]
+    return any(
+        not entry.keys().isdisjoint(("directory", "editable", "virtual", "path", "url", "git"))
+        or SpecifierSet(str(entry.get("specifier", ""))) == required.specifier
+        for entry in entries
+    )

@@ -53,8 +53,6 @@ _WRITE_SOURCE = 'write "env" or "file" and let the platform provide it'
 _GATEWAY = 'write auth = "none" and let a gateway in front check who calls'
 
 PENDING = (
-    Pending("image.base", "a base other than `minimal`", lambda base: base != "minimal"),
-    Pending("image.ca", "a certificate authority of your own in the image"),
     Pending("model.fallbacks", "other models to switch to"),
     Pending("secrets.*", "a token from a broker", _has(model.BrokerSecret), _WRITE_SOURCE),
     Pending("secrets.*", "a secret in an orchestrator's store", _has(model.StoredSecret), _WRITE_SOURCE),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import stat
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -33,8 +35,14 @@ NOT_SHIPPED = frozenset(
     }
 )
 """Top-level names beside the entry point's package that are for those who develop it."""
-SECRET_FILES = (".env*", "*.pem", "*.key", "*.p12", "*.pfx", "id_rsa*", "id_ed25519*", "id_ecdsa*", ".netrc")
-HARMLESS = ("*.example", "*.sample", "*.template", "*.pub")
+SECRET_FILES = (
+    *(".env*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk"),
+    *("id_rsa*", "id_ed25519*", "id_ecdsa*", "id_dsa*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass"),
+    *(".htpasswd", ".git-credentials", ".dockercfg", ".dockerconfigjson", "kubeconfig", "*.tfstate"),
+)
+SECRET_DIRECTORIES = frozenset({".aws", ".azure", ".docker", ".gnupg", ".kube", ".ssh"})
+"""Of home directories, where programs keep the keys of their user."""
+HARMLESS = ("*.example", "*.sample", "*.template", "*.pub", "example*.env", "sample*.env")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,10 @@ class Project:
     prompts_digest: str | None
     """sha256:… over the sorted names and contents of the prompts; None without prompts."""
     source: contract.Source
+    version: str | None = None
+    """Of pyproject.toml, where it is written there."""
+    licence: str | None = None
+    """An SPDX expression, where pyproject.toml says one."""
 
 
 def read_project(loaded: Loaded) -> Project:
@@ -77,7 +89,14 @@ def read_project(loaded: Loaded) -> Project:
         raise SpecError(findings)
     files = tuple(_file(root, path, source) for path, source in sorted(chosen.items()))
     digest = _prompts_digest(root, spec, tree.paths) if spec.prompts else None
-    return Project(root, spec.name, entry.source_root, files, digest, tree.source)
+    version, licence = _version_and_licence(root / "pyproject.toml")
+    return Project(root, spec.name, entry.source_root, files, digest, tree.source, version, licence)
+
+
+def without_files(loaded: Loaded) -> Project:
+    """The project whose dependencies alone are wanted."""
+    source = contract.Source(revision=None, dirty=False)
+    return Project(loaded.path.resolve().parent, loaded.spec.name, "", (), None, source)
 
 
 # -- The decision ------------------------------------------------------------------------------------------
@@ -130,10 +149,13 @@ def _inner(path: str, spec: Spec) -> str:
     return PurePosixPath(path).relative_to(spec.prompts or "").as_posix()
 
 
-def _is_secret_file(name: str) -> bool:
+def _is_secret_file(path: str) -> bool:
     """By its name alone: what people keep keys and passwords in."""
+    *directories, name = path.split("/")
     matches = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
-    return matches and not any(fnmatch.fnmatch(name, pattern) for pattern in HARMLESS)
+    return (matches and not any(fnmatch.fnmatch(name, pattern) for pattern in HARMLESS)) or not (
+        SECRET_DIRECTORIES.isdisjoint(directories)
+    )
 
 
 # -- Reading -----------------------------------------------------------------------------------------------
@@ -151,6 +173,30 @@ def _expand(root: Path, glob: str) -> Iterator[str]:
 def _file(root: Path, path: str, source: str) -> ProjectFile:
     status = (root / source).stat()
     return ProjectFile(path, source, status.st_size, bool(status.st_mode & 0o100))
+
+
+def _version_and_licence(pyproject: Path) -> tuple[str | None, str | None]:
+    """What is said without a build backend. A file that cannot be read is lock.py's finding."""
+    try:
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return None, None
+    version, stated = project.get("version"), project.get("license")
+    if isinstance(stated, dict):
+        stated = stated.get("text")
+    return version if isinstance(version, str) else None, _expression(stated)
+
+
+def _expression(stated: object) -> str | None:
+    """The SPDX expression, if it is one."""
+    if not isinstance(stated, str):
+        return None
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        return canonicalize_license_expression(stated)
+    except InvalidLicenseExpression:
+        return None
 
 
 def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:
@@ -209,7 +255,24 @@ def _file_findings(root: Path, source: str) -> Iterator[Finding]:
         message = f"a link to {target}; expected a file inside the project"
         fix = "put a copy in its place, or keep the link out of the image"
         yield Finding("link", message, fix, source)
-    elif _is_secret_file(path.name) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
+    elif reason := _unreadable(path):
+        message, fix = (
+            f"this file would go into the image, and {reason}",
+            "mend it, or keep it out of the image",
+        )
+        yield Finding("unreadable", message, fix, source)
+    elif _is_secret_file(source) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
         message = "this file would go into the image, and files of this name hold secrets"
         where = listed(["add it to .gitignore", "move it out of the package", "narrow image.include"], "or")
         yield Finding("secret-file", message, f"{where}; at run time secrets come by [secrets]", source)
+
+
+def _unreadable(path: Path) -> str:
+    """Why the file has no content for us; empty when it can be read. A pipe would be waited for for ever."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return "it is a pipe, a socket or a device"
+        path.open("rb").close()
+    except OSError as error:
+        return f"it cannot be read: {(error.strerror or str(error)).lower()}"
+    return ""

@@ -1,12 +1,13 @@
 """shipway.lock: what an image is made of beyond the project's own lock; read and written.
 
 In: the file. Out: `ShipwayLock`, frozen; and back to text, the same bytes for the same value, one line a
-Debian package and one a hash, so that a diff shows what moved. It holds no host name and no address: it is
-committed, also by those whose mirrors and indexes are private. Nothing is resolved here.
+Debian package, a package from npm and a hash, so that a diff shows what moved. It holds no host name and no
+address: it is committed, also by those whose mirrors and indexes are private. Nothing is resolved here.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,11 +42,15 @@ class LockedDeb:
 
 @dataclass(frozen=True, slots=True)
 class LockedBase:
-    """The packages of a base by architecture, "amd64" and "arm64". `inputs` is a digest of what was asked."""
+    """The packages of a base by architecture, "amd64" and "arm64"; or an image's digest, "sha256:…".
+
+    `inputs` is a digest of what was asked.
+    """
 
     name: str
     inputs: str
-    debs: Mapping[str, tuple[LockedDeb, ...]]
+    debs: Mapping[str, tuple[LockedDeb, ...]] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,19 @@ class LockedEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedNpm:
+    """The packages of an MCP server from npm, on every platform.
+
+    `packages` are by their path below the server, such as `node_modules/which`; of each what npm's own lock
+    says, without addresses: `version`, `integrity`, `dependencies`, …
+    """
+
+    name: str
+    inputs: str
+    packages: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ShipwayLock:
     """`tools` are the versions of what wrote it. Entries are found by the digest of what they were made from,
     so one that is stale is never found."""
@@ -87,12 +105,16 @@ class ShipwayLock:
     tools: Mapping[str, str] = field(default_factory=dict)
     bases: tuple[LockedBase, ...] = ()
     environments: tuple[LockedEnvironment, ...] = ()
+    npm: tuple[LockedNpm, ...] = ()
 
     def base(self, inputs: str) -> LockedBase | None:
         return next((base for base in self.bases if base.inputs == inputs), None)
 
     def environment(self, inputs: str) -> LockedEnvironment | None:
         return next((e for e in self.environments if e.inputs == inputs), None)
+
+    def npm_server(self, inputs: str) -> LockedNpm | None:
+        return next((server for server in self.npm if server.inputs == inputs), None)
 
 
 # -- Reading ---------------------------------------------------------------------------------------------
@@ -125,12 +147,14 @@ def _parse(document: Mapping[str, Any]) -> ShipwayLock:
         dict(document.get("tools", {})),
         tuple(_base(table) for table in document.get("base", ())),
         tuple(_environment(table) for table in document.get("environment", ())),
+        tuple(_npm(table) for table in document.get("npm", ())),
     )
 
 
 def _base(table: Mapping[str, Any]) -> LockedBase:
-    debs = {arch: tuple(LockedDeb(**deb) for deb in found) for arch, found in table["debs"].items()}
-    return LockedBase(table["name"], table["inputs"], debs)
+    found = table.get("debs", {}).items()
+    debs = {arch: tuple(LockedDeb(**deb) for deb in packages) for arch, packages in found}
+    return LockedBase(table["name"], table["inputs"], debs, table.get("digest", ""))
 
 
 def _environment(table: Mapping[str, Any]) -> LockedEnvironment:
@@ -149,6 +173,13 @@ def _resolution(table: Mapping[str, Any]) -> Resolution:
     )
 
 
+def _npm(table: Mapping[str, Any]) -> LockedNpm:
+    packages = {path: dict(entry) for path, entry in table["packages"].items()}
+    if unversioned := [path for path, entry in packages.items() if not isinstance(entry["version"], str)]:
+        raise TypeError(f"the version of {unversioned[0]}")
+    return LockedNpm(table["name"], table["inputs"], packages)
+
+
 # -- Writing ---------------------------------------------------------------------------------------------
 
 
@@ -160,11 +191,17 @@ def to_text(lock: ShipwayLock) -> str:
         lines += ["", *_base_lines(base)]
     for environment in sorted(lock.environments, key=lambda environment: environment.name):
         lines += ["", *_environment_lines(environment)]
+    for server in sorted(lock.npm, key=lambda server: server.name):
+        lines += ["", *_npm_lines(server)]
     return "\n".join(lines) + "\n"
 
 
 def _base_lines(base: LockedBase) -> Iterator[str]:
-    yield from ("[[base]]", f"name = {_text(base.name)}", f"inputs = {_text(base.inputs)}", "", "[base.debs]")
+    yield from ("[[base]]", f"name = {_text(base.name)}", f"inputs = {_text(base.inputs)}")
+    if base.digest:
+        yield f"digest = {_text(base.digest)}"
+        return
+    yield from ("", "[base.debs]")
     for arch, debs in sorted(base.debs.items()):
         yield f"{arch} = ["
         for deb in sorted(debs, key=lambda deb: deb.name):
@@ -209,6 +246,27 @@ def _pin_lines(pin: Pin) -> Iterator[str]:
     yield f"{pin.name} = {{ version = {_text(pin.version)}, hashes = ["
     yield from (f"    {_text(value)}," for value in sorted(pin.hashes))
     yield "] }"
+
+
+def _npm_lines(server: LockedNpm) -> Iterator[str]:
+    yield from ("[[npm]]", f"name = {_text(server.name)}", f"inputs = {_text(server.inputs)}")
+    yield from ("", "[npm.packages]")
+    yield from (f"{_text(path)} = {_value(entry)}" for path, entry in sorted(server.packages.items()))
+
+
+def _value(value: object) -> str:
+    """Any value of npm's lock, on one line; version and hash come first."""
+    if isinstance(value, Mapping):
+        keys = sorted(value, key=lambda key: (key != "version", key != "integrity", key))
+        pairs = ", ".join(f"{_key(key)} = {_value(value[key])}" for key in keys)
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value).lower() if isinstance(value, bool) else _text(str(value))
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
 
 
 def _list(values: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ import pysequoia
 import pytest
 
 from shipway.build import download
-from shipway.build.base import build_base
+from shipway.build.bases.minimal import find_minimal
 from shipway.build.bytecode import host_arch
 from shipway.build.cache import default_root
 from shipway.build.mirrors import Mirror, find_mirrors
@@ -96,6 +96,7 @@ class Archive:
         self.key = pysequoia.Tsk.generate("Test archive <archive@example.com>")
         self.asked = []
         self.failures = 0  # how many of the next answers are errors of the server
+        self.cuts = 0  # how many of the next packages end in the middle
         handler = functools.partial(Handler, self)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -162,6 +163,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         if self.archive.failures:
             self.archive.failures -= 1
             self.send_error(503)
+        elif self.archive.cuts and self.path.endswith(".deb"):
+            self.archive.cuts -= 1
+            data = (self.archive.root / self.path[1:]).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
         else:
             super().do_GET()
 
@@ -188,4 +196,6 @@ def minimal():
     """The real base for this host's architecture, made by the first test that needs it and then cached."""
     if not host_arch():
         pytest.skip("this host runs no Debian binaries")
-    return build_base(host_arch(), (), find_mirrors(None, os.environ), default_root(), print)
+    base = find_minimal(host_arch(), (), find_mirrors(None, os.environ), default_root(), print)
+    base.tree()
+    return base

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shipway.build.bytecode import Interpreter, compile_tree, host_arch, interpreter_in, interpreter_of
+from shipway.build.bytecode import compile_tree, host_arch, interpreter_in
 from shipway.errors import BuildError
 
 SOURCES = {
@@ -43,10 +43,10 @@ def test_the_same_bytes_from_any_path_mask_and_time(minimal, tmp_path):
     second = write_sources(tmp_path / "somewhere" / "else entirely, with a longer name")
     for path in second.rglob("*.py"):
         os.utime(path, (1, 1))
-    results = [compile_tree(interpreter_of(minimal), first, "/app/src")]
+    results = [compile_tree(minimal.interpreter, first, "/app/src")]
     before = os.umask(0o077)
     try:
-        results.append(compile_tree(interpreter_of(minimal), second, "/app/src"))
+        results.append(compile_tree(minimal.interpreter, second, "/app/src"))
     finally:
         os.umask(before)
     assert results[0] == results[1]
@@ -64,7 +64,7 @@ def test_a_file_does_not_depend_on_its_neighbours(minimal, tmp_path):
     shutil.rmtree(alone / "package/deeper")
     (alone / "package/__init__.py").unlink()
     for tree in (whole, alone):
-        compile_tree(interpreter_of(minimal), tree, "/app/src")
+        compile_tree(minimal.interpreter, tree, "/app/src")
     ((name, digest),) = bytecode(alone).items()
     assert bytecode(whole)[name] == digest
 
@@ -86,7 +86,7 @@ def test_a_distribution_does_not_depend_on_others_in_its_directory(minimal, tmp_
         write_distribution(packages, "a", ["space/a1.py", "space/a2.py", "top.py"])
     write_distribution(both, "b", ["space/a0.py", "space/b.py", "also.py"])
     for packages in (one, both):
-        compile_tree(interpreter_of(minimal), packages, "/app/.venv")
+        compile_tree(minimal.interpreter, packages, "/app/.venv")
     assert bytecode(one).items() <= bytecode(both).items()
     assert len(bytecode(both)) == 6
 
@@ -95,7 +95,7 @@ def test_a_distribution_does_not_depend_on_others_in_its_directory(minimal, tmp_
 def test_a_directory_that_cannot_be_written_is_an_error(minimal, tmp_path):
     (write_sources(tmp_path) / "package/__pycache__").write_text("a file in the way")
     with pytest.raises(BuildError, match=r"failed with 1: package/.*\.py could not be compiled \(1\)"):
-        compile_tree(interpreter_of(minimal), tmp_path, "/app/src")
+        compile_tree(minimal.interpreter, tmp_path, "/app/src")
 
 
 @pytest.mark.network
@@ -111,7 +111,7 @@ def test_a_copy_of_the_interpreter_elsewhere_makes_the_same(minimal, tmp_path):
 @pytest.mark.network
 def test_it_is_unchecked_and_names_the_path_in_the_image(minimal, tmp_path):
     tree = write_sources(tmp_path / "tree")
-    interpreter = interpreter_of(minimal)
+    interpreter = minimal.interpreter
     compile_tree(interpreter, tree, "/app/src")
     (file,) = (tree / "package/__pycache__").glob("module.*.pyc")
     assert file.name == "module.cpython-313.pyc"
@@ -131,14 +131,14 @@ def test_nothing_of_the_hosts_python_is_seen(minimal, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for name in ("PYTHONPATH", "PYTHONSTARTUP", "LD_LIBRARY_PATH"):
         monkeypatch.setenv(name, str(tmp_path))
-    paths = interpreter_of(minimal).run("-c", "import json, sys; print(json.dumps(sys.path))")
+    paths = minimal.interpreter.run("-c", "import json, sys; print(json.dumps(sys.path))")
     assert all(path.startswith(str(minimal.root)) for path in json.loads(paths))
 
 
 @pytest.mark.network
 def test_an_interpreter_that_fails_is_an_error(minimal):
     with pytest.raises(BuildError, match="the base's interpreter failed with 3: it hurts"):
-        interpreter_of(minimal).run("-c", "import sys; print('it hurts', file=sys.stderr); sys.exit(3)")
+        minimal.interpreter.run("-c", "import sys; print('it hurts', file=sys.stderr); sys.exit(3)")
 
 
 @pytest.mark.skipif(not host_arch(), reason="this host runs no Debian binaries")
@@ -159,7 +159,7 @@ def test_another_architecture_is_said_and_nothing_is_compiled(tmp_path):
 
 
 def test_the_command_uses_the_trees_own_loader():
-    command = Interpreter(Path("/base"), "arm64").command("-c", "pass")
+    command = interpreter_in(Path("/base"), "arm64").command("-c", "pass")
     assert command[0] == "/base/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1"
     assert command[4] == "/base/usr/bin/python3.13"
     assert sys.executable not in command

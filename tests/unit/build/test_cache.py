@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from shipway.build.cache import Cache, digest_of
+from shipway.build.distributions import Distribution
 from shipway.build.layers import Entry
 
 KEY = {"wheel": "1"}
@@ -60,3 +61,17 @@ def test_another_input_is_another_layer(tmp_path: Path) -> None:
 def test_digest_depends_on_every_part() -> None:
     assert digest_of("a", "b") != digest_of("ab")
     assert digest_of({"x": 1, "y": 2}) == digest_of({"y": 2, "x": 1})
+
+
+def test_what_a_layer_holds_is_known_without_its_blob_being_read(tmp_path: Path) -> None:
+    cache, asked = Cache(tmp_path), []
+    six = Distribution("six", "1.17.0", "/app/.venv", "MIT", "sha256:" + "ab" * 32)
+
+    def holds(made: list[Entry]) -> tuple[Distribution, ...]:
+        asked.append(made)
+        return (six,)
+
+    first = cache.layer("one", KEY, entries, holds)
+    cache.blob(first.digest).write_bytes(b"x" * first.size)
+    assert cache.layer("one", KEY, refuse, holds).distributions == first.distributions == (six,)
+    assert asked == [entries()]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from shipway.build.bytecode import Interpreter, compile_tree, interpreter_of
+from shipway.build.bytecode import compile_tree, interpreter_in
 from shipway.build.cache import Cache
 from shipway.build.compiled import compile_sources
 from shipway.build.toolchain import Toolchain
 from shipway.errors import BuildError
+from shipway.plan.image import Python
 
 SOURCES = {
     "/app/src/agent/__init__.py": b"",
@@ -23,7 +24,7 @@ SOURCES = {
 @pytest.fixture
 def tools(minimal, tmp_path: Path) -> Toolchain:
     by, cache = minimal.compiled_by, Cache(tmp_path / "cache")
-    return Toolchain("linux/amd64", "3.13", (), interpreter_of(minimal), by, cache, print, tmp_path)
+    return Toolchain("linux/amd64", Python(), (), minimal.compiler, by, cache, print, tmp_path)
 
 
 @pytest.mark.network
@@ -45,7 +46,8 @@ def test_the_bytes_are_those_of_the_whole_tree(tools: Toolchain, tmp_path: Path)
 @pytest.mark.network
 def test_what_is_known_needs_no_interpreter_and_what_is_not_does(tools: Toolchain, tmp_path: Path) -> None:
     found = compile_sources(SOURCES, tools)
-    without = dataclasses.replace(tools, interpreter=Interpreter(tmp_path / "none", tools.interpreter.arch))
+    nowhere = dataclasses.replace(tools.interpreter, root=tmp_path / "none", prepare=None)
+    without = dataclasses.replace(tools, interpreter=nowhere)
     assert compile_sources(SOURCES, without) == found
     for changed in (
         SOURCES | {"/app/src/agent/run.py": b"def run():\n    return 3\n"},
@@ -59,6 +61,6 @@ def test_what_is_known_needs_no_interpreter_and_what_is_not_does(tools: Toolchai
 
 
 def test_without_an_interpreter_for_this_host_there_is_no_bytecode(tmp_path: Path) -> None:
-    cannot = Interpreter(tmp_path, "arm64", "darwin arm64 cannot run the Python of a arm64 base")
-    tools = Toolchain("linux/arm64", "3.13", (), cannot, "", Cache(tmp_path), print, tmp_path)
+    cannot = dataclasses.replace(interpreter_in(tmp_path, "arm64"), unavailable="another machine")
+    tools = Toolchain("linux/arm64", Python(), (), cannot, "", Cache(tmp_path), print, tmp_path)
     assert compile_sources(SOURCES, tools) == {}

@@ -104,6 +104,30 @@ def test_a_package_cut_short_in_the_cache_is_downloaded_again(archive, lib, sele
     assert path.read_bytes() == lib.data
 
 
+@pytest.mark.parametrize("name", ["debs", "indexes"])
+def test_what_was_damaged_in_the_cache_is_downloaded_again(archive, lib, select, name):
+    archive.publish(lib)
+    select()
+    (select.cache / "selections").rename(select.cache / "forgotten")
+    (path,) = (select.cache / name).iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    select()
+    assert path.read_bytes() == whole
+
+
+def test_a_download_that_is_cut_off_is_tried_again(archive, lib, select):
+    archive.publish(lib)
+    archive.cuts = 2
+    _, (path,) = select()
+    assert path.read_bytes() == lib.data
+    archive.cuts = 3
+    path.unlink()
+    with pytest.raises(UnreachableError, match=r"pool/lib_1\.2\.deb cannot be reached"):
+        select(fresh_s=1000)
+    assert list((select.cache / "debs").iterdir()) == []
+
+
 def test_a_signature_of_another_key_is_refused(archive, lib, select):
     archive.publish(lib, key=pysequoia.Tsk.generate("Somebody <somebody@example.com>"))
     with pytest.raises(TamperedError, match="is not signed by a key that is trusted for it") as caught:

@@ -9,6 +9,7 @@ import pytest
 from shipway.build.environment import finish, require_script, skeleton
 from shipway.build.wheels import split
 from shipway.errors import BuildError, ResolveError
+from shipway.plan.image import Python
 
 PACKAGES = "lib/python3.13/site-packages"
 FILES = {
@@ -34,7 +35,7 @@ def tree(tmp_path: Path) -> Path:
     record = "tool-1.dist-info/RECORD"
     (tmp_path / PACKAGES / record).write_text(f"{rows}{record},,\n")
     (tmp_path / PACKAGES / ".lock").write_text("")
-    finish(tmp_path, "/app/.venv", "3.13")
+    finish(tmp_path, "/app/.venv", "3.13", "/usr/bin/python3.13")
     return tmp_path
 
 
@@ -63,8 +64,8 @@ def test_record_says_where_things_are(tree: Path) -> None:
 
 
 def test_every_file_belongs_to_its_distribution(tree: Path) -> None:
-    (own,) = split(tree, "/app/.venv", "3.13").values()
-    venv = {entry.path for entry in skeleton("/app/.venv", "3.13")}
+    (own,) = split(tree, "/app/.venv", Python()).values()
+    venv = {entry.path for entry in skeleton("/app/.venv", Python())}
     everything = {
         f"app/.venv/{p.relative_to(tree)}" for p in tree.rglob("*") if not p.is_dir() or p.is_symlink()
     }
@@ -74,13 +75,13 @@ def test_every_file_belongs_to_its_distribution(tree: Path) -> None:
 def test_a_file_that_nobody_lists_is_refused(tree: Path) -> None:
     (tree / PACKAGES / "stray.py").write_text("")
     with pytest.raises(BuildError, match=r"stray\.py belongs to no distribution"):
-        split(tree, "/app/.venv", "3.13")
+        split(tree, "/app/.venv", Python())
 
 
 def test_the_only_script_goes_by_its_packages_name(tree: Path) -> None:
     require_script(tree, "/app/.venv", "tool", "tool")
     assert (tree / "bin/tool").resolve().name == "run-it"
-    assert "app/.venv/bin/tool" in {e.path for e in split(tree, "/app/.venv", "3.13")["tool"]}
+    assert "app/.venv/bin/tool" in {e.path for e in split(tree, "/app/.venv", Python())["tool"]}
 
 
 def test_a_script_that_is_not_there_lists_those_that_are(tree: Path) -> None:

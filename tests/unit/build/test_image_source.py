@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from tests.layout import docker_archive, write_layout
+from tests.layout import attach, docker_archive, write_layout
 
 from shipway.build.image_source import open_image
 from shipway.build.layout_server import serve
@@ -44,6 +44,27 @@ def test_of_several_platforms_the_first_unless_named(tmp_path: Path) -> None:
     assert open_image(str(tmp_path), platform="linux/arm64").platform == "linux/arm64"
     with pytest.raises(BuildError, match=r"not there for linux/s390x, but for linux/amd64, linux/arm64"):
         open_image(str(tmp_path), platform="linux/s390x")
+
+
+def test_what_is_attached_is_no_image_and_is_found_by_its_subject(tmp_path: Path) -> None:
+    layout = write_layout(tmp_path / "layout", {"a:1": LAYERS, "b:1": LAYERS[:1]})
+    index = json.loads((layout / "index.json").read_text())
+    digests = [entry["digest"] for entry in index["manifests"]]
+    attached = [attach(layout, digest, f"example/{n}") for n, digest in enumerate(digests)]
+    index["manifests"] = [*attached, *index["manifests"]]
+    (layout / "index.json").write_text(json.dumps(index))
+    archive = tmp_path / "image.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(layout, arcname=".")
+    for place in (layout, archive):
+        first = open_image(str(place))
+        assert (first.reference, first.digest, first.others) == ("a:1", digests[0], ("b:1",))
+        assert first.referrers == (attached[0],)
+        assert open_image(str(place), "b").referrers == (attached[1],)
+    attached[0]["digest"] = "sha256:../../index.json"
+    (layout / "index.json").write_text(json.dumps({"manifests": [*attached, *index["manifests"]]}))
+    with pytest.raises(BuildError, match="not laid out as an image should be"):
+        open_image(str(layout))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])

@@ -13,11 +13,11 @@ from shipway.build.debian import Deb
 from shipway.build.mirrors import Mirror
 from shipway.build.pinned import fetch_pinned, locked_debs, pinned_debs
 from shipway.errors import ResolveError, SpecError, TamperedError
-from shipway.plan.image import ImagePlan, plan_images
+from shipway.plan.image import NODE, ImagePlan, plan_images
 from shipway.spec.load import load
 from shipway.spec.lock import Lock, read_lock
 from shipway.spec.project import read_project
-from shipway.spec.shipwaylock import LockedBase, LockedEnvironment, Pin, Resolution, ShipwayLock
+from shipway.spec.shipwaylock import LockedBase, LockedEnvironment, LockedNpm, Pin, Resolution, ShipwayLock
 
 SPEC = 'name = "a"\nentrypoint = "agent:agent"\n'
 MCP = '[mcp.{0}]\nrun = "pypi:{0}"\nshape = "{1}"\n'
@@ -45,6 +45,7 @@ def full(asked: locking.Wanted) -> ShipwayLock:
             LockedEnvironment(e.name, e.inputs, {p: Resolution((Pin("x", "1"),)) for p in e.platforms})
             for e in asked.environments
         ),
+        tuple(LockedNpm(s.name, s.inputs, {"node_modules/one": {"version": "1"}}) for s in asked.npm),
     )
 
 
@@ -67,8 +68,8 @@ def test_a_whole_lock_is_fresh_and_found(tmp_path: Path) -> None:
     assert stale(asked, full(asked)) == []
     locked = locking.use_lock(asked, full(asked), own, True, pytest.fail)
     for environment in built[0].environments:
-        assert locked.resolution(environment, built[0].python, "linux/amd64") is not None
-        assert locked.resolution(environment, built[0].python, "linux/arm64") is None
+        assert locked.resolution(environment, built[0].base, "linux/amd64") is not None
+        assert locked.resolution(environment, built[0].base, "linux/arm64") is None
     assert locked.debs(built[0].base) == {"amd64": (), "arm64": ()}
 
 
@@ -118,15 +119,22 @@ def test_a_build_says_what_is_stale_and_a_strict_one_refuses(tmp_path: Path) -> 
         assert {finding.rule for finding in refused.value.findings} == {"lock-stale"}
 
 
-def test_what_is_not_locked_yet_is_said(tmp_path: Path) -> None:
-    asked = wanted(tmp_path, '[mcp.one]\nrun = "npm:one@1.0.0"\n')
-    said: list[str] = []
-    locking.use_lock(asked, full(asked), Lock("none", "", None, None), False, said.append)
-    assert said == [], "without --locked nothing is promised"
-    locking.use_lock(asked, full(asked), Lock("none", "", None, None), True, said.append)
-    assert said == [
-        "agent, mcp one: packages from npm are not locked yet, and may be others in the next build"
-    ]
+def test_a_server_from_npm_is_locked_with_its_node(tmp_path: Path) -> None:
+    spec = '[mcp.one]\nrun = "npm:one@1"\n[mcp.two]\nrun = "npm:one@1"\nshape = "sidecar"\n'
+    built, own = plans(tmp_path, spec)
+    asked = locking.plan_lock(built, own)
+    assert [server.name for server in asked.npm] == ["agent, mcp one"], "what two images ask for is one"
+    assert [e.name for e in asked.environments if "Node" in e.name] == ["agent, Node"]
+    lock = full(asked)
+    assert stale(asked, lock) == []
+    locked = locking.use_lock(asked, lock, own, True, pytest.fail)
+    assert locked.npm(built[0].node[0]) == locked.npm(built[1].node[0]) == lock.npm[0].packages
+    assert locked.resolution(NODE, built[0].base, "linux/amd64") is not None
+    without = wanted(tmp_path, "")
+    assert "agent, mcp one is not in it" in stale(asked, full(without))
+    assert "agent, Node is not in it" in stale(asked, full(without))
+    moved = wanted(tmp_path, '[mcp.one]\nrun = "npm:one@2"\n')
+    assert stale(moved, lock) == ["agent, mcp one: what it is made from has changed since"]
 
 
 def test_moves_name_old_and_new() -> None:
@@ -139,6 +147,16 @@ def test_moves_name_old_and_new() -> None:
         "agent: c 1 -> (none)",
         "agent: d (none) -> 1",
     ]
+
+
+def test_moves_name_packages_from_npm_once_for_all_their_places() -> None:
+    def lock(*versions: str) -> ShipwayLock:
+        places = ("node_modules/@a/b", "node_modules/c/node_modules/@a/b")
+        packages = {place: {"version": version} for place, version in zip(places, versions, strict=False)}
+        return ShipwayLock(npm=(LockedNpm("agent, mcp x", "i", packages),))
+
+    assert locking.moves(lock("1", "2"), lock("2")) == ["agent, mcp x: @a/b 1, 2 -> 2"]
+    assert locking.moves(None, lock("1")) == ["agent, mcp x: @a/b (none) -> 1"]
 
 
 # -- Debian packages -------------------------------------------------------------------------------------

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from shipway.build.attachments import Origin, attach
 from shipway.build.cache import Cache
 from shipway.build.layers import Entry
 from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout
 from shipway.plan.image import Process
+from shipway_runtime.contract import Source
 
 PROCESS = Process(
     entrypoint=("/bin/x", "-m", "y"),
@@ -50,6 +53,26 @@ def test_layout_is_whole_and_every_blob_is_its_digest(tmp_path: Path) -> None:
     assert config["config"]["Entrypoint"] == ["/bin/x", "-m", "y"]
     assert config["config"]["Env"] == ["A=1", "B=2"]
     assert len(config["rootfs"]["diff_ids"]) == len(manifest["layers"]) == 1
+
+
+def test_what_is_attached_is_in_the_layout_after_the_images_and_has_no_name(tmp_path: Path) -> None:
+    cache, layout = Cache(tmp_path / "cache"), tmp_path / "out"
+    origin = Origin("a", Source(None, dirty=False), {}, ())
+    images = [
+        dataclasses.replace(made, referrers=attach(made, origin, cache))
+        for made in (image(cache), image(cache, "linux/arm64"))
+    ]
+    write_layout(layout, {"a:latest": images, "b:latest": images}, cache)
+    top = read(layout / "index.json")["manifests"]
+    assert ["artifactType" in entry for entry in top] == [False] * 2 + [True] * 4
+    for entry in top[2:]:
+        manifest = blob(layout, entry["digest"])
+        assert manifest["artifactType"] == entry["artifactType"]
+        assert manifest["subject"]["digest"] in {made.digest for made in images}
+        for part in (*manifest["layers"], manifest["config"]):
+            data = (layout / "blobs" / part["digest"].replace(":", "/")).read_bytes()
+            assert len(data) == part["size"]
+        assert "org.opencontainers.image.ref.name" not in entry.get("annotations", {})
 
 
 def test_docker_archive_names_the_same_blobs(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 
 import shipway
+from shipway.build.attachments import Origin
 from shipway.build.debian import Deb
 from shipway.build.distributions import Distribution
 from shipway.build.provenance import write_provenance
@@ -12,18 +13,19 @@ from shipway_runtime.contract import Source
 DIGEST = "sha256:" + "12" * 32
 DEBS = (Deb("libc6", "2.41-12", "amd64", "https://u:pw0rd@deb.example.com/libc6.deb", "ab" * 32, 10),)
 DISTRIBUTIONS = (
-    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "ef" * 32),
-    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "sha256:" + "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "sha256:" + "ef" * 32),
     Distribution("six", "1.17.0", "/app/.venv"),
 )
 HEX = {"sha256": 64, "gitCommit": 40}
 URI = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 
 
-def provenance(source=None, debs=DEBS, distributions=DISTRIBUTIONS):
+def provenance(source=None, debs=DEBS, distributions=DISTRIBUTIONS, **below):
     source = source or Source("9f" * 20, dirty=False)
     parameters = {"platform": "linux/amd64", "base": "minimal"}
-    return write_provenance("registry.example.com/support", DIGEST, parameters, source, debs, distributions)
+    origin = Origin("registry.example.com/support", source, parameters, debs, **below)
+    return write_provenance(DIGEST, origin, distributions)
 
 
 def check_descriptor(descriptor):
@@ -66,6 +68,15 @@ def test_it_names_source_debs_and_wheels_once_with_their_digests():
         {"uri": "pkg:pypi/anyio@4.9.0", "digest": {"sha256": "ef" * 32}},
         {"uri": "pkg:pypi/six@1.17.0"},
     ]
+
+
+def test_an_image_below_is_a_dependency():
+    made = json.loads(provenance(base_name="docker.io/library/python:slim", base_digest=DIGEST))
+    below = made["predicate"]["buildDefinition"]["resolvedDependencies"][1]
+    check_descriptor(below)
+    assert below == {"name": "docker.io/library/python:slim", "digest": {"sha256": "12" * 32}}
+    layout = json.loads(provenance(base_digest=DIGEST))["predicate"]["buildDefinition"]
+    assert layout["resolvedDependencies"][1] == {"name": "base", "digest": {"sha256": "12" * 32}}
 
 
 def test_changed_files_are_said_and_no_revision_is_no_source():

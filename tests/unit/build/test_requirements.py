@@ -10,18 +10,19 @@ import pytest
 from tests.package_index import PackageIndex, source_tree, write_tree
 
 from shipway.build.cache import Cache
+from shipway.build.declared import indexes_of
 from shipway.build.environment import install
 from shipway.build.requirements import locked, parse_pins, resolution, resolve, target_options
 from shipway.build.sources import split_built
 from shipway.build.uv import run_uv
-from shipway.errors import ResolveError, TamperedError, UnreachableError
-from shipway.plan.image import Environment
+from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
+from shipway.plan.image import Environment, Python
 from shipway.spec.lock import read_lock
 from shipway.spec.shipwaylock import Pin, Resolution
 
 PINNED = "six==1.16.0 --hash=sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"
 PACKAGES = "tree/lib/python3.13/site-packages"
-OPTIONS = target_options("3.13", "linux/amd64")
+OPTIONS = target_options(Python(), "linux/amd64")
 
 
 def environment(*requirements: str, lock: str | None = None) -> Environment:
@@ -378,3 +379,62 @@ def test_another_index_is_another_question(
         second.wheel("one", "3.0")
         monkeypatch.setenv("UV_DEFAULT_INDEX", second.url)
         assert names(resolve(environment("one"), tmp_path, OPTIONS, cache, print)) == ["one==3.0"]
+
+
+# -- What a user may have meant --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lock", "text"),
+    [
+        ("requirements.txt", "dep\n"),
+        ("pylock.toml", 'lock-version = "1.0"\ncreated-by = "t"\npackages = []\n'),
+    ],
+)
+def test_groups_that_a_lock_cannot_have(tmp_path: Path, lock: str, text: str) -> None:
+    root = write_tree(tmp_path / "project", {lock: text})
+    with pytest.raises(
+        ResolveError, match=rf"names the group g, extra e, which {lock} does not have"
+    ) as caught:
+        locked(root, lock, ("g",), ("e",))
+    assert "agent.toml" in caught.value.hint
+
+
+def test_groups_where_nothing_is_required(tmp_path: Path) -> None:
+    with pytest.raises(ResolveError, match="without dependencies of its own, does not have"):
+        pins_of(write_tree(tmp_path / "project", {"a.py": ""}), tmp_path / "cache", groups=("g",))
+
+
+def test_a_line_that_is_no_requirement_is_shown_with_its_file(index: PackageIndex, tmp_path: Path) -> None:
+    root = project(tmp_path, requirements__txt="dep=1\n")
+    with pytest.raises(ResolveError, match=r"Couldn't parse requirement in `requirements\.txt`"):
+        pins_of(root, tmp_path / "cache")
+
+
+def test_what_the_runtime_needs_is_named_in_a_conflict(index: PackageIndex, tmp_path: Path) -> None:
+    index.runtime()
+    index.wheel("starlette", "0.1")
+    root = project(tmp_path, requirements__txt="starlette==0.1\n")
+    asked = Environment("test", "/app/.venv", lock="requirements.txt", runtime=True)
+    with pytest.raises(ResolveError) as caught:
+        resolve(asked, root, OPTIONS, Cache(tmp_path / "cache"), print)
+    assert "is what shipway-runtime needs inside the image: allow it" in caught.value.hint
+    assert "starlette>=" in caught.value.hint
+
+
+def test_an_index_that_wants_other_credentials(index: PackageIndex, tmp_path: Path) -> None:
+    index.login = "me:hush"
+    with pytest.raises(BuildError, match="wants other credentials") as caught:
+        pins_of(project(tmp_path, requirements__txt="dep\n"), tmp_path / "cache")
+    assert "UV_INDEX" in caught.value.hint
+    assert ".netrc" in caught.value.hint
+
+
+def test_indexes_of_a_requirements_file_count_when_it_is_installed(tmp_path: Path) -> None:
+    text = "--extra-index-url https://u:p@index.example.com/simple\n-i https://other\ndep\n-r more.txt\n"
+    root = write_tree(tmp_path, {"requirements.txt": text, "more.txt": "--find-links wheels\nmore\n"})
+    expected = [
+        line for line in (text + "--find-links wheels").splitlines() if line[0] == "-" and line[1] != "r"
+    ]
+    assert indexes_of(root, "requirements.txt").splitlines() == expected
+    assert indexes_of(root, "uv.lock") == indexes_of(root, None) == ""

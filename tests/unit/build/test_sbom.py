@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -11,7 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 import shipway
 from shipway.build.debian import Deb
-from shipway.build.distributions import Distribution, documents, read_distributions
+from shipway.build.distributions import Distribution, from_record, read_distributions
 from shipway.build.layers import Entry
 from shipway.build.sbom import write_sbom
 
@@ -20,12 +21,12 @@ DEBS = (
     Deb("tzdata", "1:2025b-4+deb13u1", "all", "https://deb.example.com/pool/tzdata.deb", "cd" * 32, 20),
 )
 DISTRIBUTIONS = (
-    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "ef" * 32),
-    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/.venv", "MIT", "sha256:" + "ef" * 32),
+    Distribution("anyio", "4.9.0", "/app/mcp/time", "MIT", "sha256:" + "ef" * 32),
     Distribution("Typing_Extensions", "4.16.0", "/app/.venv", "PSF-2.0"),
     Distribution("torch", "2.9.0+cpu", "/app/.venv", "BSD-3-Clause AND Apache-2.0"),
     Distribution("odd", "1", "/app/.venv", "Corporate License v3"),
-    Distribution("@scope/server", "1.2.3", "/app/mcp/files", "ISC", index="npm"),
+    Distribution("@scope/server", "1.2.3", "/app/mcp/files", "ISC", "sha512:" + "7a" * 64, "npm"),
 )
 
 
@@ -88,7 +89,16 @@ def test_packages_have_urls_hashes_and_licences():
     assert found["pkg:pypi/torch@2.9.0%2Bcpu#/app/.venv"]["version"] == "2.9.0+cpu"
     assert found["pkg:pypi/odd@1#/app/.venv"]["licenses"] == [{"license": {"name": "Corporate License v3"}}]
     npm = found["pkg:npm/%40scope/server@1.2.3#/app/mcp/files"]
+    assert npm["hashes"] == [{"alg": "SHA-512", "content": "7a" * 64}]
     assert (npm["group"], npm["name"], npm["purl"]) == ("@scope", "server", "pkg:npm/%40scope/server@1.2.3")
+
+
+def test_an_image_below_is_named_with_its_digest():
+    below = ("registry.example.com/team/base:1", "sha256:" + "12" * 32)
+    text = write_sbom("a", "linux/amd64", (), DISTRIBUTIONS[:1], below).decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    base = {c["bom-ref"]: c for c in json.loads(text)["components"]}["base"]
+    assert (base["type"], base["name"], base["version"]) == ("container", *below)
 
 
 def test_the_image_and_the_tool_are_named_and_no_mirror_is():
@@ -107,9 +117,9 @@ def test_the_image_and_the_tool_are_named_and_no_mirror_is():
 SITE = "app/.venv/lib/python3.13/site-packages"
 
 
-def read(metadata, pins=None):
+def read(metadata, wheels=None):
     entry = Entry(f"{SITE}/x-1.dist-info/METADATA", "file", content=metadata.encode())
-    return read_distributions(documents([entry]), pins)
+    return read_distributions([entry], wheels or {})
 
 
 @pytest.mark.parametrize(
@@ -128,14 +138,23 @@ def test_a_licence_is_read_as_it_is_stated(lines, licence):
     assert found == Distribution("Foo.Bar", "1.0", "/app/.venv", licence)
 
 
-def test_the_hash_is_known_where_the_pin_has_one():
-    text = "Name: foo-bar\nVersion: 1.0\n"
-    one = f"other==2 --hash=sha256:{'1' * 64}\nfoo_bar==1.0 \\\n    --hash=sha256:{'2' * 64}\n"
-    assert read(text, {"/app/.venv": one})[0].wheel_sha256 == "2" * 64
-    assert read(text, {"/app/.venv": f"{one} --hash=sha256:x"})[0].wheel_sha256 == "2" * 64
-    several = f"foo-bar==1.0 --hash=sha256:{'2' * 64} --hash=sha256:{'3' * 64}"
-    assert read(text, {"/app/.venv": several})[0].wheel_sha256 == ""
-    assert read(text, {"/app/mcp/time": one})[0].wheel_sha256 == ""
+def test_the_hash_is_that_of_the_installed_wheel():
+    text = "Name: Foo_Bar\nVersion: 1.0\n"
+    assert read(text, {"other": "1" * 64, "foo-bar": "2" * 64})[0].digest == "2" * 64
+    assert read(text, {"other": "1" * 64})[0].digest == ""
+
+
+def test_a_record_holds_all_and_a_foreign_one_is_refused():
+    record = [asdict(distribution) for distribution in DISTRIBUTIONS]
+    assert from_record(json.loads(json.dumps(record))) == DISTRIBUTIONS
+    for foreign in (
+        [{"name": 1, "version": "1", "environment": "/"}],
+        [{"name": "a"}],
+        [{"no": "such"}],
+        [{**record[0], "digest": "sha256:1"}],
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            from_record(foreign)
 
 
 def test_each_environment_has_its_own_and_what_cannot_be_read_is_left_out(tmp_path):
@@ -157,9 +176,10 @@ def test_each_environment_has_its_own_and_what_cannot_be_read_is_left_out(tmp_pa
         Entry(f"{place}/e/package.json", "file", content=b"{"),
         Entry(f"{SITE}/six-1.17.0.dist-info", "directory"),
     ]
-    assert read_distributions(documents(entries)) == (
-        Distribution("@a/b", "1", "/app/mcp/files", "ISC", index="npm"),
-        Distribution("c", "2", "/app/mcp/files", index="npm"),
+    digests = {"node_modules/@a/b": "sha512:1", "node_modules/@a/b/node_modules/c": "sha512:2", "c": "no"}
+    assert read_distributions(entries, digests) == (
+        Distribution("@a/b", "1", "/app/mcp/files", "ISC", "sha512:1", index="npm"),
+        Distribution("c", "2", "/app/mcp/files", "", "sha512:2", index="npm"),
         Distribution("six", "1.17.0", "/app/.venv"),
         Distribution("six", "1.17.0", "/app/mcp/time"),
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.build.bytecode import Interpreter
+from shipway.build.bytecode import interpreter_in
 from shipway.build.cache import Cache
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import GROUPS, HEAVY, MOST_HEAVY, Part, _Environment, arrange
-from shipway.plan.image import Environment
+from shipway.plan.image import Environment, Python
 
 names = st.text("abcdefgh-", min_size=1, max_size=12)
 trees = st.dictionaries(names, st.integers(0, 3 * HEAVY), max_size=80)
@@ -51,9 +51,16 @@ def test_the_layer_of_a_heavy_one_says_its_version() -> None:
 def test_no_name_of_a_distribution_hides_what_else_a_layer_depends_on(tmp_path: Path) -> None:
     pins = {name: f"{name}==1 --hash=sha256:ab" for name in ("place", "platform", "script", "tree")}
     tools = Toolchain(
-        "linux/amd64", "3.13", (), Interpreter(tmp_path, "amd64"), "3.13.5", Cache(tmp_path), print, tmp_path
+        "linux/amd64",
+        Python(),
+        (),
+        interpreter_in(tmp_path, "amd64"),
+        "3.13.5",
+        Cache(tmp_path),
+        print,
+        tmp_path,
     )
-    environment = _Environment(Environment("e", "/app/mcp/x", script="run"), pins, tools)
+    environment = _Environment(Environment("e", "/app/mcp/x", script="run"), pins, tools, False)
     inputs = environment._inputs(Part("all", tuple(pins)))
     assert {"/app/mcp/x", "linux/amd64", "run", "3.13.5"} <= set(inputs.values())
     assert set(pins) <= set(inputs)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.plan.image import File, ImagePlan, plan_images
+from shipway.plan.image import File, ImagePlan, NodeEnvironment, plan_images
+from shipway.render import copies as copying
 from shipway.render import dockerfile as render
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
@@ -40,8 +41,32 @@ def test_a_base_by_reference_needs_no_tree_beside_it(plans: tuple[ImagePlan, ...
     assert text.rindex("USER 65532:65532") > text.rindex("USER 0:0")
 
 
-def test_no_instruction_needs_a_shell(plans: tuple[ImagePlan, ...]) -> None:
-    joined = render.dockerfile(plans[0]).replace("\\\n", " ")
+@pytest.fixture
+def with_npm(plans: tuple[ImagePlan, ...]) -> ImagePlan:
+    return replace(plans[0], node=(NodeEnvironment("mcp x", "/app/mcp/x", "@a/x@1.0.0"),))
+
+
+def test_a_server_from_npm_has_a_stage_that_installs_and_no_npm(with_npm: ImagePlan) -> None:
+    """In the image: Node, which is below its servers, and what was installed."""
+    text = render.dockerfile(with_npm)
+    assert text.index("FROM build AS node\n") < text.index("FROM node AS mcp-x\n")
+    assert '"npm", "/app/mcp/x", "@a/x", "/app/node/bin/node"]' in text, "the version is in the lock"
+    last = text[text.rindex("\nFROM ") :].splitlines()
+    copied = [line.partition("--from=")[2] for line in last if line.startswith("COPY")]
+    assert copied[:2] == ["node /app/node/ /app/node/", "mcp-x /app/mcp/x/ /app/mcp/x/"]
+    assert "npm" not in "".join(copied)
+
+
+def test_npms_settings_are_asked_for_only_where_npm_runs(
+    with_npm: ImagePlan, plans: tuple[ImagePlan, ...]
+) -> None:
+    assert render.dockerfile(with_npm).count("--mount=type=secret,id=npmrc,target=/root/.npmrc") == 1
+    assert "NPM_CONFIG_REGISTRY" in render.dockerfile(with_npm)
+    assert "npm" not in render.dockerfile(plans[0]).lower()
+
+
+def test_no_instruction_needs_a_shell(with_npm: ImagePlan) -> None:
+    joined = render.dockerfile(with_npm).replace("\\\n", " ")
     runs = [line for line in joined.splitlines() if line.startswith(("RUN", "ENTRYPOINT", "CMD"))]
     assert runs
     for line in runs:
@@ -65,7 +90,7 @@ def test_values_are_quoted(plans: tuple[ImagePlan, ...]) -> None:
 
 
 def copies(*files: tuple[str, str]) -> list[str]:
-    return list(render.copies([File(path, source) for source, path in files]))
+    return list(copying.copies([File(path, source) for source, path in files]))
 
 
 def test_directories_are_copied_whole_where_that_is_exact() -> None:
@@ -117,7 +142,7 @@ def test_what_is_copied_is_exactly_the_plan(chosen: dict[str, tuple[str, int]]) 
         parts = source.split("/")
         files["/".join([root, *parts[min(drop, len(parts) - 1) :]])] = source
     plan = [File(path, source) for path, source in files.items()]
-    assert apply(list(render.copies(plan)), set(files.values())) == files
+    assert apply(list(copying.copies(plan)), set(files.values())) == files
 
 
 @given(st.text("ab*?[]\\", min_size=1, max_size=6))

@@ -33,6 +33,14 @@ WRONG = [
         "`mcp.t.secrets[1]` names the secret `B`",
         'add B = "env"',
     ),
+    ('[image]\nbase = "https://r.example.com/x"\n', "image-base", 4, "expected `minimal`", "without https"),
+    (
+        '[image]\nbase = "python:3.13-slim"\npackages = ["git"]\n',
+        "base-packages",
+        5,
+        "`image.packages` is for the base `minimal`, and `image.base` is `python:3.13-slim`",
+        "remove `packages`",
+    ),
     ('[notify]\nwebhook = "HOOK"\n', "undeclared-secret", 4, "`notify.webhook`", 'add HOOK = "env"'),
     (
         '[storage]\nurl = { secret = "DB" }\n',

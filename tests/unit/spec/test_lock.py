@@ -105,3 +105,66 @@ def test_dynamic_dependencies_have_to_be_locked(project: Project) -> None:
     text = '[project]\nname = "x"\ndynamic = ["version", "dependencies"]\n'
     assert "dynamic" in _finding(project({"pyproject.toml": text})).message
     assert read_lock(project({"pyproject.toml": text, "requirements.txt": "a\n"})).kind == "requirements.txt"
+
+
+UV_LOCK = """\
+version = 1
+[[package]]
+name = "x"
+source = { virtual = "." }
+[package.metadata]
+requires-dist = [
+    { name = "httpx2", specifier = "<3,>=2" },
+    { name = "Lib", directory = "lib" },
+    { name = "pg", marker = "extra == 'db'", specifier = "==1.*" },
+]
+[package.metadata.requires-dev]
+dev = [{ name = "pytest" }]
+"""
+LOCKED = """\
+[project]
+name = "X"
+version = "1"
+dependencies = ["httpx2 >=2, <3", "lib>=1"]
+[project.optional-dependencies]
+db = ["pg==1.*"]
+all = ["x[db]"]
+[dependency-groups]
+dev = ["pytest", { include-group = "more" }]
+more = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "moved"),
+    [
+        ("<3", "<4", "httpx2<4,>=2"),
+        ('"lib>=1"', '"lib>=1", "new"', "new"),
+        ('"pg==1.*"', '"pg"', "pg"),
+        ('"pytest",', '"pytest>8",', "pytest>8"),
+    ],
+)
+def test_a_uv_lock_that_is_older_than_pyproject(
+    project: Project, before: str, after: str, moved: str
+) -> None:
+    root = project({"pyproject.toml": LOCKED, "uv.lock": UV_LOCK})
+    assert read_lock(root).kind == "uv.lock"
+    finding = _finding(project({"pyproject.toml": LOCKED.replace(before, after), "uv.lock": UV_LOCK}))
+    assert (finding.file, finding.fix) == ("uv.lock", "run `uv lock`")
+    assert finding.message == f"it is older than pyproject.toml, which requires {moved}"
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[tool.poetry.dependencies]\nhttpx2 = "^2"\n'),
+        ("Pipfile", "[packages]\nhttpx2 = '*'\n"),
+        ("environment.yml", "dependencies: [httpx2]\n"),
+    ],
+)
+def test_dependencies_that_another_tool_keeps(project: Project, file: str, text: str) -> None:
+    finding = _finding(project({file: text}))
+    assert finding.file == file
+    assert "which is not read" in finding.message
+    assert "requirements.txt" in finding.fix
+    assert read_lock(project({file: text, "requirements.txt": "httpx2\n"})).kind == "requirements.txt"

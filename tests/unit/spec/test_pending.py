@@ -22,11 +22,6 @@ def test_every_pattern_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (
-            '[image]\nbase = "slim"\n',
-            4,
-            "`image.base` asks for a base other than `minimal`, which shipway does not do yet",
-        ),
         (MODEL + 'fallbacks = ["b"]\n', 6, "`model.fallbacks` asks for other models to switch to"),
         (
             '[env.prod.model]\nprovider = "anthropic"\nname = "a"\nfallbacks = ["b"]\n',

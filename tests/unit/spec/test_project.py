@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,12 @@ def test_other_links_are_refused(project: Make, target: str) -> None:
         ("tls.key", ""),
         ("id_rsa", ""),
         ("x.pem", "-----BEGIN PRIVATE KEY-----"),
+        ("prod.env", ""),
+        (".npmrc", ""),
+        (".pgpass", ""),
+        ("terraform.tfstate", "{}"),
+        (".aws/credentials", ""),
+        (".ssh/config", ""),
     ],
 )
 def test_files_of_secrets_are_refused(project: Make, name: str, content: str) -> None:
@@ -186,10 +193,40 @@ def test_files_of_secrets_are_refused(project: Make, name: str, content: str) ->
     assert "narrow image.include" in finding.fix
 
 
-@pytest.mark.parametrize("name", [".env.example", "id_rsa.pub", "ca.pem", "key.py"])
+@pytest.mark.parametrize("name", [".env.example", "example.env", "id_rsa.pub", "ca.pem", "key.py", "aws/a"])
 def test_files_that_only_look_like_it(project: Make, name: str) -> None:
     files = {"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT, f"support/{name}": "x"}
     assert f"support/{name}" in _paths(_read(project(files))).values()
+
+
+def test_a_pipe_is_not_waited_for(project: Make) -> None:
+    root = project({"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT})
+    os.mkfifo(root / "support/key.pem")
+    (finding,) = _findings(root)
+    assert (finding.rule, finding.file) == ("unreadable", "support/key.pem")
+    assert "it is a pipe, a socket or a device" in finding.message
+
+
+@pytest.fixture
+def nobody(tmp_path: Path) -> Iterator[None]:
+    """A user who may not read everything, as root may."""
+    if os.geteuid() == 0:
+        for directory in (tmp_path, *tmp_path.parents[:3]):
+            directory.chmod(0o755)
+        os.seteuid(65534)
+        yield
+        os.seteuid(0)
+    else:
+        yield
+
+
+def test_a_file_that_may_not_be_read(project: Make, request: pytest.FixtureRequest) -> None:
+    root = project({"agent.toml": _head("support.agent:agent"), "support/agent.py": AGENT, "support/x": "x"})
+    (root / "support/x").chmod(0)
+    request.getfixturevalue("nobody")
+    (finding,) = _findings(root)
+    assert (finding.rule, finding.file) == ("unreadable", "support/x")
+    assert finding.message == "this file would go into the image, and it cannot be read: permission denied"
 
 
 def test_every_finding_at_once(project: Make) -> None:
@@ -225,3 +262,26 @@ def test_an_entry_point_that_git_ignores(project: Make, git: Callable[..., str])
 def test_nothing_of_the_project_is_run(project: Make) -> None:
     root = project({"agent.py": AGENT + "raise SystemExit('imported')\n"})
     assert _read(root).files
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ('version = "1.2"\nlicense = "mit or apache-2.0"', ("1.2", "MIT OR Apache-2.0")),
+        ('version = "1.2"\nlicense = { text = "Apache-2.0" }', ("1.2", "Apache-2.0")),
+        ('license = "Corporate License v3"', (None, None)),
+        ('license = { file = "LICENSE" }', (None, None)),
+        ('dynamic = ["version"]', (None, None)),
+    ],
+)
+def test_version_and_licence_are_those_of_pyproject(
+    project: Make, lines: str, expected: tuple[str | None, str | None]
+) -> None:
+    files = {"agent.toml": _head("agent:agent"), "agent.py": "async def agent(m, c): ...\n"}
+    found = _read(project(files | {"pyproject.toml": f"[project]\nname = 'a'\n{lines}\n"}))
+    assert (found.version, found.licence) == expected
+
+
+def test_without_a_pyproject_there_is_neither(project: Make) -> None:
+    found = _read(project({"agent.toml": _head("agent:agent"), "agent.py": "async def agent(m, c): ...\n"}))
+    assert (found.version, found.licence) == (None, None)

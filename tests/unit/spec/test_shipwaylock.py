@@ -13,6 +13,7 @@ from shipway.spec.shipwaylock import (
     LockedBase,
     LockedDeb,
     LockedEnvironment,
+    LockedNpm,
     Pin,
     Resolution,
     ShipwayLock,
@@ -38,6 +39,21 @@ LOCK = ShipwayLock(
             "agent, mcp time",
             "sha256:03",
             {"linux/amd64": Resolution((SIX,)), "linux/arm64": Resolution((Pin("six", "1.16.0"),))},
+        ),
+    ),
+    (
+        LockedNpm(
+            "agent, mcp files",
+            "sha256:04",
+            {
+                "node_modules/which": {
+                    "bin": {"node-which": "bin/which.js"},
+                    "dependencies": {"@a/isexe": "^3.1.1", "b": 'npm:"c"@1'},
+                    "integrity": "sha512-aa==",
+                    "version": "5.0.0",
+                },
+                "node_modules/@a/isexe": {"version": "3.1.1", "os": ["linux"], "optional": True, "peer": {}},
+            },
         ),
     ),
 )
@@ -95,6 +111,15 @@ platforms = ["linux/arm64"]
 
 [environment.resolved.pins]
 six = { version = "1.16.0" }
+
+[[npm]]
+name = "agent, mcp files"
+inputs = "sha256:04"
+
+[npm.packages]
+"node_modules/@a/isexe" = { version = "3.1.1", optional = true, os = ["linux"], peer = {} }
+"node_modules/which" = { version = "5.0.0", integrity = "sha512-aa==", \
+bin = { node-which = "bin/which.js" }, dependencies = { "@a/isexe" = "^3.1.1", b = "npm:\\"c\\"@1" } }
 """.replace("HASH", "ab" * 32)
 
 
@@ -104,11 +129,21 @@ def test_it_is_written_in_one_form_and_read_back(tmp_path: Path) -> None:
     assert read_shipway_lock(tmp_path) == LOCK
 
 
-@given(text=st.text())
-def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+VALUES = st.recursive(
+    st.text() | st.booleans(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(text=st.text(), value=VALUES)
+def test_any_text_survives(text: str, value: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.getbasetemp()
     lock = ShipwayLock(
-        {"uv": text}, (), (LockedEnvironment(text, "i", {text: Resolution(local={"a": text})}),)
+        {"uv": text},
+        (),
+        (LockedEnvironment(text, "i", {text: Resolution(local={"a": text})}),),
+        (LockedNpm(text, "i", {text: {"version": text, "bin": value}}),),
     )
     (root / "shipway.lock").write_bytes(to_text(lock).encode("utf-8", "surrogatepass"))
     assert read_shipway_lock(root) == lock
@@ -126,6 +161,11 @@ def test_none_is_none(tmp_path: Path) -> None:
         ("", "its format is version None"),
         ("version = 1\n[[base]]\n", "not a lock that shipway wrote"),
         ('version = 1\n[[base]]\nname = "x"\ninputs = "y"\n[base.debs]\namd64 = [{ a = 1 }]\n', "not a lock"),
+        ('version = 1\n[[npm]]\nname = "x"\ninputs = "y"\npackages = { a = { b = "c" } }\n', "not a lock"),
+        (
+            'version = 1\n[[npm]]\nname = "x"\ninputs = "y"\npackages = { a = { version = 1 } }\n',
+            "not a lock",
+        ),
         ("version = 1\nbase = 3\n", "not a lock that shipway wrote"),
     ],
 )

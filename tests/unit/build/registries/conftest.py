@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.server
+import json
 import socket
 import threading
 import urllib.parse
@@ -12,6 +13,8 @@ import pytest
 from shipway.build.reference import parse_reference
 from shipway.build.registry import Repository, Retries
 from shipway.build.transfer import Descriptor
+
+INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def digest_of(data):
@@ -28,6 +31,7 @@ class Registry(http.server.ThreadingHTTPServer):
         self.blobs, self.manifests, self.uploads, self.seen = {}, {}, {}, []
         self.fault = lambda handler: False
         self.storage = ""  # another address, for uploads and downloads
+        self.lists_referrers = False  # whether it has the API, as registries of OCI 1.1 do
 
     def handle_error(self, request, client_address):
         """Connections break here on purpose."""
@@ -129,7 +133,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         data = self.read()
         for name in (path[0], digest_of(data)):
             self.server.manifests[name] = (self.headers["Content-Type"], data)
-        self.answer(201)
+        subject = json.loads(data).get("subject")
+        listed = {"OCI_Subject": subject["digest"]} if subject and self.server.lists_referrers else {}
+        self.answer(201, **listed)
+
+    def get_referrers(self, path, query):
+        """Two answers: the first entry, then the others."""
+        if not self.server.lists_referrers:
+            self.answer(404)
+            return
+        found = [
+            {"mediaType": kind, "digest": name, "size": len(data), "artifactType": document["artifactType"]}
+            for name, (kind, data) in sorted(self.server.manifests.items())
+            if name.startswith("sha256:")
+            and (document := json.loads(data)).get("subject", {}).get("digest") == path[0]
+        ]
+        page = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found[1:] if query else found[:1]}
+        more = {} if query else {"Link": f'</v2/a/referrers/{path[0]}?n=1>; rel="next"'}
+        self.answer(200, json.dumps(page).encode(), Content_Type=INDEX, **more)
 
 
 @contextlib.contextmanager

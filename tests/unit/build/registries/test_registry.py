@@ -174,6 +174,21 @@ def test_a_blob_with_another_content_is_refused_at_once(registry, repository, tm
     assert len(registry.seen) == 1
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-1] + b"!", lambda data: data[:-1]])
+def test_a_blob_that_was_damaged_on_our_disk_is_named_and_made_again(registry, tmp_path, damage):
+    cache = Cache(tmp_path / "cache")
+    made = image(cache)
+    path = cache.blob(made.layers[0].digest)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(BuildError, match=f"{path} was damaged on the disk") as caught:
+        push([made], f"{registry.host}/a:1", cache, print, {}, retries=Retries(2, 0.001))
+    assert "run the same command again" in caught.value.hint
+    assert not path.exists()
+    assert made.layers[0].digest not in registry.blobs
+    push([image(cache)], f"{registry.host}/a:1", cache, print, {}, retries=QUICK)
+    assert made.layers[0].digest in registry.blobs
+
+
 def test_a_manifest_with_another_content_is_refused(registry, repository):
     wanted = digest_of(b"{}")
     registry.manifests[wanted] = (MANIFEST, b'{"other": 1}')

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from zlib_ng import zlib_ng
 
-from shipway.build import base as base_module
-from shipway.build.base import BASE, LEFT_OUT, assemble, build_base
-from shipway.build.bytecode import host_arch, interpreter_of
+from shipway.build.bases import minimal as minimal_module
+from shipway.build.bases.minimal import BASE, LEFT_OUT, assemble, find_minimal
+from shipway.build.bytecode import host_arch
 from shipway.build.cache import default_root
 from shipway.build.debian import Deb, find_mirrors
 from shipway.errors import BuildError, UnreachableError
@@ -122,7 +122,7 @@ def test_a_build_that_fails_leaves_nothing(archive, making, certificates, tmp_pa
     archive.publish(*others, certificates, arch=host_arch())
     said = []
     with pytest.raises(BuildError, match="does not start"):  # there is no Python in these packages
-        build_base(host_arch(), (), [archive.mirror()], tmp_path / "cache", said.append)
+        find_minimal(host_arch(), (), [archive.mirror()], tmp_path / "cache", said.append).tree()
     assert f"assembling the {host_arch()} base from {len(BASE)} Debian packages" in said
     assert names_in(tmp_path / "cache/base") == []
 
@@ -132,16 +132,16 @@ def test_what_killed_builds_left_is_removed(tmp_path):
     old.mkdir()
     young.mkdir()
     os.utime(old, (1, 1))
-    with base_module._making(tmp_path / "key") as tree:
+    with minimal_module.making(tmp_path / "key") as tree:
         (tree / "file").touch()
     assert names_in(tmp_path) == [".making-young", "key"]
     assert names_in(tmp_path / "key") == ["file"]
 
 
 def test_the_second_of_two_builds_at_once_uses_the_firsts(tmp_path):
-    with base_module._making(tmp_path / "key") as slow:
+    with minimal_module.making(tmp_path / "key") as slow:
         (slow / "file").write_text("same")
-        with base_module._making(tmp_path / "key") as fast:
+        with minimal_module.making(tmp_path / "key") as fast:
             (fast / "file").write_text("same")
     assert names_in(tmp_path) == ["key"]
 
@@ -150,13 +150,13 @@ def test_an_architecture_without_a_base(tmp_path):
     with pytest.raises(
         BuildError, match="no minimal base for 'riscv64' yet; there is one for amd64 and arm64"
     ):
-        build_base("riscv64", (), (), tmp_path, print)
+        find_minimal("riscv64", (), (), tmp_path, print)
 
 
 def test_without_a_mirror_the_error_says_so(archive, tmp_path):
     archive.stop()
     with pytest.raises(UnreachableError, match="no index of trixie from"):
-        build_base("amd64", (), [archive.mirror()], tmp_path, print)
+        find_minimal("amd64", (), [archive.mirror()], tmp_path, print)
 
 
 # -- with the real archive -------------------------------------------------------------------------------
@@ -166,7 +166,9 @@ def test_without_a_mirror_the_error_says_so(archive, tmp_path):
 def foreign(minimal):
     """The real base of the architecture that this host cannot run."""
     arch = "arm64" if minimal.arch == "amd64" else "amd64"
-    return build_base(arch, (), find_mirrors(None, os.environ), default_root(), print)
+    base = find_minimal(arch, (), find_mirrors(None, os.environ), default_root(), print)
+    base.tree()
+    return base
 
 
 @pytest.mark.network
@@ -174,7 +176,7 @@ def test_the_trees_own_python_has_all_its_modules(minimal):
     script = (
         f"import {MODULES}, sys; print(sys.version_info[:2], sqlite3.connect(':memory:').execute('select 1'))"
     )
-    assert interpreter_of(minimal).run("-c", script).startswith("(3, 13) <sqlite3.Cursor")
+    assert minimal.interpreter.run("-c", script).startswith("(3, 13) <sqlite3.Cursor")
 
 
 @pytest.mark.network
@@ -228,7 +230,8 @@ def test_made_again_elsewhere_with_another_mask_it_is_the_same(minimal, tmp_path
     (tmp_path / "debs").symlink_to(default_root() / "debs")
     before = os.umask(0o077)
     try:
-        again = build_base(minimal.arch, (), find_mirrors(None, os.environ), tmp_path, print)
+        again = find_minimal(minimal.arch, (), find_mirrors(None, os.environ), tmp_path, print)
+        again.tree()
     finally:
         os.umask(before)
     assert again.key == minimal.key

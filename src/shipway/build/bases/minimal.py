@@ -1,34 +1,41 @@
 """The `minimal` base: signed Debian packages -> a root file system with Python 3.13 and no shell.
 
-In: an architecture, the names of extra packages, mirrors. Out: `Base`, a directory tree in the cache whose
-content and modes depend on the packages and on LAYOUT alone. The tree is made beside its place and renamed
-into it, so two builds at once and a kill in the middle leave nothing half made. No script of any package
-is run: what they would do that an image needs is done here.
+In: an architecture, the names of extra packages, mirrors. Out: `MinimalBase`, and on demand its tree in the
+cache, whose content and modes depend on the packages and on LAYOUT alone. The tree is made beside its place
+and renamed into it, so two builds at once and a kill in the middle leave nothing half made. No script of any
+package is run: what they would do that an image needs is done here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-import shutil
 import tempfile
-import time
+import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in, interpreter_of
+from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in
 from shipway.build.debian import Deb, Selection, fetch_debs, select_debs
+from shipway.build.interruption import temporary
+from shipway.build.layers import Entry, tree_entries
 from shipway.build.pinned import fetch_pinned, pinned_debs
+from shipway.build.writing import UNFINISHED, remove_stale
 from shipway.errors import BuildError
+from shipway.plan.image import BaseFacts
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from shipway.build.bases.base import MakeLayer
     from shipway.build.bytecode import Interpreter
+    from shipway.build.layers import Layer
     from shipway.build.mirrors import Mirror
     from shipway.build.unpack import Tree
     from shipway.spec.shipwaylock import LockedDeb
@@ -66,8 +73,7 @@ LEFT_OUT = frozenset(
 
 _PYTHON_PACKAGE = f"python{PYTHON}-minimal"
 _SOURCES = (f"usr/lib/python{PYTHON}", "usr/lib/python3/dist-packages")
-_UNFINISHED = ".making-"
-_STALE_S = 24 * 3600
+_assembling = threading.RLock()
 _CERTIFICATES = "usr/share/ca-certificates"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 
@@ -89,33 +95,67 @@ _LINKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """A root file system: read it, never write to it, and never follow its links from outside.
+class MinimalBase:
+    """A base of an architecture, "amd64" or "arm64", known by its packages; assembled when it is needed.
 
-    `key` identifies the content. `compiled_by` is the Debian version of the Python that made the bytecode;
-    empty where this host could run none, and the tree has no bytecode.
+    `key` identifies the content. `compiled_by` is the Debian version of the Python that makes its bytecode,
+    empty where this host can run none, and the tree has no bytecode. `native` is the base whose Python
+    this host runs, where that is another one.
     """
 
     root: Path
     debs: tuple[Deb, ...]
-    python: str
     arch: str
     key: str
     compiled_by: str
+    native: MinimalBase | None
+    fetch: Callable[[], tuple[Path, ...]]
+    """The packages' files, downloaded unless they are in the cache."""
+    say: Say
+
+    facts = BaseFacts()
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """This base's own. Look at `unavailable` before relying on it."""
+        return interpreter_in(self.root, self.arch, self.tree)
+
+    @property
+    def compiler(self) -> Interpreter:
+        return self.native.interpreter if self.native else self.interpreter
+
+    def tree(self) -> Path:
+        """The root file system: read it, never write to it, never follow its links from outside."""
+        with _assembling:
+            if not self.root.is_dir():
+                self.say(f"assembling the {self.arch} base from {len(self.debs)} Debian packages")
+                files = self.fetch()
+                with making(self.root) as tree:
+                    assemble(tree, self.debs, files, self.say)
+                    own = interpreter_in(tree, self.arch)
+                    _compile(tree, self.native.interpreter if self.native else own, self.say)
+        return self.root
+
+    def layers(self, make: MakeLayer) -> list[Layer]:
+        """The one layer that all of it is."""
+        name = f"base (minimal, {len(self.debs)} Debian packages)"
+        inputs = {"root file system": self.key} | {deb.name: deb.version for deb in self.debs}
+        app = Entry("app", "directory", 0o755)
+        return [make(name, inputs, lambda: [*tree_entries(self.tree(), "", modes=True), app])]
 
 
-def build_base(
+def find_minimal(
     arch: str,
     packages: Sequence[str],
     mirrors: Sequence[Mirror],
     cache: Path,
     say: Say,
     pinned: Mapping[str, Sequence[LockedDeb]] | None = None,
-) -> Base:
-    """The base of an architecture ("amd64" or "arm64") with extra Debian packages, made unless in `cache`.
+) -> MinimalBase:
+    """The base of an architecture with extra Debian packages. Nothing but its package list is looked up.
 
-    `pinned` are the packages of both architectures as shipway.lock has them: then nothing is selected. The
-    other architecture's bytecode is made by this host's base. Raises BuildError and its kinds.
+    `pinned` are the packages of both architectures as shipway.lock has them: then no mirror is asked. Raises
+    BuildError and its kinds.
     """
     if arch not in ARCHES:
         raise BuildError(f"no minimal base for {arch!r} yet; there is one for {' and '.join(ARCHES)}")
@@ -124,17 +164,14 @@ def build_base(
     else:
         debs = select_debs(Selection(arch, BASE, sorted(set(packages)), LEFT_OUT), mirrors, cache, say)
     host = host_arch()
-    native = build_base(host, packages, mirrors, cache, say, pinned) if host not in (arch, "") else None
+    native = find_minimal(host, packages, mirrors, cache, say, pinned) if host not in (arch, "") else None
     compiled_by = native.compiled_by if native else _python_version(debs) if host else ""
     key = _key(arch, debs, compiled_by)
-    root = cache / "base" / key
-    if not root.is_dir():
-        say(f"assembling the {arch} base from {len(debs)} Debian packages")
-        files = fetch_pinned(debs, mirrors, cache, say) if pinned else fetch_debs(debs, cache, say)
-        with _making(root) as tree:
-            assemble(tree, debs, files, say)
-            _compile(tree, interpreter_of(native) if native else interpreter_in(tree, arch), say)
-    return Base(root, debs, PYTHON, arch, key, compiled_by)
+
+    def fetch() -> tuple[Path, ...]:
+        return fetch_pinned(debs, mirrors, cache, say) if pinned else fetch_debs(debs, cache, say)
+
+    return MinimalBase(cache / "base" / key, debs, arch, key, compiled_by, native, fetch, say)
 
 
 def assemble(root: Path, debs: Sequence[Deb], files: Sequence[Path], say: Say) -> None:
@@ -187,30 +224,19 @@ def _compile(root: Path, interpreter: Interpreter, say: Say) -> None:
 
 
 @contextmanager
-def _making(root: Path) -> Iterator[Path]:
+def making(root: Path) -> Iterator[Path]:
     """An empty directory that becomes `root` if nothing was raised, unless another build was first."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(root.parent)
-    tree = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=root.parent))
-    try:
+    remove_stale(root.parent.glob(f"{UNFINISHED}*"))
+    with temporary(lambda: Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=root.parent))) as tree:
         tree.chmod(0o755)
         yield tree
+        os.sync()  # a power cut must not keep the name and lose the content, which nothing would notice
         try:
             tree.rename(root)
         except OSError:
             if not root.is_dir():  # otherwise another build was first, and made the same
                 raise
-    except OSError as error:
-        raise BuildError(f"the base cannot be written to {root.parent}: {error.strerror}") from error
-    finally:
-        shutil.rmtree(tree, ignore_errors=True)
-
-
-def _remove_stale(directory: Path) -> None:
-    """What builds that were killed have left."""
-    for path in directory.glob(f"{_UNFINISHED}*"):
-        if path.stat().st_mtime < time.time() - _STALE_S:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def _python_version(debs: Sequence[Deb]) -> str:

@@ -1,0 +1,66 @@
+"""A base that already has distributions -> what an agent on it still needs.
+
+In: an agent's pins, and those that a shared base says it has (/app/base.txt). Out: the pins that are left to
+install; findings for those that the base has in another version, which nothing in a higher layer can mend.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.errors import Finding, SpecError
+from shipway.spec.shipwaylock import Pin, Resolution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PINS = "base.txt"
+"""Below /app of a shared base: the distributions of its environment, as a requirements file."""
+
+
+def lacking(pins: str, there: str, base: str) -> str:
+    """The lines of `pins` that are not `there`. Raises SpecError when versions conflict."""
+    if findings := conflicts(pins, there, base):
+        raise SpecError(findings)
+    has = _by_name(there)
+    return "".join(f"{line}\n" for name, line in _by_name(pins).items() if name not in has)
+
+
+def conflicts(pins: str, there: str, base: str) -> list[Finding]:
+    """A finding for each distribution that the base has otherwise than the agent wants it."""
+    return list(_conflicts(_by_name(pins), _by_name(there), base))
+
+
+def preferred(there: str) -> Resolution | None:
+    """The base's versions, for whoever may still choose; None where it has none."""
+    pins = tuple(Pin(name, version(line)) for name, line in _by_name(there).items())
+    return Resolution(pins) if pins else None
+
+
+def merged(pins: str, there: str) -> str:
+    """What a base on top of a shared base has, by name."""
+    both = _by_name(there) | _by_name(pins)
+    return "".join(f"{both[name]}\n" for name in sorted(both))
+
+
+def version(line: str) -> str:
+    """Of a line `name==version --hash=…`."""
+    return line.partition("==")[2].partition(" ")[0]
+
+
+def _conflicts(wanted: dict[str, str], has: dict[str, str], base: str) -> Iterator[Finding]:
+    for name in sorted(wanted.keys() & has.keys()):
+        here, there = version(wanted[name]), version(has[name])
+        if here != there:
+            message = f"the project wants {name} {here}, and the base {base} has {there}"
+            fix = f"lock {name}=={there} (`uv lock --upgrade-package {name}=={there}`), or make the base anew"
+            yield Finding("base-conflict", message, fix, "agent.toml")
+        elif not set(wanted[name].split()[1:]) & set(has[name].split()[1:]):
+            message = f"{name} {here} of the base {base} was made from another file than the project locks"
+            yield Finding(
+                "base-conflict", message, "make the base anew from the project's index", "agent.toml"
+            )
+
+
+def _by_name(pins: str) -> dict[str, str]:
+    return {line.partition("==")[0]: line for line in pins.splitlines() if "==" in line}

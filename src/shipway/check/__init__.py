@@ -1,0 +1,1 @@
+"""Rules -> findings, one file a family; rules.py has them in one ordered list."""

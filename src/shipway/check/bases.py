@@ -1,0 +1,41 @@
+"""Bases: what the project locks goes together with what its base has already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.build.bases.base import find_bases
+from shipway.build.bases.shared import conflicts, preferred
+from shipway.build.locking import Locked
+from shipway.build.requirements import resolve, target_options
+from shipway.spec.shipwaylock import ShipwayLock
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.check.subject import Subject
+    from shipway.errors import Finding
+
+
+def versions_agree(subject: Subject) -> Iterator[Finding]:
+    """Each distribution of a shared base is there in the version that the project locks."""
+    locked = Locked(subject.lock or ShipwayLock(), subject.own)
+    places = (subject.root, subject.cache, subject.say)
+    for plan in (plan for plan in subject.plans if plan.base.kind != "minimal"):
+        _, bases = find_bases(plan, *places, locked, subject.registries)
+        for environment in (e for e in plan.environments if e.path == contract.VENV):
+            for platform, base in bases.items():
+                if there := base.facts.pins:
+                    known = locked.resolution(environment, plan.base, platform)
+                    options = target_options(base.facts.python, platform)
+                    own = resolve(
+                        environment,
+                        subject.root,
+                        options,
+                        subject.cache,
+                        subject.say,
+                        known,
+                        preferred(there),
+                    )
+                    yield from conflicts(own, there, plan.base.reference)

@@ -1,0 +1,29 @@
+"""Every rule, in the order in which it is run.
+
+In: a Subject. Out: findings, each once. A rule is a generator that looks at one thing; a new family is a new
+file and its lines here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from shipway.check.bases import versions_agree
+from shipway.check.locks import lock_is_current
+from shipway.check.secrets import config_holds_no_secret, files_hold_no_secret
+from shipway.check.subject import Subject
+from shipway.errors import Finding
+
+Rule = Callable[[Subject], Iterator[Finding]]
+
+RULES: tuple[Rule, ...] = (
+    lock_is_current,
+    files_hold_no_secret,
+    config_holds_no_secret,
+    versions_agree,
+)
+
+
+def check(subject: Subject) -> list[Finding]:
+    """Every finding of every rule."""
+    return list(dict.fromkeys(finding for rule in RULES for finding in rule(subject)))
