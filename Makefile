@@ -36,7 +36,7 @@ golden: setup
 	$(BIN)/python -m shipway.spec.reference --write
 	$(BIN)/python -m shipway.cli.reference --write
 
-bench: bench-cli bench-runtime
+bench: bench-cli bench-runtime bench-image
 
 bench-%: setup
 	$(BIN)/python bench/$*.py

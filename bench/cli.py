@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from table import Row, median, report, seconds
+from table import Row, medians, report, seconds
 
 SHIPWAY = str(Path(sys.executable).with_name("shipway"))
 
@@ -18,12 +18,12 @@ COMMANDS = {
 
 
 def main() -> None:
-    bare = median(lambda: seconds((sys.executable, "-c", "pass")), 15) * 1e3
-    rows = []
-    for arguments, target in COMMANDS.items():
-        command = (SHIPWAY, *arguments.split())
-        ours = median(lambda command=command: seconds(command), 15) * 1e3
-        rows.append(Row(f"shipway {arguments}", "ms", ours, target, bare, "python -c pass"))
+    commands = [(sys.executable, "-c", "pass"), *((SHIPWAY, *line.split()) for line in COMMANDS)]
+    bare, *ours = medians([lambda command=command: seconds(command) for command in commands], 15)
+    rows = [
+        Row(f"`shipway {line}`", "ms", value * 1e3, target, bare * 1e3, "`python -c pass`")
+        for (line, target), value in zip(COMMANDS.items(), ours, strict=True)
+    ]
     report("cli", rows, "shipway", "click", "pydantic")
 
 

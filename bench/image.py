@@ -1,73 +1,74 @@
-"""Building an agent's image: shipway beside BuildKit with the best multi-stage uv Dockerfile we can write.
+"""Building an agent's image: shipway beside BuildKit, with the best Dockerfile and with the usual one.
 
-Both start from the same base (our `minimal`, imported into Docker), install the same pins by hash from a warm
-uv cache, and compile bytecode. "First" means: base there, wheels downloaded, no layer made. Docker with
-BuildKit has to answer; everything is local but for uv's own look at the index.
+One project, three roads (builders.py), taken in turns. "First" means: base there, wheels downloaded, no layer
+made. "In a registry" is a real one on loopback; what was sent is what its storage has grown by. Docker with
+BuildKit has to answer, and docker-registry to be installed.
 """
 
 from __future__ import annotations
 
-import functools
-import os
+import json
 import re
 import shutil
+import statistics
 import subprocess
-import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uv
-from table import Row, median, report, seconds
+from builders import (
+    CERTIFICATES,
+    PIP_BASE,
+    MultiStage,
+    Shipway,
+    SingleStage,
+    docker,
+    forget_images,
+    import_bases,
+)
+from loopback import free_port, registry, wait, wheels
+from table import Row, medians, report, seconds
+
+from shipway.build.runtime_wheel import runtime_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-SHIPWAY = str(Path(sys.executable).with_name("shipway"))
-EXAMPLE = Path(__file__).parent.parent / "examples/02-support"
-BASE = "shipway-bench-base"
-CERTIFICATES = os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
+    from builders import BuildKit
+    from loopback import Registry
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples/02-support"
 SPEC = 'name = "bench"\nentrypoint = "support.agent:agent"\nprompts = "prompts"\n'
-DOCKERFILE = f"""\
-FROM {BASE} AS build
-COPY uv /uv
-COPY requirements.txt /requirements.txt
-RUN --mount=type=cache,target=/uv-cache --mount=type=secret,id=ca,target=/ca.crt \\
-    ["/usr/bin/python3.13", "-c", "import os; os.environ.update(UV_CACHE_DIR='/uv-cache', \\
-    SSL_CERT_FILE='/ca.crt', UV_LINK_MODE='copy'); os.execv('/uv', ['/uv', 'pip', 'install', '--quiet', \\
-    '--python', '/usr/bin/python3.13', '--target', '/app/site', '--compile-bytecode', '--require-hashes', \\
-    '-r', '/requirements.txt'])"]
-
-FROM {BASE}
-COPY --from=build /app/site /app/site
-COPY prompts /app/prompts
-COPY src /app/src
-USER 65532:65532
-ENTRYPOINT ["/usr/bin/python3.13", "-m", "shipway_runtime"]
-"""
+MANIFEST = {"format": 1, "name": "bench", "entrypoint": "support.agent:agent"}
+DEVELOPMENT = ("--env", "SHIPWAY_ENV=development", "--env", "SHIPWAY_HOST=127.0.0.1")
+BUMPS = ("23.1.0", "23.2.0", "24.1.0", "24.2.0", "24.3.0", "25.1.0")
+"""Versions of attrs, one for each time that a dependency moves."""
+RUNS, SLOW_RUNS = 5, 3
 
 
-def docker() -> str:
-    # Debian's own client builds with BuildKit as it is; newer ones want a plugin.
-    for program in ("/usr/bin/docker", shutil.which("docker") or ""):
-        works = Path(program).is_file() and subprocess.run(
-            (program, "info"), capture_output=True, check=False
-        )
-        if works and works.returncode == 0:
-            return program
-    raise SystemExit("Docker does not answer: start it, or see `docker info`")
+def requirements() -> str:
+    """The example's pins and what shipway-runtime needs beside them, each with its hashes."""
+    options = ("--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url", "--quiet")
+    image = ("--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_40")
+    asked = (str(EXAMPLE / "requirements.txt"), str(ROOT / "runtime/pyproject.toml"))
+    return _said(uv.find_uv_bin(), "pip", "compile", *asked, *options, *image, "--only-binary", ":all:")
 
 
-def project(directory: Path) -> Path:
-    """A copy of 02-support without MCP servers, which the peer's Dockerfile does not install."""
+def _said(*command: str, given: str = "") -> str:
+    return subprocess.run(command, input=given, check=True, capture_output=True, text=True).stdout
+
+
+def project(directory: Path, pins: str) -> Path:
+    """A copy of 02-support without MCP servers, which the Dockerfiles do not install."""
     directory.mkdir()
     for name in ("src", "prompts"):
         shutil.copytree(EXAMPLE / name, directory / name)
-    shutil.copy(EXAMPLE / "requirements.txt", directory)
-    shutil.copy(uv.find_uv_bin(), directory / "uv")
+    (directory / "requirements.txt").write_text(pins)
     (directory / "agent.toml").write_text(SPEC)
-    (directory / "Dockerfile").write_text(DOCKERFILE)
-    (directory / ".dockerignore").write_text(".shipway\n")
+    (directory / "shipway.json").write_text(json.dumps(MANIFEST))
     return directory
 
 
@@ -77,101 +78,162 @@ def edit(directory: Path) -> None:
         file.write("# an edit\n")
 
 
-def bump(directory: Path) -> None:
-    """One small dependency moves to a version that was not there before; its wheel is in uv's cache."""
-    path = directory / "requirements.txt"
-    head, _, tail = re.split(r"(?ms)^(attrs==.*?)(?=^[a-z])", path.read_text(), maxsplit=1)
-    version = next(v for v in VERSIONS if not (directory / f".{v}").exists())
-    (directory / f".{version}").touch()
-    path.write_text(head + pinned(version) + tail)
+class Bumps:
+    """One small dependency moves to a version that was not there before."""
+
+    def __init__(self) -> None:
+        options = ("--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
+        command = (uv.find_uv_bin(), "pip", "compile", "-", *options)
+        self.pins = [_said(*command, given=f"attrs=={version}\n") for version in BUMPS]
+        self.used: dict[Path, int] = {}
+
+    def __call__(self, directory: Path) -> None:
+        path = directory / "requirements.txt"
+        number = self.used[directory] = self.used.get(directory, -1) + 1
+        head, _, tail = re.split(r"(?ms)^(attrs==.*?)(?=^[a-z])", path.read_text(), maxsplit=1)
+        path.write_text(head + self.pins[number] + tail)
 
 
-VERSIONS = ("23.1.0", "23.2.0", "24.1.0", "24.2.0", "24.3.0", "25.1.0", "25.2.0", "25.3.0")
+class Race:
+    """The three builders, and the registry that they push to."""
 
+    def __init__(self, ours: Shipway, peers: Sequence[BuildKit], stored: Registry) -> None:
+        self.ours, self.peers, self.registry = ours, peers, stored
+        self.builders = (ours, *peers)
+        self.bump = Bumps()
+        self.rows: list[Row] = []
 
-@functools.cache
-def pinned(version: str) -> str:
-    """The lines of this attrs, with hashes; its wheel is downloaded on the way."""
-    options = ("--no-deps", "--generate-hashes", "--no-header", "--no-annotate", "--quiet")
-    command = (uv.find_uv_bin(), "pip", "compile", "-", *options)
-    lines = subprocess.run(command, input=f"attrs=={version}\n", check=True, capture_output=True, text=True)
-    return lines.stdout
+    def row(self, metric: str, unit: str, target: str, values: Sequence[float]) -> None:
+        for number, (peer, value) in enumerate(zip(self.peers, values[1:], strict=True)):
+            shown = "" if number else target  # it is one against the best Dockerfile
+            self.rows.append(Row(metric, unit, values[0], shown, value, peer.name))
 
+    def first(self) -> None:
+        def once(builder: Shipway | BuildKit) -> float:
+            builder.forget()
+            return builder.build()
 
-class Ours:
-    name = "shipway"
+        values = medians([lambda b=b: once(b) for b in self.builders], SLOW_RUNS, warm=0)
+        self.row("first build", "s", "<= 0.7 x", values)
 
-    def __init__(self, directory: Path, cache: Path) -> None:
-        self.directory, self.cache = directory, cache
-        self.command = (SHIPWAY, "build", str(directory))
-        os.environ["SHIPWAY_CACHE"] = str(cache)
-        (directory / "empty").mkdir()
-        (directory / "empty/agent.py").write_text("async def agent(messages):\n    return ''\n")
-        (directory / "empty/agent.toml").write_text('name = "empty"\nentrypoint = "agent:agent"\n')
-        seconds((SHIPWAY, "build", str(directory / "empty")))  # makes the base
-        seconds(self.command)  # downloads the wheels
+    def nothing(self) -> None:
+        self.row("nothing changed", "s", "", medians([b.build for b in self.builders], RUNS))
 
-    def forget(self) -> None:
-        """Everything but the base and what was downloaded."""
-        keep = {"base", "debs", "resolved", "lists", "indexes", "selections", "apt", "debian"}
-        base = max((self.cache / "blobs/sha256").iterdir(), key=lambda blob: blob.stat().st_size)
-        for path in self.cache.iterdir():
-            if path.name not in keep and path.name not in ("blobs", "layers"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for blob in (self.cache / "blobs/sha256").iterdir():
-            if blob != base:
-                blob.unlink()
-
-    def build(self) -> float:
-        return seconds(self.command)
-
-
-class BuildKit:
-    name = "BuildKit, multi-stage, uv"
-
-    def __init__(self, directory: Path, cache: Path) -> None:
-        self.program, self.directory = docker(), directory
-        os.environ["DOCKER_BUILDKIT"] = "1"
-        (base,) = (cache / "base").iterdir()
-        archive = subprocess.Popen(("tar", "-C", base, "-c", "."), stdout=subprocess.PIPE)
-        subprocess.run(
-            (self.program, "import", "-", BASE), stdin=archive.stdout, check=True, capture_output=True
+    def change(self, what: str, before: Callable[[Path], None], target: str, runs: int, warm: int) -> None:
+        """Rows for built, in a registry, and the bytes sent for it."""
+        rounds = [[self._once(b, before) for b in self.builders] for _ in range(warm + runs)][warm:]
+        built, pushed, sent = (
+            [statistics.median(turn[b][part] for turn in rounds) for b in range(len(self.builders))]
+            for part in range(3)
         )
-        self.command = (self.program, "build", "--network", "host", "--secret", f"id=ca,src={CERTIFICATES}")
-        self.command = (*self.command, "--tag", "shipway-bench", str(directory))
-        self.fresh: tuple[str, ...] = ()
-        seconds(self.command)
+        self.row(f"{what}, built", "s", "", built)
+        self.row(f"{what}, in a registry", "s", target, pushed)
+        self.row(f"{what}, sent to it", "MB", "<= 3 MB", sent)
 
-    def forget(self) -> None:
-        self.fresh = ("--no-cache",)
-
-    def build(self) -> float:
-        fresh, self.fresh = self.fresh, ()
-        return seconds((*self.command[:2], *fresh, *self.command[2:]))
-
-
-def measure(builder: Ours | BuildKit, before: Callable[[Path], object]) -> float:
-    def once() -> float:
+    def _once(
+        self, builder: Shipway | BuildKit, before: Callable[[Path], None]
+    ) -> tuple[float, float, float]:
+        """Seconds until built, seconds until in the registry, and by how many MB that has grown."""
         before(builder.directory)
-        return builder.build()
+        there = self.registry.stored()
+        built, pushed = builder.publish()
+        sent = (self.registry.stored() - there) / 1e6
+        if builder is self.ours:  # its --push builds and sends in one command: built is measured apart
+            before(builder.directory)
+            built = builder.build()
+        return built, pushed, sent
 
-    return median(once, 4)
+    def sizes(self, program: str) -> None:
+        def unpacked(image: str) -> float:
+            return int(_said(program, "image", "inspect", "--format", "{{.Size}}", image)) / 1e6
+
+        for builder in self.builders:
+            builder.load()
+        self.row("image, unpacked", "MB", "", [unpacked(b.image) for b in self.builders])
+        compressed = [self.registry.compressed(b.image) / 1e6 for b in self.builders]
+        self.row("image, compressed", "MB", "", compressed)
+
+    def starts(self, program: str) -> None:
+        values = medians([lambda b=b: started(program, b.image) for b in self.builders], RUNS)
+        self.row("`docker run` to the first /healthz", "s", "", values)
+
+
+def started(program: str, image: str) -> float:
+    """From `docker run` to the first 200 on /healthz."""
+    admin, api = free_port(), free_port()
+    ports = ("--env", f"SHIPWAY_ADMIN_PORT={admin}", "--env", f"SHIPWAY_API_PORT={api}")
+    before = time.perf_counter()
+    container = _said(program, "run", "--detach", "--network", "host", *DEVELOPMENT, *ports, image).strip()
+    try:
+        wait(f"http://127.0.0.1:{admin}/healthz")
+        return time.perf_counter() - before
+    except SystemExit:
+        raise SystemExit(f"{image}: no /healthz\n{_said(program, 'logs', container)}") from None
+    finally:
+        seconds((program, "rm", "--force", container))
+
+
+def fetch_wheels(program: str, requirements: Path, directory: Path, runtime: Path) -> None:
+    """What the single-stage Dockerfile installs, by the pip that will install it."""
+    mounts = (f"{directory}:/wheels", f"{requirements.parent}:/in:ro", f"{CERTIFICATES}:/ca.crt:ro")
+    options = [option for mount in mounts for option in ("--volume", mount)]
+    for name, value in {"PIP_NO_INDEX": "0", "PIP_FIND_LINKS": "/wheels", "PIP_CERT": "/ca.crt"}.items():
+        options += ["--env", f"{name}={value}"]
+    run = (program, "run", "--rm", "--network", "host", *options, "--entrypoint", "/usr/bin/python3")
+    shutil.copy(runtime, directory)
+    pip = (
+        *run,
+        "--entrypoint",
+        "/usr/bin/python3",
+        PIP_BASE,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        "/wheels",
+    )
+    seconds((*pip, "-r", f"/in/{requirements.name}"))
+    for version in BUMPS[:SLOW_RUNS]:
+        seconds((*pip, f"attrs=={version}"))
+
+
+def prepared(program: str, root: Path, stored: Registry, links: str) -> Race:
+    """The three projects, and what they stand on: bases, wheels, a first image of ours."""
+    pins = requirements()
+    ours = Shipway(project(root / "ours", pins), stored.host, root / "cache")
+    ours.build()  # makes the base
+    (tree,) = (root / "cache/base").iterdir()
+    import_bases(program, tree, root / "base", links)
+    wheel = runtime_wheel(root / "cache")
+    best = MultiStage(program, project(root / "multi", pins), stored.host, wheel)
+    usual = SingleStage(program, project(root / "single", pins), stored.host, wheel)
+    fetch_wheels(program, usual.directory / "requirements.txt", root / "wheels", wheel)
+    return Race(ours, (best, usual), stored)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        ours = Ours(project(root / "ours"), root / "cache")
-        peer = BuildKit(project(root / "peer"), root / "cache")
-        builders = (ours, peer)
-        steps = {
-            "first build": ("<= 0.7 x", [measure(b, lambda _, b=b: b.forget()) for b in builders]),
-            "nothing changed": ("", [measure(b, lambda _: None) for b in builders]),
-            "one-line edit, built": ("", [measure(b, edit) for b in builders]),
-            "one dependency moves, built": ("", [measure(b, bump) for b in builders]),
-        }
-        rows = [Row(step, "s", *(a, target, b, peer.name)) for step, (target, (a, b)) in steps.items()]
-        report("image", rows, "shipway", "uv", "zlib-ng")
+    program = docker()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        registry(Path(name) / "registry") as stored,
+        wheels(Path(name) / "wheels") as links,
+    ):
+        race = prepared(program, Path(name), stored, links)
+        try:
+            race.first()
+            for builder in race.builders:
+                builder.publish()
+            race.nothing()
+            race.change("one-line edit", edit, "<= 1.5 x", RUNS, warm=1)
+            race.change("one dependency moves", race.bump, "<= 0.125 x", SLOW_RUNS, warm=0)
+            race.sizes(program)
+            race.starts(program)
+        finally:
+            forget_images(program, [b.image for b in race.builders])
+    version = _said(program, "version", "--format", "{{.Server.Version}}").strip()
+    report("image", race.rows, "shipway", "uv", "pip", docker=version)
 
 
 main()

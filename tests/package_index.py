@@ -176,5 +176,9 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def _expected(self) -> str:
         return f"Basic {base64.b64encode(self.index.login.encode()).decode()}"
 
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")  # uv would take a page for today's, unasked
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         pass

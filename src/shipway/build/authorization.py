@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from shipway.build.clients import Clients
 from shipway.build.credentials import Found
 from shipway.errors import BuildError
 
@@ -33,7 +34,7 @@ class Authorization:
 
     registry: httpx2.URL
     found: Found
-    client: httpx2.Client
+    clients: Clients
     _headers: dict[tuple[str, ...], str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,11 +70,11 @@ class Authorization:
                 "client_id": "shipway",
                 "scope": " ".join(scopes),
             }
-            response = self.client.post(realm, data=form | fields)
+            response = self.clients.at(realm).post(realm, data=form | fields)
         else:
             query = httpx2.QueryParams([*fields.items(), *(("scope", scope) for scope in scopes)])
             headers = {"Authorization": credential.basic} if credential else {}
-            response = self.client.get(realm.copy_merge_params(query), headers=headers)
+            response = self.clients.at(realm).get(realm.copy_merge_params(query), headers=headers)
         return self._read(response, realm)
 
     def _read(self, response: httpx2.Response, realm: httpx2.URL) -> str:

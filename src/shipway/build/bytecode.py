@@ -8,8 +8,8 @@ be another than the one that is compiled.
 
 from __future__ import annotations
 
+import ast
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -105,8 +105,7 @@ while running:
     reap()
 if failed:
     sys.exit(min(failed))
-import json
-print(json.dumps([len(files) - len(skipped), sorted(skipped)]))
+print(ascii([len(files) - len(skipped), sorted(skipped)]))  # json would first have to be compiled itself
 """
 
 
@@ -189,6 +188,12 @@ def interpreter_in(root: Path, arch: str, prepare: Callable[[], object] | None =
     )
 
 
+def bytecode_path(source: str, python: str) -> str:
+    """Where Python of this version ("3.13") looks for the bytecode of a source."""
+    directory, slash, file = source.rpartition("/")
+    return f"{directory}{slash}__pycache__/{file[:-3]}.cpython-{python.replace('.', '')}.pyc"
+
+
 def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> Compiled:
     """Compile every .py file below `directory`, which will be `image_path` in the image.
 
@@ -197,7 +202,7 @@ def compile_tree(interpreter: Interpreter, directory: Path, image_path: str) -> 
     """
     if interpreter.unavailable:
         return Compiled(0, unavailable=interpreter.unavailable)
-    compiled, skipped = json.loads(
+    compiled, skipped = ast.literal_eval(
         interpreter.run("-X", "pycache_prefix=/nonexistent", "-c", COMPILE, str(directory), image_path)
     )
     return Compiled(compiled, tuple(skipped))

@@ -225,8 +225,12 @@ class Cache:
 
     def write_text(self, path: Path, text: str) -> None:
         """Replace a file of the cache in one step."""
+        self.write(path, text.encode())
+
+    def write(self, path: Path, data: bytes) -> None:
+        """As `write_text`."""
         with self.writing() as sink:
-            sink.write(text.encode())
+            sink.write(data)
             sink.flush()
             self._place(Path(sink.name), path)
 

@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from packaging.dependency_groups import resolve_dependency_groups
-from packaging.pylock import Pylock, PylockValidationError
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from shipway.build.uv import run_uv
@@ -159,9 +156,9 @@ def _settled(lines: Sequence[str], base: Path, root: Path) -> str:
 
 def _settle(line: str, base: Path, root: Path) -> Iterator[str]:
     """A line as it is, or with the directory that it names in full."""
-    bare = re.split(r"\s#", line)[0].strip()
+    bare = "" if line[:1].isspace() else re.split(r"\s#", line)[0].strip()  # most lines are hashes
     match = _LOCAL.fullmatch(bare)
-    if not match or line[:1].isspace():
+    if not match:
         yield line
         return
     found = local_of(bare, base)
@@ -196,6 +193,8 @@ def declared(root: Path, groups: Sequence[str], extras: Sequence[str]) -> list[s
 
 def _of_groups(named: Mapping[str, Any], groups: Sequence[str]) -> Iterator[str]:
     """The requirements of groups, and of the groups that they include (PEP 735)."""
+    from packaging.dependency_groups import resolve_dependency_groups  # only where groups are asked for
+
     known = {canonicalize_name(name) for name in named}
     for group in groups:
         if canonicalize_name(group) not in known:
@@ -243,6 +242,8 @@ def _is_named(member: Path, name: str) -> bool:
 
 
 def _placed(requirement: str, sources: Mapping[str, str]) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement  # 15 ms, for this kind of lock alone
+
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement as error:
@@ -258,6 +259,8 @@ def _placed(requirement: str, sources: Mapping[str, str]) -> str:
 
 
 def _pylock(path: Path, groups: Sequence[str], extras: Sequence[str]) -> Iterator[str]:
+    from packaging.pylock import Pylock, PylockValidationError  # 10 ms, for this kind of lock alone
+
     try:
         lock = Pylock.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except PylockValidationError as error:

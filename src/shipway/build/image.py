@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING
 from shipway.build import oci
 from shipway.build.attachments import Origin, attach
 from shipway.build.bases.base import Base, find_bases
-from shipway.build.bases.image import PINS
 from shipway.build.bases.rootfs import inside
-from shipway.build.bases.shared import lacking, merged, preferred
+from shipway.build.bases.shared import PINS, lacking, merged, preferred
 from shipway.build.bytecode import compile_tree
 from shipway.build.cache import Cache, digest_of
 from shipway.build.certificates import join_certificates, read_certificates
 from shipway.build.chosen import pinned_distributions
+from shipway.build.compiled import compile_sources
 from shipway.build.distributions import read_distributions
 from shipway.build.environment import install_wheel, site_packages
-from shipway.build.image_source import built_image
-from shipway.build.inspection import inspect, largest
 from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
 from shipway.build.node import node_layers
@@ -36,6 +34,7 @@ from shipway.build.referrers import image_annotations
 from shipway.build.requirements import resolve, target_options
 from shipway.build.runtime_wheel import DISTRIBUTION, runtime_wheel
 from shipway.build.scan import scan_config, scan_file
+from shipway.build.size import check_size
 from shipway.build.toolchain import Toolchain
 from shipway.build.wheels import environment_layers
 from shipway.errors import BuildError, SpecError
@@ -87,22 +86,8 @@ def build_image(
             for platform, base in bases.items()
         )
     for image in built:
-        _check_size(plan, image, cache)
+        check_size(plan, image, cache)
     return BuiltImage(plan.role, plan.repository, oci.image_digest(built, cache), built, plan.also)
-
-
-def _check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
-    if plan.size_limit is None or image.unpacked <= plan.size_limit:
-        return
-    found = inspect(built_image(plan.repository, image, cache))
-    layers = [la for la in found.layers if la.unpacked > found.unpacked / 20]
-    lines = [*largest(found, 12), *(f"{la.unpacked / 1e6:7.1f} MB  layer: {la.name}" for la in layers)]
-    listed = "\n".join(f"    {line}" for line in sorted(lines, reverse=True)[:14])
-    raise BuildError(
-        f"the {plan.role} image has {image.unpacked / 1e6:.1f} MB unpacked, over the limit of "
-        f"{plan.size_limit / 1e6:.0f} MB ([image] size); its largest parts:\n{listed}",
-        "drop a dependency, or raise [image] size",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +107,8 @@ class _Builder:
         tools = self._toolchain()
         with ThreadPoolExecutor(max_workers=4) as pool:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
+            # Started first: while another process compiles it, the others are made.
+            project = [pool.submit(self._project_layer, m, tools) for m in (self.plan.manifest,) if m]
             steps = [
                 pool.submit(self.base.layers, tools.layer),
                 pool.submit(self._certificates_layer, tools),
@@ -133,8 +120,7 @@ class _Builder:
             ]
             if self.plan.role != "base":
                 steps.append(pool.submit(_runtime_layer, tools))
-            if self.plan.manifest:
-                steps.append(pool.submit(self._project_layer, self.plan.manifest, tools))
+            steps += project
             made = [layer for step in steps for layer in step.result()]
         image = oci.platform_image(self.platform, made, self.plan.process, self._annotations(), self.cache)
         return replace(image, referrers=attach(image, self._origin(), self.cache))
@@ -206,14 +192,15 @@ class _Builder:
         self._refuse_secrets(contents, text)
 
         def entries() -> list[Entry]:
-            with self.cache.working() as directory:
-                _write(contents, directory)
-                compile_tree(tools.interpreter, directory / contract.SOURCE.lstrip("/"), contract.SOURCE)
-                return [
-                    *loaded(tree_entries(directory, "")),
-                    Entry(contract.MANIFEST.lstrip("/"), "file", content=text.encode()),
-                    *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
-                ]
+            code = {f.path: data for f, data in contents.items() if _is_source(f.path)}
+            files = {path: (0o644, data) for path, data in compile_sources(code, tools).items()}
+            files |= {f.path: (0o755 if f.executable else 0o644, data) for f, data in contents.items()}
+            files[contract.MANIFEST] = (0o644, text.encode())
+            return [
+                Entry(contract.SOURCE.lstrip("/"), "directory", 0o755),
+                *(Entry(path.lstrip("/"), "file", mode, data) for path, (mode, data) in files.items()),
+                *(Entry(path.lstrip("/"), "directory", 0o755, owner=contract.UID) for path in volumes),
+            ]
 
         inputs = {
             "bytecode by Python": tools.compiled_by,
@@ -271,13 +258,8 @@ def _runtime_layer(tools: Toolchain) -> list[Layer]:
     return [tools.layer(name, inputs, entries, lambda made: read_distributions(made, wheels))]
 
 
-def _write(contents: Mapping[File, bytes], directory: Path) -> None:
-    for file, data in contents.items():
-        target = directory / file.path.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        target.chmod(0o755 if file.executable else 0o644)
-    (directory / contract.SOURCE.lstrip("/")).mkdir(parents=True, exist_ok=True)
+def _is_source(path: str) -> bool:
+    return path.startswith(f"{contract.SOURCE}/") and path.endswith(".py")
 
 
 def sha256(data: bytes) -> str:

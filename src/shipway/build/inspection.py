@@ -16,16 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build.contents import readable, source_of
 from shipway.build.packages import Owners, Package, find_packages, owners
-from shipway.errors import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shipway.build.contents import Contents, File
     from shipway.build.image_source import ImageSource, SourceLayer
-
-LARGE = 1_000_000_000
-"""Bytes unpacked from which an image is a finding even without a budget."""
 
 KINDS = ("debian", "python", "node", "runtime", "project", "other", "waste")
 _ENVIRONMENT = re.compile(r"(?P<root>.+)/lib/python[\d.]+/site-packages")
@@ -162,18 +158,6 @@ def _attachment(entry: Mapping[str, Any]) -> Attachment:
         readable(str(entry.get("artifactType", ""))),
         readable(str(entry.get("digest", ""))),
         {readable(str(key)): readable(str(value)) for key, value in said.items()},
-    )
-
-
-def large(reference: str, unpacked: int) -> Finding | None:
-    """The finding about an image of 1 GB and more, whatever its budget."""
-    if unpacked < LARGE:
-        return None
-    return Finding(
-        "image-large",
-        f"{reference} has {unpacked / 1e9:.1f} GB unpacked; an agent's image seldom needs a tenth of that",
-        "`shipway inspect` shows the largest packages and who requires them; CPU builds of machine learning "
-        "libraries and a smaller base help most",
     )
 
 

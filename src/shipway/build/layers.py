@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import tarfile
 from collections.abc import Mapping
@@ -78,24 +79,25 @@ def tree_entries(root: Path, prefix: str, *, modes: bool = False) -> list[Entry]
 
     Modes are reduced to what git keeps, executable or not, unless `modes` says that they matter.
     """
-    return [_entry(path, f"{prefix}/{path.relative_to(root)}".lstrip("/"), modes) for path in _walk(root)]
+    return [_entry(found, f"{prefix}/{inside}".lstrip("/"), modes) for found, inside in _walk(root, "")]
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for path in sorted(root.iterdir()):
-        yield path
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
+def _walk(directory: Path | str, inside: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """What is below a directory, with its path from the first one; one look at each of thousands."""
+    with os.scandir(directory) as listing:
+        for found in sorted(listing, key=lambda entry: entry.name):
+            yield found, f"{inside}{found.name}"
+            if found.is_dir(follow_symlinks=False):
+                yield from _walk(found.path, f"{inside}{found.name}/")
 
 
-def _entry(path: Path, name: str, modes: bool) -> Entry:
-    status = path.lstat()
-    mode = stat.S_IMODE(status.st_mode)
-    if path.is_symlink():
-        return Entry(name, "symlink", 0o777, target=str(path.readlink()))
-    if path.is_dir():
+def _entry(found: os.DirEntry[str], name: str, modes: bool) -> Entry:
+    if found.is_symlink():
+        return Entry(name, "symlink", 0o777, target=str(Path(found.path).readlink()))
+    mode = stat.S_IMODE(found.stat(follow_symlinks=False).st_mode)
+    if found.is_dir():
         return Entry(name, "directory", mode if modes else 0o755)
-    return Entry(name, "file", mode if modes else 0o755 if mode & 0o100 else 0o644, path)
+    return Entry(name, "file", mode if modes else 0o755 if mode & 0o100 else 0o644, Path(found.path))
 
 
 def loaded(entries: Iterable[Entry]) -> list[Entry]:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shipway.build.registry import Repository
-
 if TYPE_CHECKING:
     from shipway.build.reference import Reference
+    from shipway.build.registry import Repository  # noqa: TC004 - annotations are never evaluated
 
 
 @dataclass(frozen=True, slots=True)

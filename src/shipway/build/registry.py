@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 
 from shipway.build.authorization import Authorization, tried
+from shipway.build.clients import Clients
 from shipway.build.credentials import find_credential
 from shipway.build.reference import is_digest, is_loopback
 from shipway.errors import BuildError, TamperedError, UnreachableError
@@ -136,10 +137,9 @@ class Repository:
         self.retries = retries
         plain = is_loopback(reference.host) or reference.registry in environ.get(INSECURE, "").split(",")
         self.root = httpx2.URL(f"{'http' if plain else 'https'}://{reference.host}")
-        direct = {f"all://{host}": None for host in ("localhost", "127.0.0.1", "[::1]")}
-        self._client = httpx2.Client(timeout=_TIMEOUT, mounts=direct)  # no proxy reaches our own loopback
+        self._clients = Clients(_TIMEOUT)
         found = find_credential(self.registry, self.name, environ, home or Path.home())
-        self._authorization = Authorization(self.root, found, self._client)
+        self._authorization = Authorization(self.root, found, self._clients)
 
     def __enter__(self) -> Repository:
         return self
@@ -149,7 +149,7 @@ class Repository:
 
     def close(self) -> None:
         """Give the connections back."""
-        self._client.close()
+        self._clients.close()
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.name}"
@@ -243,7 +243,7 @@ class Repository:
         url = self.url(ask.path)
         for _ in range(_HOPS):
             self._check_scheme(url)
-            response = self._client.send(self._request(ask, url, authorization), stream=True)
+            response = self._clients.at(url).send(self._request(ask, url, authorization), stream=True)
             if not response.has_redirect_location or ask.method not in ("GET", "HEAD"):
                 return response
             response.close()
@@ -257,7 +257,8 @@ class Repository:
         content: bytes | Iterable[bytes] = ask.body if isinstance(ask.body, bytes) else ask.body()
         if not isinstance(content, bytes):
             headers["Content-Length"] = str(ask.length)
-        return self._client.build_request(ask.method, url, headers=headers, content=content or None)
+        client = self._clients.at(url)
+        return client.build_request(ask.method, url, headers=headers, content=content or None)
 
     def _is_own(self, url: httpx2.URL) -> bool:
         return url.origin == self.root.origin

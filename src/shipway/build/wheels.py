@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shipway.build.bytecode import compile_tree
+from shipway.build.bytecode import bytecode_path, compile_tree
 from shipway.build.cache import digest_of, read_record
 from shipway.build.chosen import chosen_wheels, offered_wheels
 from shipway.build.declared import indexes_of
@@ -105,13 +105,12 @@ class _Environment:
         known = self._known_sizes() if self.environment.split else {}
         unknown = set(self.pins) - set(known) if self.environment.split else set()
         with self.tools.cache.working() as directory:
-            made = self._make(unknown, directory / "new") if unknown else {}
-            sizes = known | {name: _size(one.entries) for name, one in made.items()}
-            self._remember(sizes, made)
-            parts = self._parts(sizes)
-            missing = {m for part in parts for m in part.members if not self._is_made(part)} - set(made)
-            if missing:
-                made |= self._make(missing, directory / "again")
+            likely = self._parts(known | dict.fromkeys(unknown, 0))  # most wheels are small
+            made = self._make(self._unmade(likely) | unknown, directory / "new")
+            sizes = known | {name: _size(made[name].entries) for name in unknown}
+            self._remember(sizes, unknown)
+            parts = self._parts(sizes) if unknown else likely
+            made |= self._make(self._unmade(parts) - set(made), directory / "again") if unknown else {}
             with ThreadPoolExecutor() as pool:
                 return list(pool.map(lambda part: self._layer(part, made), parts))
 
@@ -143,8 +142,9 @@ class _Environment:
     def _script_of(self, part: Part) -> str | None:
         return self.environment.script if not self.environment.split and part.members else None
 
-    def _is_made(self, part: Part) -> bool:
-        return self.tools.cache.has(self._inputs(part))
+    def _unmade(self, parts: Collection[Part]) -> set[str]:
+        """The members of parts that no layer in the cache has."""
+        return {m for part in parts if not self.tools.cache.has(self._inputs(part)) for m in part.members}
 
     # -- Sizes: known once a distribution was installed -------------------------------------------------
 
@@ -175,6 +175,8 @@ class _Environment:
 
     def _make(self, names: Collection[str], tree: Path) -> dict[str, Installed]:
         """Install and compile these distributions."""
+        if not names:
+            return {}
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
@@ -224,13 +226,11 @@ def split(tree: Path, path: str, python: Python) -> dict[str, list[Entry]]:
 
 
 def _listed(record: Path, packages: str, python: str) -> Iterator[str]:
-    tag = f"cpython-{python.replace('.', '')}"
     for row in csv.reader(record.read_text(encoding="utf-8").splitlines()):
         path = posixpath.normpath(f"{packages}/{row[0]}")
         yield path
         if path.endswith(".py"):
-            directory, _, file = path.rpartition("/")
-            yield f"{directory}/__pycache__/{file[:-3]}.{tag}.pyc"
+            yield bytecode_path(path, python)
 
 
 def _distribution(record: Path) -> str:

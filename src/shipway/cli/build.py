@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +114,8 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     plans = [base_alone(plans[0])] if options.base_only else plans
     for name in [] if options.base_only else list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
+    if options.push:  # HTTP takes 60 ms to import, in which the build waits for other processes anyway
+        threading.Thread(target=importlib.import_module, args=("shipway.build.push",)).start()
     images = []
     for plan in plans:
         started = time.monotonic()
@@ -130,7 +134,6 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
 
 def _write_layout(options: Options, place: Path, images: Sequence[BuiltImage], cache: Cache) -> None:
     """The layout on disk, and in an engine. Without a use for it nothing is downloaded to fill it."""
-    from shipway.build import engine
     from shipway.build.oci import write_layout
 
     layout = options.output or place
@@ -143,6 +146,8 @@ def _write_layout(options: Options, place: Path, images: Sequence[BuiltImage], c
     write_layout(layout, {_tagged(image): image.platforms for image in images}, cache)
     say(f"wrote {layout}")
     if options.load:
+        from shipway.build import engine
+
         say(engine.load(layout))
 
 
@@ -211,7 +216,7 @@ def _remote(image: BuiltImage) -> str:
 
 
 def _report(plan: ImagePlan, image: BuiltImage, seconds: float) -> None:
-    from shipway.build.inspection import large
+    from shipway.build.size import large
 
     for made in image.platforms:
         say(f"\n{plan.role}: {plan.repository} {made.platform}, {seconds:.1f} s")

@@ -33,7 +33,8 @@ def command(image: str, as_json: bool, html: Path | None, name: str | None, plat
     image that Docker or Podman has here.
     """
     from shipway.build.image_source import open_image
-    from shipway.build.inspection import inspect, large
+    from shipway.build.inspection import inspect
+    from shipway.build.size import large
 
     source = open_image(image, name, platform)
     if source.others and name is None:

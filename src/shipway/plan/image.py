@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
 from shipway.plan.settings import settings
-from shipway.plan.stack import image_name
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -246,7 +245,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
     return ImagePlan(
         role="agent",
         also=tuple(f"mcp-{name}" for name, program in _sidecars(spec) if program.kind == "project"),
-        repository=image_name(spec),
+        repository=servers.image_name(spec),
         platforms=_platforms(spec),
         python=Python() if base.kind == "minimal" else None,
         base=base,
@@ -282,7 +281,7 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
     return ImagePlan(
         role=f"mcp-{name}",
         also=(),
-        repository=image_name(spec, name),
+        repository=servers.image_name(spec, name),
         platforms=_platforms(spec),
         python=Python(),
         base=Base(packages=server.packages, mirror=spec.image.mirror),

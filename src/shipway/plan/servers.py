@@ -99,6 +99,12 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
     )
 
 
+def image_name(spec: Spec, server: str | None = None) -> str:
+    """The image's reference without tag: the repository, or the agent's name; `-mcp-NAME` for a server's."""
+    repository = spec.image.repository or spec.name
+    return f"{repository}-mcp-{server}" if server else repository
+
+
 def _environment(server: Mcp, started: ServerProgram) -> dict[str, str]:
     """What `env` says; a server that is a module of the project has to find it as well."""
     return ({"PYTHONPATH": contract.SOURCE} if started.kind == "project" else {}) | server.env

@@ -120,17 +120,11 @@ def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:
     )
 
 
-def image_name(spec: model.Spec, server: str | None = None) -> str:
-    """The image's reference without tag: the repository, or the agent's name; `-mcp-NAME` for a server's."""
-    repository = spec.image.repository or spec.name
-    return f"{repository}-mcp-{server}" if server else repository
-
-
 def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
     inside = {name: servers.program(s) for name, s in spec.mcp.items() if s.shape == "inside"}
     return Agent(
         entrypoint=spec.entrypoint,
-        image=image_name(spec),
+        image=servers.image_name(spec),
         ports={"api": contract.API_PORT, "admin": contract.ADMIN_PORT, "relay": contract.RELAY_PORT},
         env={contract.env.ENVIRONMENT: environment} | (base_urls(replay.port) if replay else {}),
         secrets=_sources(spec, tuple(spec.secrets)),
@@ -149,7 +143,7 @@ def _sidecar(spec: model.Spec, name: str, port: int) -> Sidecar:
         raise ValueError(f"sidecar {name} has no program")  # load.py refuses it first
     return Sidecar(
         name=name,
-        image=image_name(spec, None if started.kind == "project" else name),
+        image=servers.image_name(spec, None if started.kind == "project" else name),
         program=started,
         port=port,
         env=dict(server.env),

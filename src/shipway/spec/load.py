@@ -69,7 +69,9 @@ def load(
     if env is not None and env not in environments:
         findings.append(_unknown_environment(env, environments, base))
     others = [merge.overlay(base, "env", name) for name in environments if name != env]
-    findings += [finding for one in (base, chosen, *others) for finding in _examine(one)]
+    alone = env is None and not overrides  # then the chosen one is the file itself
+    seen = (base, *others) if alone else (base, chosen, *others)
+    findings += [finding for one in seen for finding in _examine(one)]
     findings += pending(document)
     if findings:
         raise SpecError(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from shipway.errors import Finding, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from packaging.requirements import Requirement
 
 Kind = Literal["uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml", "none"]
 KINDS: tuple[Kind, ...] = ("uv.lock", "pylock.toml", "requirements.txt", "pyproject.toml")
@@ -150,6 +150,8 @@ def _toml(path: Path) -> dict[str, Any]:
 def _python_findings(python: Any, kind: Kind, project: dict[str, Any], image: str | None) -> list[Finding]:
     if python is None:
         return []
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # 6 ms, where a range is given
+
     file = "pyproject.toml" if project.get("project", {}).get("requires-python") else kind
     try:
         allowed = SpecifierSet(python)
@@ -204,6 +206,8 @@ def _stale_findings(lock: dict[str, Any], pyproject: dict[str, Any]) -> list[Fin
 
 
 def _required(pyproject: dict[str, Any]) -> Iterator[Requirement]:
+    from packaging.requirements import InvalidRequirement, Requirement  # only beside a uv.lock
+
     project = pyproject.get("project", {})
     tables = (project.get("optional-dependencies", {}), pyproject.get("dependency-groups", {}))
     texts = [*project.get("dependencies", ()), *(t for table in tables for g in table.values() for t in g)]
@@ -214,6 +218,8 @@ def _required(pyproject: dict[str, Any]) -> Iterator[Requirement]:
 
 def _is_known(required: Requirement, known: Sequence[dict[str, Any]]) -> bool:
     """A name with the same range; one that comes from a directory or a URL has none."""
+    from packaging.specifiers import SpecifierSet
+
     name = canonicalize_name(required.name)
     entries = [entry for entry in known if canonicalize_name(str(entry.get("name"))) == name]
     return any(

@@ -144,7 +144,7 @@ Scalar = Annotated[
 class Section(BaseModel):
     """A table of agent.toml: unknown keys are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 # -- Sections ----------------------------------------------------------------------------------------------
@@ -221,8 +221,8 @@ class Mcp(Section):
     storage: bool = False
     env: dict[str, str] = {}
     secrets: tuple[SecretName, ...] = ()
-    tools: Tools = Tools()
-    resources: ServerResources = ServerResources()
+    tools: Tools = Tools.model_construct()
+    resources: ServerResources = ServerResources.model_construct()
     timeout: Duration = 30.0
     concurrency: int = Field(default=8, ge=1)
     optional: bool = False
@@ -306,7 +306,7 @@ class Gates(Section):
 
 class Rollout(Section):
     steps: tuple[Step, ...]
-    gates: Gates = Gates()
+    gates: Gates = Gates.model_construct()
     alpha: float = Field(default=0.05, gt=0, lt=1)
 
 
@@ -377,17 +377,17 @@ class Spec(Section):
     name: Label
     entrypoint: Entrypoint
     prompts: str | None = None
-    image: Image = Image()
+    image: Image = Image.model_construct()
     model: Model | None = None
     secrets: dict[SecretName, SecretSource] = {}
     mcp: dict[Label, Mcp] = {}
     services: dict[Label, Service] = {}
-    api: Api = Api()
-    resources: Resources = Resources()
+    api: Api = Api.model_construct()
+    resources: Resources = Resources.model_construct()
     storage: Storage | None = None
-    health: Health = Health()
+    health: Health = Health.model_construct()
     config: dict[str, Scalar] = {}
-    policy: Policy = Policy()
+    policy: Policy = Policy.model_construct()
     evals: Evals | None = None
     rollout: Rollout | None = None
     notify: Notify | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -64,6 +63,8 @@ def seen(value: Any) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` is most likely a slip of the hand for."""
+    import difflib  # takes 10 ms, and most files have nothing wrong
+
     found = {candidate.lower().replace("-", "_"): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower().replace("-", "_"), found, 1, 0.7)
     return found[close[0]] if close else None

@@ -13,7 +13,7 @@ from tests.layout import SITE, Files, distribution, write_layout
 
 from shipway.build.cache import Cache
 from shipway.build.image_source import built_image, open_image
-from shipway.build.inspection import LARGE, Inspection, environment, inspect, large, largest
+from shipway.build.inspection import Inspection, environment, inspect, largest
 from shipway.build.layers import Entry
 from shipway.build.oci import platform_image
 from shipway.plan.image import Process
@@ -168,14 +168,6 @@ def test_what_is_not_wasted_is_what_a_container_sees(
     assert found.unpacked - found.wasted == sum(map(len, on_disk(stack).values()))
     for layer in found.layers:
         assert sum(share.size for share in layer.shares) == layer.unpacked
-
-
-def test_one_gigabyte_is_a_finding_without_a_budget() -> None:
-    assert large("a:1", LARGE - 1) is None
-    finding = large("a:1", 1_600_000_000)
-    assert finding is not None
-    assert finding.rule == "image-large"
-    assert finding.message.startswith("a:1 has 1.6 GB unpacked")
 
 
 def test_an_image_just_built_names_its_largest_packages(tmp_path: Path) -> None:

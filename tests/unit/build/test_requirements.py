@@ -176,6 +176,18 @@ def test_a_source_that_names_one_index_is_honoured(index: PackageIndex, tmp_path
         assert names(pins_of(root, tmp_path / "cache")) == ["mine==1.0"]
 
 
+def test_no_index_is_asked_twice_what_the_lock_says_whole(index: PackageIndex, tmp_path: Path) -> None:
+    one, two = index.wheel("one", requires=["two"]), index.wheel("two")
+    pins = (f"one==1.0 --hash=sha256:{one}", f"two==1.0 --hash=sha256:{two}")
+    first = resolution(environment(*pins), tmp_path, OPTIONS, Cache(tmp_path / "cache"), print)
+    asked = list(index.asked)
+    assert resolution(environment(*pins), tmp_path, OPTIONS, Cache(tmp_path / "other"), print) == first
+    assert index.asked == asked
+    index.wheel("two", "2.0")
+    loose = resolution(environment(pins[0]), tmp_path, OPTIONS, Cache(tmp_path / "other"), print)
+    assert [(pin.name, pin.version) for pin in loose.pins] == [("one", "1.0"), ("two", "2.0")]
+
+
 def test_groups_include_groups(index: PackageIndex, tmp_path: Path) -> None:
     for name in ("base", "one", "two"):
         index.wheel(name)

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from shipway.build.bases.image import find_image, find_layout
 from shipway.build.bases.minimal import find_minimal
 from shipway.build.debian import find_mirrors
 from shipway.errors import BuildError
@@ -99,6 +98,8 @@ def find_base(
         arch = platform.partition("/")[2]
         mirrors = find_mirrors(base.mirror, os.environ)
         return find_minimal(arch, base.packages, mirrors, cache.root, say, locked.debs(base))
+    from shipway.build.bases.image import find_image, find_layout  # brings an HTTP client
+
     if base.kind == "layout":
         return find_layout(root / base.reference, base.reference, platform, cache, say, locked.digest(base))
     return find_image(base.reference, platform, cache, say, locked.digest(base), registries)

@@ -21,6 +21,7 @@ from shipway.build.bases.layout import open_layout
 from shipway.build.bases.minimal import making
 from shipway.build.bases.python import Found, find_certificates, find_python
 from shipway.build.bases.rootfs import inside, unpack_layer
+from shipway.build.bases.shared import PINS
 from shipway.build.bytecode import Interpreter, host_arch, unavailable
 from shipway.build.cache import Cache, digest_of, read_record
 from shipway.build.debian import Deb
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from shipway.build.registries import Registries
 
     Say = Callable[[str], None]
-
-PINS = "base.txt"
-"""Below /app of a shared base: the distributions of its environment, as a requirements file."""
 
 _FORMAT = 1
 """Of what is kept about an image: counts up when more is found out."""

@@ -14,6 +14,9 @@ from shipway.spec.shipwaylock import Pin, Resolution
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+PINS = "base.txt"
+"""Below /app of a shared base: the distributions of its environment, as a requirements file."""
+
 
 def lacking(pins: str, there: str, base: str) -> str:
     """The lines of `pins` that are not `there`. Raises SpecError when versions conflict."""

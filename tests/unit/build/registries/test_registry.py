@@ -224,7 +224,7 @@ def test_an_edit_asks_for_nothing_that_the_present_image_holds(registry, tmp_pat
     edited = platform_image("linux/amd64", image(cache).layers, PROCESS, {"an": "edit"}, cache)
     pushed = push([edited], f"{registry.host}/a:1", cache, print, {})
     assert (pushed.existing_blobs, pushed.sent_blobs) == (1, 1)
-    assert [verb for verb, *_ in registry.seen] == ["GET", "HEAD", "POST", "PUT", "PUT"]
+    assert [verb for verb, *_ in registry.seen] == ["GET", "POST", "PUT", "PUT"]
 
 
 def test_a_registry_that_lost_a_blob_of_an_image_it_lists_gets_it_again(registry, tmp_path):
