@@ -31,7 +31,7 @@ from builders import (
 from loopback import free_port, registry, wait, wheels
 from table import Row, medians, report, seconds
 
-from shipway.build.runtime_wheel import runtime_wheel
+from shipway.build.environments.runtime_wheel import runtime_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,7 +4,7 @@
     ├── SpecError                 agent.toml, the project or the command line is wrong: findings; exit code 2
     ├── BuildError                an image could not be made
     │   ├── UnreachableError      a mirror, index or registry did not answer; says what is cached
-    │   ├── DeniedError           a registry refused; says which credentials were tried (build/registry.py)
+    │   ├── DeniedError           a registry refused; says which credentials were tried (registries/)
     │   ├── TamperedError         a signature or a hash does not match: refused, never retried
     │   └── ResolveError          dependencies that cannot be met, or have no wheel for the platform
     ├── StackError                a stack could not be started, asked or stopped

@@ -20,9 +20,9 @@ import pytest
 from tests.base_images import BUNDLE, INDEX, MANIFEST, MINOR, PLATFORM, slim_tree, tar_of, write_image
 from tests.docker import Docker
 
-from shipway.build.reference import parse_reference
-from shipway.build.registry import Manifest, Repository
-from shipway.build.transfer import Descriptor, upload
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.registry import Manifest, Repository
+from shipway.build.registries.transfer import Descriptor, upload
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.layout import distribution, docker_archive, write_layout
 
-from shipway.build.difference import compare, words
-from shipway.build.image_source import open_image
-from shipway.build.inspection import inspect
+from shipway.build.inspection.difference import compare, words
+from shipway.build.inspection.image_source import open_image
+from shipway.build.inspection.inspect import inspect
 
 pytestmark = pytest.mark.docker
 

@@ -19,18 +19,18 @@ import httpx2
 import pytest
 
 from shipway.build import engine as engines
-from shipway.build.attachments import Origin, attach
+from shipway.build.attachments.attach import Origin, attach
 from shipway.build.cache import Cache
-from shipway.build.distributions import Distribution
-from shipway.build.image_source import open_image
+from shipway.build.environments.distributions import Distribution
+from shipway.build.inspection.image_source import open_image
 from shipway.build.layers import Entry
 from shipway.build.layout_server import serve
 from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout
-from shipway.build.push import Pushed, push
-from shipway.build.reference import parse_reference
-from shipway.build.registry import Repository
-from shipway.build.remote_cache import RemoteCache
-from shipway.build.remote_image import fetch_blob, resolve
+from shipway.build.registries.push import Pushed, push
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.registry import Repository
+from shipway.build.registries.remote_cache import RemoteCache
+from shipway.build.registries.remote_image import fetch_blob, resolve
 from shipway.errors import BuildError
 from shipway.plan.image import Process
 from shipway_runtime.contract import Source

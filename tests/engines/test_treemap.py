@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tests.layout import distribution, write_layout
 
-from shipway.build.image_source import open_image
-from shipway.build.inspection import inspect
-from shipway.build.treemap import treemap
+from shipway.build.inspection.image_source import open_image
+from shipway.build.inspection.inspect import inspect
+from shipway.build.inspection.treemap import treemap
 
 EVIL = '<img src="x" onerror="document.title=1"><script>document.title=2</script>'
 FLAGS = (

@@ -20,7 +20,7 @@ from tests.package_index import write_tree
 from tests.scenarios.conftest import MADE, Run, Start, Undisturbed, unfinished
 from tests.unit.build.registries.conftest import Registry, serving
 
-from shipway.build.mirrors import find_mirrors
+from shipway.build.debian.mirrors import find_mirrors
 
 pytestmark = pytest.mark.network  # the packages of the base; those of Python are ours
 

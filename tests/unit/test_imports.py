@@ -12,7 +12,7 @@ BUILD = (
     "shipway.cli.build",
     "shipway.spec.load",
     "shipway.build.image",
-    "shipway.build.registries",
+    "shipway.build.registries.pool",
 )
 UNUSED = ("httpx2", "http.server", "debian", "cyclonedx", "pysequoia", "packaging.requirements", "difflib")
 

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import platformdirs
 
-from shipway.build.distributions import Distribution
+from shipway.build.environments.distributions import Distribution
 from shipway.build.interruption import temporary
 from shipway.build.layers import Entry, Layer, read_layer, write_layer
 from shipway.build.writing import UNFINISHED, disk_errors, is_whole, remove_stale

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 import uv
 
-from shipway.build import finishing, npm
 from shipway.build.bases.shared import lacking, preferred
-from shipway.build.bytecode import COMPILE, host_arch
 from shipway.build.certificates import read_certificates
-from shipway.build.node import server_packages
-from shipway.build.requirements import resolve, target_options, uv_platform
-from shipway.build.runtime_wheel import runtime_wheel
-from shipway.build.sources import split_built, wheel_sha256
-from shipway.build.uv import run_uv
+from shipway.build.environments import finishing, npm
+from shipway.build.environments.bytecode import COMPILE, host_arch
+from shipway.build.environments.node import server_packages
+from shipway.build.environments.requirements import resolve, target_options, uv_platform
+from shipway.build.environments.runtime_wheel import runtime_wheel
+from shipway.build.environments.sources import split_built, wheel_sha256
+from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError
 from shipway.plan.context import uv_directory
 from shipway.plan.image import NODE

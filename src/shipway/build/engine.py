@@ -15,8 +15,8 @@ import tarfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from shipway.build.attachments.referrers import is_attached
 from shipway.build.layout_server import Serving, serve
-from shipway.build.referrers import is_attached
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:

@@ -14,29 +14,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.build import oci
-from shipway.build.attachments import Origin, attach
+from shipway.build.attachments.attach import Origin, attach
+from shipway.build.attachments.referrers import image_annotations
 from shipway.build.bases.base import Base, find_bases
 from shipway.build.bases.rootfs import inside
 from shipway.build.bases.shared import PINS, lacking, merged, preferred
-from shipway.build.bytecode import compile_tree
 from shipway.build.cache import Cache, digest_of
 from shipway.build.certificates import join_certificates, read_certificates
-from shipway.build.chosen import pinned_distributions
-from shipway.build.compiled import compile_sources
-from shipway.build.distributions import read_distributions
-from shipway.build.environment import install_wheel, site_packages
+from shipway.build.environments.bytecode import compile_tree
+from shipway.build.environments.chosen import pinned_distributions
+from shipway.build.environments.compiled import compile_sources
+from shipway.build.environments.distributions import read_distributions
+from shipway.build.environments.environment import install_wheel, site_packages
+from shipway.build.environments.node import node_layers
+from shipway.build.environments.requirements import resolve, target_options
+from shipway.build.environments.runtime_wheel import DISTRIBUTION, runtime_wheel
+from shipway.build.environments.wheels import environment_layers
 from shipway.build.layers import Entry, Layer, loaded, tree_entries
 from shipway.build.locking import Locked
-from shipway.build.node import node_layers
 from shipway.build.oci import PlatformImage
-from shipway.build.reference import without_tag
-from shipway.build.referrers import image_annotations
-from shipway.build.requirements import resolve, target_options
-from shipway.build.runtime_wheel import DISTRIBUTION, runtime_wheel
-from shipway.build.scan import scan_config, scan_file
+from shipway.build.registries.reference import without_tag
+from shipway.build.secrets.scan import scan_config, scan_file
 from shipway.build.size import check_size
 from shipway.build.toolchain import Toolchain
-from shipway.build.wheels import environment_layers
 from shipway.errors import BuildError, SpecError
 from shipway.plan.image import ImagePlan
 from shipway_runtime import contract
@@ -44,7 +44,7 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
     from shipway.plan.image import Environment, File
 
     Say = Callable[[str], None]

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from zlib_ng import zlib_ng
 
-from shipway.build.distributions import Distribution, from_record
+from shipway.build.environments.distributions import Distribution, from_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import shipway
 from shipway.build.bases.minimal import ARCHES, BASE, LEFT_OUT
 from shipway.build.cache import digest_of
-from shipway.build.requirements import runtime_requirements
+from shipway.build.environments.requirements import runtime_requirements
 from shipway.errors import Finding, SpecError
 from shipway.plan.image import PYTHON, Base, Environment, ImagePlan, NodeEnvironment
 from shipway.spec.lock import Lock
@@ -28,7 +28,7 @@ from shipway.spec.shipwaylock import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from shipway.build.npm import Packages
+    from shipway.build.environments.npm import Packages
 
 FIX = f"run `shipway lock`, and commit {NAME}"
 CHECKED = ("shipway", "shipway-runtime")

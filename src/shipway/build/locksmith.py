@@ -13,27 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build import npm
 from shipway.build.answers import FRESH_S
 from shipway.build.bases.base import Base as FoundBase
 from shipway.build.bases.base import find_base
 from shipway.build.bases.minimal import ARCHES, BASE, LEFT_OUT
 from shipway.build.bases.shared import preferred
 from shipway.build.cache import Cache
-from shipway.build.debian import FRESH_S as DEBIAN_FRESH_S
-from shipway.build.debian import Selection, find_mirrors, select_debs
+from shipway.build.debian.debs import FRESH_S as DEBIAN_FRESH_S
+from shipway.build.debian.debs import Selection, find_mirrors, select_debs
+from shipway.build.debian.pinned import locked_debs
+from shipway.build.environments import npm
+from shipway.build.environments.node import provide_here
+from shipway.build.environments.requirements import resolution, resolve, target_options
 from shipway.build.locking import CHECKED, Locked, Wanted, WantedBase, WantedEnvironment, WantedNpm, versions
-from shipway.build.node import provide_here
-from shipway.build.pinned import locked_debs
-from shipway.build.registries import Registries
-from shipway.build.requirements import resolution, resolve, target_options
+from shipway.build.registries.pool import Registries
 from shipway.plan.image import NODE, Base, BaseFacts
 from shipway.spec.lock import Lock, check_python
 from shipway.spec.shipwaylock import LockedBase, LockedEnvironment, LockedNpm, ShipwayLock
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from shipway.build.node import Node
+    from shipway.build.environments.node import Node
 
 
 @dataclass(frozen=True, slots=True)

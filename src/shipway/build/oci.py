@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shipway.build.attachments.referrers import CONFIG as CONFIG
+from shipway.build.attachments.referrers import MANIFEST as MANIFEST
+from shipway.build.attachments.referrers import Referrer
 from shipway.build.interruption import temporary
 from shipway.build.layers import MEDIA_TYPE, Layer
-from shipway.build.referrers import CONFIG as CONFIG
-from shipway.build.referrers import MANIFEST as MANIFEST
-from shipway.build.referrers import Referrer
 from shipway.build.writing import UNFINISHED, disk_errors, remove_stale
 from shipway.errors import BuildError
 

@@ -35,8 +35,8 @@ def check_size(plan: ImagePlan, image: PlatformImage, cache: Cache) -> None:
     """Raise BuildError for an image over its plan's limit."""
     if plan.size_limit is None or image.unpacked <= plan.size_limit:
         return
-    from shipway.build.image_source import built_image
-    from shipway.build.inspection import inspect, largest
+    from shipway.build.inspection.image_source import built_image
+    from shipway.build.inspection.inspect import inspect, largest
 
     found = inspect(built_image(plan.repository, image, cache))
     layers = [la for la in found.layers if la.unpacked > found.unpacked / 20]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build.bytecode import Interpreter
 from shipway.build.cache import Cache, Holds, nothing
-from shipway.build.elf import check_machines
+from shipway.build.environments.bytecode import Interpreter
+from shipway.build.environments.elf import check_machines
 from shipway.errors import SpecError
 from shipway.plan.image import Python
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bases.base import find_bases
 from shipway.build.bases.shared import conflicts, preferred
+from shipway.build.environments.requirements import resolve, target_options
 from shipway.build.locking import Locked
-from shipway.build.requirements import resolve, target_options
 from shipway.spec.shipwaylock import ShipwayLock
 from shipway_runtime import contract
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shipway.build.scan import scan_config, scan_file
+from shipway.build.secrets.scan import scan_config, scan_file
 from shipway_runtime import contract
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shipway.build.cache import Cache
 from shipway.build.locking import Wanted, plan_lock
-from shipway.build.registries import Registries
+from shipway.build.registries.pool import Registries
 from shipway.plan.image import ImagePlan, image_python, plan_images
 from shipway.spec.load import load
 from shipway.spec.lock import Lock, read_lock

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from shipway.build.cache import Cache
     from shipway.build.image import BuiltImage
     from shipway.build.oci import PlatformImage
-    from shipway.build.registries import Registries
-    from shipway.build.remote_cache import RemoteCache
+    from shipway.build.registries.pool import Registries
+    from shipway.build.registries.remote_cache import RemoteCache
     from shipway.plan.image import ImagePlan
 
 
@@ -79,7 +79,7 @@ def command(**options: object) -> None:
     """
     from shipway.build.cache import Cache, default_root
     from shipway.build.interruption import interruptible
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
 
     chosen = Options(**options)  # type: ignore[arg-type]
     click.get_current_context().with_resource(interruptible())
@@ -115,7 +115,7 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     for name in [] if options.base_only else list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
     if options.push:  # HTTP takes 60 ms to import, in which the build waits for other processes anyway
-        threading.Thread(target=importlib.import_module, args=("shipway.build.push",)).start()
+        threading.Thread(target=importlib.import_module, args=("shipway.build.registries.push",)).start()
     images = []
     for plan in plans:
         started = time.monotonic()
@@ -162,7 +162,7 @@ def _explain(options: Options, images: Sequence[BuiltImage], state: Path) -> Non
 
 
 def _push(images: Sequence[BuiltImage], cache: Cache) -> None:
-    from shipway.build.push import push
+    from shipway.build.registries.push import push
 
     for image in images:
         say(str(push(image.platforms, _remote(image), cache, say)))
@@ -172,8 +172,8 @@ def _push(images: Sequence[BuiltImage], cache: Cache) -> None:
 
 
 def _remote_cache(reference: str, cache: Cache, registries: Registries) -> RemoteCache:
-    from shipway.build.reference import parse_reference
-    from shipway.build.remote_cache import RemoteCache
+    from shipway.build.registries.reference import parse_reference
+    from shipway.build.registries.remote_cache import RemoteCache
 
     named = parse_reference(reference)
     if named.tag or named.digest:

@@ -19,7 +19,7 @@ def command(directory: Path, as_json: bool) -> None:
     Exit code 2 when there is a finding. A base other than `minimal` is looked up in its registry.
     """
     from shipway.build.cache import Cache, default_root
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
     from shipway.check.rules import check
     from shipway.check.subject import read_subject
     from shipway.errors import SpecError

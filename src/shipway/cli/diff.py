@@ -21,9 +21,9 @@ def command(before: str, after: str, as_json: bool, name: str | None, platform: 
 
     A and B are what `shipway inspect` takes. The exit code is 0 whether or not they differ.
     """
-    from shipway.build.difference import compare, words
-    from shipway.build.image_source import open_image
-    from shipway.build.inspection import inspect
+    from shipway.build.inspection.difference import compare, words
+    from shipway.build.inspection.image_source import open_image
+    from shipway.build.inspection.inspect import inspect
 
     old, new = (inspect(open_image(reference, name, platform)) for reference in (before, after))
     difference = compare(old, new)

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.build.inspection import Inspection, LayerView, PackageView
+    from shipway.build.inspection.inspect import Inspection, LayerView, PackageView
 
 LARGEST = 15
 """So many packages are listed; --json and --html have all."""
@@ -32,8 +32,8 @@ def command(image: str, as_json: bool, html: Path | None, name: str | None, plat
     REF|DIR is a project that was built, a directory with an OCI layout, a tar of an image, or the name of an
     image that Docker or Podman has here.
     """
-    from shipway.build.image_source import open_image
-    from shipway.build.inspection import inspect
+    from shipway.build.inspection.image_source import open_image
+    from shipway.build.inspection.inspect import inspect
     from shipway.build.size import large
 
     source = open_image(image, name, platform)
@@ -41,7 +41,7 @@ def command(image: str, as_json: bool, html: Path | None, name: str | None, plat
         click.echo(f"shown: {source.reference}; also there (--image): {', '.join(source.others)}", err=True)
     found = inspect(source)
     if html:
-        from shipway.build.treemap import treemap
+        from shipway.build.inspection.treemap import treemap
 
         _write(html, treemap(found))
     if as_json:
@@ -87,7 +87,7 @@ def _lines(image: Inspection) -> Iterator[str]:
 
 
 def _package(package: PackageView, packed: bool) -> str:
-    from shipway.build.inspection import environment
+    from shipway.build.inspection.inspect import environment
 
     users = package.required_by
     more = f" and {len(users) - 3} more" if len(users) > 3 else ""

@@ -21,7 +21,7 @@ def command(directory: Path, upgrade: bool, check: bool) -> None:
     from shipway.build.cache import Cache, default_root
     from shipway.build.interruption import interruptible
     from shipway.build.locksmith import Locksmith
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
     from shipway.build.writing import replace_text
     from shipway.plan.image import image_python, plan_images
     from shipway.spec.load import load as load_spec

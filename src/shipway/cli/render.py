@@ -33,7 +33,7 @@ def dockerfile(directory: Path, output: Path | None) -> None:
     from shipway.build.cache import Cache, default_root
     from shipway.build.context import build_context
     from shipway.build.locking import plan_lock, use_lock
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
     from shipway.plan.image import image_python, plan_images
     from shipway.render import dockerfile as render
     from shipway.render.emit import Content, emit
@@ -64,7 +64,7 @@ def dockerfile(directory: Path, output: Path | None) -> None:
 
 def _pinned(bases: Mapping[str, Base]) -> str:
     """The image that a Dockerfile starts from, by digest; empty for `minimal`."""
-    from shipway.build.reference import parse_reference
+    from shipway.build.registries.reference import parse_reference
 
     facts = next(iter(bases.values())).facts
     return str(parse_reference(facts.name).at(facts.digest)) if facts.name else ""

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build import node, npm
 from shipway.build.cache import Cache, default_root, digest_of
-from shipway.build.environment import require_script
-from shipway.build.requirements import locked, resolve
-from shipway.build.runtime_wheel import runtime_wheel
-from shipway.build.uv import run_uv
+from shipway.build.environments import node, npm
+from shipway.build.environments.environment import require_script
+from shipway.build.environments.requirements import locked, resolve
+from shipway.build.environments.runtime_wheel import runtime_wheel
+from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError, UnreachableError
 from shipway.plan.image import NODE, PYTHON
 

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 import pysequoia
 import pytest
 
-from shipway.build import download
 from shipway.build.bases.minimal import find_minimal
-from shipway.build.bytecode import host_arch
 from shipway.build.cache import default_root
-from shipway.build.mirrors import Mirror, find_mirrors
+from shipway.build.debian import download
+from shipway.build.debian.mirrors import Mirror, find_mirrors
+from shipway.build.environments.bytecode import host_arch
 
 
 @dataclasses.dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shipway.build.cache import Cache, digest_of
-from shipway.build.distributions import Distribution
+from shipway.build.environments.distributions import Distribution
 from shipway.build.layers import Entry
 
 KEY = {"wheel": "1"}

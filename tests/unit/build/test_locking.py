@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from shipway.build import locking
-from shipway.build.debian import Deb
-from shipway.build.mirrors import Mirror
-from shipway.build.pinned import fetch_pinned, locked_debs, pinned_debs
+from shipway.build.debian.debs import Deb
+from shipway.build.debian.mirrors import Mirror
+from shipway.build.debian.pinned import fetch_pinned, locked_debs, pinned_debs
 from shipway.errors import ResolveError, SpecError, TamperedError
 from shipway.plan.image import NODE, ImagePlan, plan_images
 from shipway.spec.load import load

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from shipway.build.attachments import Origin, attach
+from shipway.build.attachments.attach import Origin, attach
 from shipway.build.cache import Cache
 from shipway.build.layers import Entry
 from shipway.build.oci import PlatformImage, image_digest, platform_image, write_layout

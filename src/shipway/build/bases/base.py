@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from shipway.build.bases.minimal import find_minimal
-from shipway.build.debian import find_mirrors
+from shipway.build.debian.debs import find_mirrors
 from shipway.errors import BuildError
 from shipway.plan.image import ImagePlan, settle
 from shipway.spec.lock import check_python
@@ -20,12 +20,12 @@ from shipway.spec.lock import check_python
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shipway.build.bytecode import Interpreter
     from shipway.build.cache import Cache
-    from shipway.build.debian import Deb
+    from shipway.build.debian.debs import Deb
+    from shipway.build.environments.bytecode import Interpreter
     from shipway.build.layers import Entry, Layer
     from shipway.build.locking import Locked
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
     from shipway.plan.image import Base as PlannedBase
     from shipway.plan.image import BaseFacts
 

@@ -22,13 +22,13 @@ from shipway.build.bases.minimal import making
 from shipway.build.bases.python import Found, find_certificates, find_python
 from shipway.build.bases.rootfs import inside, unpack_layer
 from shipway.build.bases.shared import PINS
-from shipway.build.bytecode import Interpreter, host_arch, unavailable
 from shipway.build.cache import Cache, digest_of, read_record
-from shipway.build.debian import Deb
+from shipway.build.debian.debs import Deb
+from shipway.build.environments.bytecode import Interpreter, host_arch, unavailable
 from shipway.build.layers import Layer
-from shipway.build.places import Places
-from shipway.build.reference import parse_reference
-from shipway.build.remote_image import RemoteImage, fetch_blob, newest, resolve
+from shipway.build.registries.places import Places
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.remote_image import RemoteImage, fetch_blob, newest, resolve
 from shipway.errors import BuildError
 from shipway.plan.image import BaseFacts, Python
 from shipway_runtime import contract
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shipway.build.bases.base import MakeLayer
-    from shipway.build.registries import Registries
+    from shipway.build.registries.pool import Registries
 
     Say = Callable[[str], None]
 

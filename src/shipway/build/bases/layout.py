@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shipway.build.attachments.referrers import is_attached
 from shipway.build.cache import Cache
-from shipway.build.reference import Reference, is_digest
-from shipway.build.referrers import is_attached
-from shipway.build.remote_image import RemoteImage, choose, read_image
-from shipway.build.transfer import Descriptor, read_descriptor
+from shipway.build.registries.reference import Reference, is_digest
+from shipway.build.registries.remote_image import RemoteImage, choose, read_image
+from shipway.build.registries.transfer import Descriptor, read_descriptor
 from shipway.build.writing import replacing
 from shipway.errors import BuildError, TamperedError
 

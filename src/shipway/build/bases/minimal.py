@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.build.bytecode import PYTHON, compile_tree, host_arch, interpreter_in
-from shipway.build.debian import Deb, Selection, fetch_debs, select_debs
+from shipway.build.debian.debs import Deb, Selection, fetch_debs, select_debs
+from shipway.build.debian.pinned import fetch_pinned, pinned_debs
+from shipway.build.environments.bytecode import PYTHON, compile_tree, host_arch, interpreter_in
 from shipway.build.interruption import temporary
 from shipway.build.layers import Entry, tree_entries
-from shipway.build.pinned import fetch_pinned, pinned_debs
 from shipway.build.writing import UNFINISHED, remove_stale
 from shipway.errors import BuildError
 from shipway.plan.image import BaseFacts
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.build.bases.base import MakeLayer
-    from shipway.build.bytecode import Interpreter
+    from shipway.build.debian.mirrors import Mirror
+    from shipway.build.debian.unpack import Tree
+    from shipway.build.environments.bytecode import Interpreter
     from shipway.build.layers import Layer
-    from shipway.build.mirrors import Mirror
-    from shipway.build.unpack import Tree
     from shipway.spec.shipwaylock import LockedDeb
 
     Say = Callable[[str], None]
@@ -176,7 +176,7 @@ def find_minimal(
 
 def assemble(root: Path, debs: Sequence[Deb], files: Sequence[Path], say: Say) -> None:
     """Fill the empty directory `root` with the packages, and with what their scripts would have made."""
-    from shipway.build.unpack import Tree  # only when a base is made
+    from shipway.build.debian.unpack import Tree  # only when a base is made
 
     tree, unrun = Tree(root), []
     for deb, file in zip(debs, files, strict=True):

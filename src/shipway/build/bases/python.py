@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.build.bases.rootfs import inside
-from shipway.build.elf import machine
+from shipway.build.environments.elf import machine
 from shipway.errors import BuildError
 from shipway.plan.image import Python
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from shipway.build.contents import BoundedHeader, decompressed
+from shipway.build.inspection.contents import BoundedHeader, decompressed
 from shipway.errors import BuildError
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"

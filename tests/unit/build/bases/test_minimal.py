@@ -15,9 +15,9 @@ from zlib_ng import zlib_ng
 
 from shipway.build.bases import minimal as minimal_module
 from shipway.build.bases.minimal import BASE, LEFT_OUT, assemble, find_minimal
-from shipway.build.bytecode import host_arch
 from shipway.build.cache import default_root
-from shipway.build.debian import Deb, find_mirrors
+from shipway.build.debian.debs import Deb, find_mirrors
+from shipway.build.environments.bytecode import host_arch
 from shipway.errors import BuildError, UnreachableError
 
 MODULES = "ssl, sqlite3, ctypes, lzma, bz2, uuid, readline, zoneinfo, hashlib, asyncio, curses"

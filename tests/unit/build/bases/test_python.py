@@ -12,8 +12,8 @@ import pytest
 from tests.base_images import ARCH, MINOR, VERSION, slim_tree
 
 from shipway.build.bases.python import find_certificates, find_python
-from shipway.build.bytecode import Interpreter, compile_tree
-from shipway.build.requirements import uv_platform
+from shipway.build.environments.bytecode import Interpreter, compile_tree
+from shipway.build.environments.requirements import uv_platform
 from shipway.errors import BuildError
 from shipway.plan.image import Python
 

@@ -10,9 +10,9 @@ import urllib.parse
 
 import pytest
 
-from shipway.build.reference import parse_reference
-from shipway.build.registry import Repository, Retries
-from shipway.build.transfer import Descriptor
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.registry import Repository, Retries
+from shipway.build.registries.transfer import Descriptor
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 

@@ -7,12 +7,12 @@ import urllib.parse
 import httpx2
 import pytest
 
-from shipway.build.authorization import check_realm, read_challenges
 from shipway.build.cache import Cache
-from shipway.build.reference import parse_reference
-from shipway.build.registry import Repository, Retries
-from shipway.build.remote_image import fetch_blob
-from shipway.build.transfer import MONOLITHIC, upload
+from shipway.build.registries.authorization import check_realm, read_challenges
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.registry import Repository, Retries
+from shipway.build.registries.remote_image import fetch_blob
+from shipway.build.registries.transfer import MONOLITHIC, upload
 from shipway.errors import BuildError
 
 BASIC = "Basic " + base64.b64encode(b"me:hush").decode()

@@ -5,7 +5,7 @@ import ssl
 import httpx2
 import pytest
 
-from shipway.build.clients import Clients, trust_nobody
+from shipway.build.registries.clients import Clients, trust_nobody
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from shipway.build.attachments import Origin, attach
+from shipway.build.attachments.attach import Origin, attach
 from shipway.build.cache import Cache
 from shipway.build.layers import Entry
 from shipway.build.oci import platform_image
-from shipway.build.push import push
-from shipway.build.registry import Retries
-from shipway.build.registry_referrers import list_referrers
+from shipway.build.registries.attached import list_referrers
+from shipway.build.registries.push import push
+from shipway.build.registries.registry import Retries
 from shipway.errors import BuildError, UnreachableError
 from shipway.plan.image import Process
 from shipway_runtime.contract import Source

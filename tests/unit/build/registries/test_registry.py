@@ -8,11 +8,11 @@ import pytest
 from shipway.build.cache import Cache
 from shipway.build.layers import Entry
 from shipway.build.oci import platform_image
-from shipway.build.push import push
-from shipway.build.reference import parse_reference
-from shipway.build.registry import Retries
-from shipway.build.remote_image import fetch_blob, resolve
-from shipway.build.transfer import MONOLITHIC, Descriptor, read_descriptor, upload
+from shipway.build.registries.push import push
+from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.registry import Retries
+from shipway.build.registries.remote_image import fetch_blob, resolve
+from shipway.build.registries.transfer import MONOLITHIC, Descriptor, read_descriptor, upload
 from shipway.errors import BuildError, TamperedError, UnreachableError
 from shipway.plan.image import Process
 
@@ -106,7 +106,7 @@ def test_a_registry_that_forgot_the_upload_gets_all_of_it_again(registry, reposi
 
 def test_too_many_requests_wait_as_long_as_they_are_asked(registry, repository, monkeypatch):
     waited = []
-    monkeypatch.setattr("shipway.build.registry.time.sleep", waited.append)
+    monkeypatch.setattr("shipway.build.registries.registry.time.sleep", waited.append)
     answers = iter([429, 429])
 
     def busy(handler):

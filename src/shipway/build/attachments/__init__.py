@@ -1,0 +1,1 @@
+"""Documents that are attached to an image: bill of materials and provenance."""

@@ -1,0 +1,1 @@
+"""What a project depends on -> virtual environments, and servers on Node, as they lie in the image."""

@@ -1,0 +1,1 @@
+"""The OCI distribution protocol: images and blobs to and from a registry."""

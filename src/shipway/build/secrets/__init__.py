@@ -1,0 +1,1 @@
+"""Texts that would go into an image -> findings for the secrets in them."""
