@@ -29,11 +29,17 @@ class Docker:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout.strip()
 
-    def build(self, context: Path, name: str = "Dockerfile", secrets: Sequence[str] = ()) -> str:
+    def build(
+        self,
+        context: Path,
+        name: str = "Dockerfile",
+        secrets: Sequence[str] = (),
+        options: Sequence[str] = (),
+    ) -> str:
         image = f"shipway-test-{uuid.uuid4().hex[:8]}:1"
         given = [w for s in (f"id=ca,src={CERTIFICATES}", *secrets) for w in ("--secret", s)]
-        options = ("--network", "host", *given, "--file", str(context / name), "--tag", image)
-        self("build", *options, str(context))
+        named = ("--file", str(context / name), "--tag", image)
+        self("build", "--network", "host", *given, *options, *named, str(context))
         self.images.append(image)
         return image
 

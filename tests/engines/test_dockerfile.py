@@ -16,11 +16,14 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 from tests.docker import Docker, Tree
 from tests.package_index import PackageIndex, source_tree, write_tree
+
+from shipway.build.debian.mirrors import find_mirrors
 
 Hadolint = Callable[..., str]
 
@@ -164,6 +167,68 @@ def test_wheels_that_were_built_here_go_into_the_context(
         archive.writestr("more.py", "")
     with pytest.raises(AssertionError, match=r"(?i)hash mismatch"):
         docker.build(project)
+
+
+@pytest.fixture
+def behind_a_proxy(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
+    """The environment of a machine whose index is found by a proxy alone, and what that was asked for."""
+    asked: list[str] = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            found = httpx2.get(
+                self.path.replace("http://packages.invalid", index.url.removesuffix("/simple"))
+            )
+            self.send_response(found.status_code)
+            self.send_header("Content-Type", found.headers["Content-Type"])
+            self.send_header("Content-Length", str(len(found.content)))
+            self.end_headers()
+            self.wfile.write(found.content)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with (
+        PackageIndex(tmp_path / "index") as index,
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy,
+    ):
+        index.runtime()
+        index.wheel("only_here")
+        threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        address = f"http://127.0.0.1:{proxy.server_port}"
+        yield {"HTTP_PROXY": address, "UV_DEFAULT_INDEX": "http://packages.invalid/simple"}, asked
+        proxy.shutdown()
+
+
+def test_both_roads_find_an_index_behind_a_proxy(
+    docker: Docker, behind_a_proxy: tuple[dict[str, str], list[str]], tmp_path: Path
+) -> None:
+    environ, asked = behind_a_proxy
+    files = {
+        "agent.toml": 'name = "behind"\nentrypoint = "agent:agent"\n',
+        "agent.py": AGENT,
+        "requirements.txt": "only-here==1.0\n",
+    }
+    project = write_tree(tmp_path / "behind", files)
+    mirror = {"http_proxy": environ["HTTP_PROXY"], "NO_PROXY": ",".join(debian_hosts())}
+    shipway(project, "build", "--load", environ={**environ, **mirror})
+    assert any(path.endswith(".whl") for path in asked)
+    shipway(project, "render", "dockerfile", environ={**environ, **mirror})
+    asked.clear()
+    arguments = [word for name, value in environ.items() for word in ("--build-arg", f"{name}={value}")]
+    same_tree(docker, "behind:latest", docker.build(project, options=arguments))
+    assert any(path.endswith(".whl") for path in asked)
+    history = docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", docker.images[-1])
+    assert "packages.invalid" not in history
+    assert environ["HTTP_PROXY"] not in history
+
+
+def debian_hosts() -> list[str]:
+    """Where the host's own apt sources are: not behind the test's proxy."""
+    return [urlsplit(mirror.url).hostname or "" for mirror in find_mirrors(None, os.environ)]
 
 
 def test_hello_answers_from_a_context_of_its_own(docker: Docker, tmp_path: Path) -> None:
