@@ -214,6 +214,10 @@ def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -
     key, name = ("entrypoint",), loaded.spec.entrypoint
     if entry:
         yield from _module_findings(loaded, tree.root / entry.file, entry)
+    elif kept_out := entrypoint.locate(name, tree.ignored):
+        message = f"the entry point's module {kept_out.file} is kept out of images by .dockerignore"
+        fix = f"add the line `!{kept_out.file}` at the end of .dockerignore, or take the pattern out"
+        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
     elif tree.by_git and (ignored := entrypoint.locate(name, tuple(walk(tree.root, tree.root)))):
         message = f"the entry point's module {ignored.file} is ignored by git, and would not be in the image"
         fix = f"take it out of .gitignore; `git check-ignore -v {ignored.file}` says which line"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding, SpecError
+from shipway.spec.dockerignore import NAME, read_ignore
 from shipway_runtime.contract import Source
 
 if TYPE_CHECKING:
@@ -29,16 +30,30 @@ NEVER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """`paths` are relative to `root`, with /; links are not followed."""
+    """`paths` are relative to `root`, with /; links are not followed.
+
+    `ignored` are those that .dockerignore keeps out, which git does not.
+    """
 
     root: Path
     paths: tuple[str, ...]
     source: Source
     by_git: bool
+    ignored: tuple[str, ...] = ()
 
 
 def read_tree(root: Path) -> Tree:
-    """The tracked files and those that git does not ignore; all of them where there is no work tree."""
+    """The tracked files and those that git does not ignore; all of them where there is no work tree.
+
+    Without those that .dockerignore keeps out: whoever wrote it does not want them in images.
+    """
+    tree, ignore = _read(root), read_ignore(root)
+    ignored = tuple(path for path in tree.paths if path != NAME and ignore.has(path))
+    kept = tuple(path for path in tree.paths if not ignore.has(path))
+    return replace(tree, paths=kept, ignored=ignored)
+
+
+def _read(root: Path) -> Tree:
     status = _git(root, "status", "--porcelain=v2", "--branch", "-z", "--", ".", ":(exclude).shipway")
     if status is None:
         return Tree(root, tuple(sorted(walk(root, root))), Source(None, False), by_git=False)

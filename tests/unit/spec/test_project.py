@@ -250,6 +250,12 @@ def test_an_entry_point_without_its_attribute(project: Make) -> None:
     assert finding.fix == "name what answers; it defines other"
 
 
+def test_an_entry_point_that_dockerignore_keeps_out(project: Make) -> None:
+    (finding,) = _findings(project({"agent.py": AGENT, ".dockerignore": "*\n!other.py\n"}))
+    assert finding.message == "the entry point's module agent.py is kept out of images by .dockerignore"
+    assert "`!agent.py`" in finding.fix
+
+
 def test_an_entry_point_that_git_ignores(project: Make, git: Callable[..., str]) -> None:
     git("init", "-q")
     (finding,) = _findings(project({"agent.py": AGENT, ".gitignore": "agent.py\n"}))
