@@ -170,8 +170,9 @@ def test_wheels_that_were_built_here_go_into_the_context(
 
 
 @pytest.fixture
-def behind_a_proxy(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[str]]]:
-    """The environment of a machine whose index is found by a proxy alone, and what that was asked for."""
+def behind_a_proxy(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[str], str]]:
+    """The environment of a machine whose index is found by a proxy alone, what that was asked for, and the
+    version that the index has."""
     asked: list[str] = []
 
     class Proxy(http.server.BaseHTTPRequestHandler):
@@ -196,21 +197,21 @@ def behind_a_proxy(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[str]]]
         http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy,
     ):
         index.runtime()
-        index.wheel("only_here")
+        index.wheel("only_here", version := f"1.{uuid.uuid4().int % 10**9}")  # which no cache has
         threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         address = f"http://127.0.0.1:{proxy.server_port}"
-        yield {"HTTP_PROXY": address, "UV_DEFAULT_INDEX": "http://packages.invalid/simple"}, asked
+        yield {"HTTP_PROXY": address, "UV_DEFAULT_INDEX": "http://packages.invalid/simple"}, asked, version
         proxy.shutdown()
 
 
 def test_both_roads_find_an_index_behind_a_proxy(
-    docker: Docker, behind_a_proxy: tuple[dict[str, str], list[str]], tmp_path: Path
+    docker: Docker, behind_a_proxy: tuple[dict[str, str], list[str], str], tmp_path: Path
 ) -> None:
-    environ, asked = behind_a_proxy
+    environ, asked, version = behind_a_proxy
     files = {
         "agent.toml": 'name = "behind"\nentrypoint = "agent:agent"\n',
         "agent.py": AGENT,
-        "requirements.txt": "only-here==1.0\n",
+        "requirements.txt": f"only-here=={version}\n",
     }
     project = write_tree(tmp_path / "behind", files)
     mirror = {"http_proxy": environ["HTTP_PROXY"], "NO_PROXY": ",".join(debian_hosts())}
