@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import shutil
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
 
     from shipway.build.cache import Cache
     from shipway.build.image import BuiltImage
     from shipway.build.oci import PlatformImage
     from shipway.build.registries.pool import Registries
+    from shipway.build.registries.push import Target
     from shipway.build.registries.remote_cache import RemoteCache
     from shipway.plan.image import ImagePlan
 
+T = TypeVar("T")
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -114,8 +116,7 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     plans = [base_alone(plans[0])] if options.base_only else plans
     for name in [] if options.base_only else list_unbuilt(loaded.spec):
         say(f"mcp-{name}: no image of ours, a command of yours starts it")
-    if options.push:  # HTTP takes 60 ms to import, in which the build waits for other processes anyway
-        threading.Thread(target=importlib.import_module, args=("shipway.build.registries.push",)).start()
+    targets = {plan.role: _early(_look_at, _remote(plan)) for plan in plans if options.push}
     images = []
     for plan in plans:
         started = time.monotonic()
@@ -128,7 +129,7 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
         say(f"wrote {write_release(make_release(loaded.spec.name, images, project), state)}")
     _explain(options, images, state)
     if options.push:
-        _push(images, cache)
+        _push(images, targets, cache)
     return images
 
 
@@ -161,11 +162,34 @@ def _explain(options: Options, images: Sequence[BuiltImage], state: Path) -> Non
     write_record(state, images)
 
 
-def _push(images: Sequence[BuiltImage], cache: Cache) -> None:
-    from shipway.build.registries.push import push
+def _look_at(reference: str) -> Target:
+    from shipway.build.registries.push import look_at  # HTTP takes 60 ms to import
+
+    return look_at(reference)
+
+
+def _push(images: Sequence[BuiltImage], targets: Mapping[str, Future[Target]], cache: Cache) -> None:
+    from shipway.build.registries.push import push_to
 
     for image in images:
-        say(str(push(image.platforms, _remote(image), cache, say)))
+        with targets[image.role].result() as target:
+            say(str(push_to(target, image.platforms, cache, say)))
+
+
+def _early(work: Callable[[str], T], argument: str) -> Future[T]:
+    """Begin to wait for somebody else while the image is made. What is not asked for is not waited for."""
+    from concurrent.futures import Future
+
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work(argument))
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 # -- A registry as build cache -------------------------------------------------------------------------------
@@ -201,12 +225,12 @@ def _chosen(plan: ImagePlan, options: Options) -> ImagePlan:
     return dataclasses.replace(plan, platforms=options.platform or plan.platforms, repository=repository)
 
 
-def _tagged(image: BuiltImage) -> str:
+def _tagged(image: BuiltImage | ImagePlan) -> str:
     name = image.repository.rpartition("/")[2]
     return image.repository if ":" in name else f"{image.repository}:latest"
 
 
-def _remote(image: BuiltImage) -> str:
+def _remote(image: BuiltImage | ImagePlan) -> str:
     """The name to push to: one that says where, because a bare name would mean Docker Hub's library."""
     if "/" not in image.repository:
         raise click.UsageError(

@@ -1,8 +1,9 @@
 """Images in the cache -> a registry.
 
-In: the platforms of one image, as oci.py stored them, and the reference to push to. Out: `Pushed`: the
-reference by digest, and how little had to be sent. Blobs go first, four at a time, then manifests, then the
-tag, so that nobody ever pulls half an image; last what is attached to it.
+In: the platforms of one image, as oci.py stored them, and the reference to push to, which may be looked at
+while the image is still made. Out: `Pushed`: the reference by digest, and how little had to be sent. Blobs go
+first, four at a time, then manifests, then the tag, so that nobody ever pulls half an image; last what is
+attached to it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from shipway.build import oci
 from shipway.build.cache import Cache
 from shipway.build.registries.attached import missing_referrers, send_referrers
 from shipway.build.registries.places import Places
-from shipway.build.registries.reference import parse_reference
+from shipway.build.registries.reference import Reference, parse_reference
 from shipway.build.registries.registry import PATIENT, DeniedError, Manifest, Repository, Retries
 from shipway.build.registries.transfer import Descriptor, Way, read_descriptor, upload
 from shipway.errors import BuildError, UnreachableError
@@ -52,6 +53,40 @@ class Pushed:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A name to push to, as it was when it was looked at: `held` are blobs of the image that has it.
+
+    Its connection is open, and its credentials were accepted for reading. Use it as a context manager.
+    """
+
+    name: Reference
+    repository: Repository
+    present: Manifest | None
+    held: frozenset[str]
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.repository.close()
+
+
+def look_at(reference: str, environ: Mapping[str, str] = os.environ, retries: Retries = PATIENT) -> Target:
+    """What is under the name that an image will be pushed to. Raises BuildError and its kinds."""
+    named = parse_reference(reference)
+    if named.digest:
+        raise BuildError(f"cannot push to {reference}: a digest follows from what is pushed", "name a tag")
+    repository = Repository(named, environ, retries=retries)
+    try:
+        present = repository.manifest(named.wanted)
+        held = _held_by(present, repository) if present else frozenset()
+    except BaseException:
+        repository.close()
+        raise
+    return Target(named, repository, present, held)
+
+
 def push(
     images: Sequence[PlatformImage],
     reference: str,
@@ -60,29 +95,32 @@ def push(
     environ: Mapping[str, str] = os.environ,
     retries: Retries = PATIENT,
 ) -> Pushed:
-    """Push an image of one or several platforms, under the reference's tag or `latest`.
+    """Push an image of one or several platforms, under the reference's tag or `latest`."""
+    with look_at(reference, environ, retries) as target:
+        return push_to(target, images, cache, say)
+
+
+def push_to(
+    target: Target, images: Sequence[PlatformImage], cache: Cache, say: Callable[[str], None]
+) -> Pushed:
+    """Push an image to what was looked at.
 
     A blob that is not in the cache is brought there only if the registry lacks it.
     """
-    named = parse_reference(reference)
-    if named.digest:
-        raise BuildError(f"cannot push to {reference}: a digest follows from what is pushed", "name a tag")
     digest = oci.image_digest(images, cache)
     manifests = [_manifest(oci.MANIFEST, image.digest, cache) for image in images]
     top = _manifest(oci.MANIFEST if len(images) == 1 else oci.INDEX, digest, cache)
     blobs = _blobs(manifests)
-    with Repository(named, environ, retries=retries) as repository:
-        present = repository.manifest(named.wanted)
-        work = _Push(repository, cache, say, frozenset())
-        if present and present.digest == digest:
-            lacking = missing_referrers(repository, images)
-            pushed = dict.fromkeys(blobs, _THERE) | work.blobs(_documents(lacking))
-        else:
-            lacking = [image for image in images if image.referrers]
-            work = dataclasses.replace(work, held=_held_by(present, repository) if present else frozenset())
-            pushed = work.image(manifests, top, named.wanted, [*blobs, *_documents(lacking)])
-        work.attach(lacking)
-    return _sum(str(named.at(digest)), pushed)
+    work = _Push(target.repository, cache, say, target.held)
+    if target.present and target.present.digest == digest:
+        lacking = missing_referrers(target.repository, images)
+        documents = dataclasses.replace(work, held=frozenset()).blobs(_documents(lacking))
+        pushed = dict.fromkeys(blobs, _THERE) | documents
+    else:
+        lacking = [image for image in images if image.referrers]
+        pushed = work.image(manifests, top, target.name.wanted, [*blobs, *_documents(lacking)])
+    work.attach(lacking)
+    return _sum(str(target.name.at(digest)), pushed)
 
 
 def _held_by(present: Manifest, repository: Repository) -> frozenset[str]:
