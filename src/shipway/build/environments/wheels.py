@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shipway.build.attachments.attach import expect_change
 from shipway.build.cache import digest_of, read_record
 from shipway.build.environments.bytecode import bytecode_path, compile_tree
 from shipway.build.environments.chosen import chosen_wheels, offered_wheels
@@ -179,6 +180,7 @@ class _Environment:
             return {}
         environment, tools = self.environment, self.tools
         tools.say(f"installing {len(names)} distributions: {environment.name}")
+        expect_change()
         pins = "".join(f"{self.pins[name]}\n" for name in sorted(names))
         indexes = indexes_of(tools.root, environment.lock)
         packages, (others, built) = tree / site_packages(tools.python.version), split_built(pins, tools.cache)
