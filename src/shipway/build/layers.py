@@ -7,7 +7,6 @@ entries alone: sorted, parents explicit, time zero, root-owned unless said other
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import stat
 import tarfile
@@ -119,12 +118,15 @@ def with_parents(entries: Iterable[Entry]) -> list[Entry]:
 def write_layer(name: str, entries: Iterable[Entry], sink: IO[bytes]) -> Layer:
     """Write the entries as tar and gzip into `sink`."""
     pipe = _Pipe(sink)
-    unpacked = 0
-    with tarfile.open(mode="w|", fileobj=pipe, format=tarfile.PAX_FORMAT, bufsize=_CHUNK) as archive:  # type: ignore[call-overload]
-        for entry in with_parents(entries):
-            content = _read(entry)
-            unpacked += len(content)
-            archive.addfile(_header(entry, len(content)), io.BytesIO(content))
+    unpacked = written = 0
+    for entry in with_parents(entries):
+        content = _read(entry)
+        unpacked += len(content)
+        for part in (_header(entry, len(content)), content, bytes(-len(content) % tarfile.BLOCKSIZE)):
+            pipe.write(part)
+            written += len(part)
+    end = 2 * tarfile.BLOCKSIZE
+    pipe.write(bytes(end + -(written + end) % tarfile.RECORDSIZE))
     pipe.finish()
     digest, diff_id = f"sha256:{pipe.blob.hexdigest()}", f"sha256:{pipe.tar.hexdigest()}"
     return Layer(name, digest, diff_id, pipe.size, unpacked)
@@ -134,7 +136,8 @@ def _read(entry: Entry) -> bytes:
     return entry.content.read_bytes() if isinstance(entry.content, Path) else entry.content
 
 
-def _header(entry: Entry, size: int) -> tarfile.TarInfo:
+def _header(entry: Entry, size: int) -> bytes:
+    """The blocks before a file's content. tarfile's own writer would copy each of them several times over."""
     header = tarfile.TarInfo(entry.path)
     header.mode, header.uid, header.gid, header.mtime = entry.mode, entry.owner, entry.owner, 0
     if entry.kind == "directory":
@@ -143,7 +146,7 @@ def _header(entry: Entry, size: int) -> tarfile.TarInfo:
         header.type, header.linkname = tarfile.SYMTYPE, entry.target
     else:
         header.size = size
-    return header
+    return header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 class _Pipe:
@@ -153,15 +156,23 @@ class _Pipe:
         self.sink = sink
         self.tar, self.blob = hashlib.sha256(), hashlib.sha256()
         self.size = 0
+        self._waiting = bytearray()
         self._gzip = zlib_ng.compressobj(LEVEL, zlib_ng.DEFLATED, 31)
 
-    def write(self, data: bytes) -> int:
-        self.tar.update(data)
-        self._emit(self._gzip.compress(data))
-        return len(data)
+    def write(self, data: bytes) -> None:
+        """Bytes are passed on in pieces of one size: what comes out depends on nothing else."""
+        self._waiting += data
+        while len(self._waiting) >= _CHUNK:
+            self._compress(bytes(self._waiting[:_CHUNK]))
+            del self._waiting[:_CHUNK]
 
     def finish(self) -> None:
+        self._compress(bytes(self._waiting))
         self._emit(self._gzip.flush())
+
+    def _compress(self, data: bytes) -> None:
+        self.tar.update(data)
+        self._emit(self._gzip.compress(data))
 
     def _emit(self, data: bytes) -> None:
         self.blob.update(data)
