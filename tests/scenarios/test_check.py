@@ -24,13 +24,17 @@ def test_every_family_says_its_findings_at_once(shipway: Run, project: Write) ->
     key = "sk-ant-api03-" + "Ab3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7b" * 2
     files = {
         "agent.py": f"{AGENT}KEY = '{key}'\n",
-        "agent.toml": SPEC,
+        "agent.toml": SPEC + '[image]\nca = "ca.pem"\n',
         "shipway.lock": 'version = 1\n\n[tools]\nshipway = "0.0.1"\n',
     }
     done = shipway("check", "--json", cwd=project(files))
     assert done.returncode == 2
     found = {(f["rule"], f["file"]) for f in json.loads(done.stdout)}
-    assert {("lock-stale", "shipway.lock"), ("secret-in-file", "agent.py")} <= found
+    assert found >= {
+        ("lock-stale", "shipway.lock"),
+        ("secret-in-file", "agent.py"),
+        ("image-ca", "ca.pem"),
+    }
     assert key not in done.stdout
 
 

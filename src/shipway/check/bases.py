@@ -1,4 +1,4 @@
-"""Bases: what the project locks goes together with what its base has already."""
+"""Bases: what the project adds goes together with what its base has already."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from shipway.build.bases.base import find_bases
 from shipway.build.bases.shared import conflicts, preferred
+from shipway.build.certificates import read_certificates
 from shipway.build.environments.requirements import resolve, target_options
 from shipway.build.locking import Locked
+from shipway.errors import SpecError
 from shipway.spec.shipwaylock import ShipwayLock
 from shipway_runtime import contract
 
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
 
     from shipway.check.subject import Subject
     from shipway.errors import Finding
+
+
+def certificates_can_be_read(subject: Subject) -> Iterator[Finding]:
+    """The file of [image] ca has certificates, and nothing else."""
+    for name in sorted({plan.ca for plan in subject.plans if plan.ca}):
+        try:
+            read_certificates(subject.root, name)
+        except SpecError as error:
+            yield from error.findings
 
 
 def versions_agree(subject: Subject) -> Iterator[Finding]:

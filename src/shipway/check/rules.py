@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shipway.check.bases import versions_agree
+from shipway.check.bases import certificates_can_be_read, versions_agree
 from shipway.check.locks import lock_is_current
 from shipway.check.secrets import config_holds_no_secret, files_hold_no_secret
 from shipway.check.subject import Subject
@@ -20,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     lock_is_current,
     files_hold_no_secret,
     config_holds_no_secret,
+    certificates_can_be_read,
     versions_agree,
 )
 

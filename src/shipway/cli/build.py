@@ -90,9 +90,10 @@ def command(**options: object) -> None:
         local.remove_stale()
         sources = tuple(_remote_cache(ref, local, registries) for ref in chosen.cache_from)
         cache = Cache(local.root, sources)
+        kept_in = _remote_cache(chosen.cache_to, cache, registries) if chosen.cache_to else None
         images = _build(chosen, cache, registries)
-        if chosen.cache_to:
-            _keep(images, _remote_cache(chosen.cache_to, cache, registries))
+        if kept_in:
+            _keep(images, kept_in)
     click.echo(images[0].reference)
 
 
