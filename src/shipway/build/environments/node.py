@@ -19,7 +19,8 @@ from shipway.build.environments.chosen import chosen_wheels, offered_wheels
 from shipway.build.environments.distributions import Distribution, read_distributions, read_metadata
 from shipway.build.environments.environment import install
 from shipway.build.environments.finishing import node_files
-from shipway.build.environments.requirements import parse_pins, resolve
+from shipway.build.environments.pins import parse_pins
+from shipway.build.environments.requirements import resolve
 from shipway.build.layers import Entry, loaded, tree_entries
 from shipway.plan.image import NODE, NPM
 from shipway_runtime import contract

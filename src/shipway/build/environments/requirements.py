@@ -30,6 +30,7 @@ from shipway.build.environments.declared import (
     project_table,
     refuse_choice,
 )
+from shipway.build.environments.pins import hashes_in, key_of, read_pins, to_text
 from shipway.build.environments.sources import local_wheel, source_wheel, wheel_sha256
 from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError, ResolveError
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "locked",
-    "parse_pins",
     "resolution",
     "resolve",
     "runtime_requirements",
@@ -57,9 +57,6 @@ _GLIBC = (17, 28, *range(31, 41))
 """Minor versions of glibc 2 that uv has a name for."""
 
 _DIRECT = re.compile(r"(?:^|@\s*|\s)(git\+\S+|hg\+\S+|bzr\+\S+|svn\+\S+|https?://\S+)")
-_PIN = re.compile(
-    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>[^\s;,*()=]+)\s*(?:;|$)"
-)
 _NO_WHEEL = re.compile(r"Wheels are required for `([^`]+)`")
 
 
@@ -143,7 +140,7 @@ def _resolution(
 ) -> Resolution:
     if not wanted.strip():
         return Resolution()
-    before = "" if previous is None else "".join(f"{_key(pin)}\n" for pin in previous.pins)
+    before = "" if previous is None else "".join(f"{key_of(pin)}\n" for pin in previous.pins)
     place = str(root.resolve()) if "file:" in wanted or environment.lock == "pyproject.toml" else ""
     key = digest_of(wanted, list(options), before, place, _settings(root))
     kept = cache.directory("resolved") / f"{key}.json"
@@ -230,7 +227,7 @@ class _Compilation:
 
         An index could only say the same then, half a second later: it is asked wherever the lock says less.
         """
-        if not _hashes_in(self.wanted):
+        if not hashes_in(self.wanted):
             return None
         try:
             found = _parsed(self._ask(local, "--offline"), self.wanted, self.root, ())
@@ -299,7 +296,7 @@ class _Compilation:
         return found
 
     def _with_hashes(self, pin: Pin) -> Pin:
-        return pin if pin.hashes else dataclasses.replace(pin, hashes=_hashes_in(self.wanted)[_key(pin)])
+        return pin if pin.hashes else dataclasses.replace(pin, hashes=hashes_in(self.wanted)[key_of(pin)])
 
 
 def _names_of_directories(lines: Iterable[str], root: Path) -> dict[str, str]:
@@ -318,9 +315,9 @@ def _places(answer: str) -> Iterator[str]:
 
 def _parsed(text: str, wanted: str, root: Path, built: Sequence[str]) -> Resolution:
     """uv's answer; the hashes of what the project's own lock has are left to it."""
-    own = _hashes_in(wanted)
-    pins = [_pin(requirement, hashes) for requirement, hashes in parse_pins(text)]
-    kept = [dataclasses.replace(pin, hashes=()) if own.get(_key(pin)) else pin for pin in pins]
+    own = hashes_in(wanted)
+    pins = read_pins(text)
+    kept = [dataclasses.replace(pin, hashes=()) if own.get(key_of(pin)) else pin for pin in pins]
     there = {pin.name for pin in pins}
     local = _names_of_directories(_places(text), root)
     return Resolution(tuple(kept), tuple(sorted(there & set(built))), local)
@@ -331,59 +328,21 @@ def _parsed(text: str, wanted: str, root: Path, built: Sequence[str]) -> Resolut
 
 def _to_pins(found: Resolution, wanted: str, root: Path, options: Sequence[str], cache: Cache) -> str:
     """One line a distribution, sorted by name; the hash of what no index has a wheel of is that of ours."""
-    own = _hashes_in(wanted)
+    own = hashes_in(wanted)
     lines = {}
     for pin in found.pins:
-        whole = dataclasses.replace(pin, hashes=pin.hashes or own.get(_key(pin), ()))
+        whole = dataclasses.replace(pin, hashes=pin.hashes or own.get(key_of(pin), ()))
         if not whole.hashes:
             raise ResolveError(
-                f"{_key(pin)} has no hash in shipway.lock, nor in the project's own lock",
+                f"{key_of(pin)} has no hash in shipway.lock, nor in the project's own lock",
                 "run `shipway lock`",
             )
         if pin.name in found.built:
             wheel = source_wheel(whole, options, root, cache, index_lines(wanted))
             whole = dataclasses.replace(whole, hashes=(f"sha256:{wheel_sha256(wheel)}",))
-        lines[pin.name] = _text([whole])
+        lines[pin.name] = to_text([whole])
     for name, place in found.local.items():
         wheel = local_wheel(name, (root / place).resolve(), cache)
         version = wheel.name.split("-")[1]
-        lines[name] = _text([Pin(name, version, (f"sha256:{wheel_sha256(wheel)}",))])
+        lines[name] = to_text([Pin(name, version, (f"sha256:{wheel_sha256(wheel)}",))])
     return "".join(lines[name] for name in sorted(lines))
-
-
-def _text(pins: Iterable[Pin]) -> str:
-    return "".join(" ".join([_key(pin), *(f"--hash={h}" for h in pin.hashes)]) + "\n" for pin in pins)
-
-
-def _key(pin: Pin) -> str:
-    return f"{pin.name}=={pin.version}"
-
-
-def _pin(requirement: str, hashes: Iterable[str]) -> Pin:
-    name, _, version = requirement.partition("==")
-    return Pin(name, version, tuple(sorted(h.removeprefix("--hash=") for h in hashes)))
-
-
-def _hashes_in(text: str) -> dict[str, tuple[str, ...]]:
-    """`name==version` -> its hashes, as the project's own lock gives them."""
-    pins = (_pin(requirement, hashes) for requirement, hashes in parse_pins(text))
-    return {_key(pin): pin.hashes for pin in pins if pin.hashes}
-
-
-def parse_pins(text: str) -> list[tuple[str, tuple[str, ...]]]:
-    """`name==version` and its `--hash=…` options, for each pinned line of a requirements file."""
-    pins = []
-    for line in text.replace("\\\n", " ").splitlines():
-        requirement, *options = re.split(r"\s+(?=--hash[= ])", line.partition(" #")[0].strip())
-        if requirement and not requirement.startswith(("-", "#")) and "==" in requirement:
-            pins.append((_bare(requirement), tuple(o.replace("--hash ", "--hash=") for o in options)))
-    return [pin for pin in pins if "==" in pin[0]]
-
-
-def _bare(requirement: str) -> str:
-    """The pin without extras and marker, its name as indexes spell it; empty for what is none.
-
-    A parser of all that a requirement may be takes 15 ms to import; uv says what is wrong with a line.
-    """
-    pin = _PIN.match(requirement)
-    return f"{canonicalize_name(pin['name'])}=={pin['version']}" if pin else ""

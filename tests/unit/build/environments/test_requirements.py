@@ -12,7 +12,8 @@ from tests.package_index import PackageIndex, source_tree, write_tree
 from shipway.build.cache import Cache
 from shipway.build.environments.declared import indexes_of
 from shipway.build.environments.environment import install
-from shipway.build.environments.requirements import locked, parse_pins, resolution, resolve, target_options
+from shipway.build.environments.pins import parse_pins
+from shipway.build.environments.requirements import locked, resolution, resolve, target_options
 from shipway.build.environments.sources import split_built
 from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError, ResolveError, TamperedError, UnreachableError
