@@ -6,10 +6,16 @@ import gzip
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+if sys.version_info >= (3, 14):
+    from compression import zstd as zstd
+else:
+    from backports import zstd as zstd
 
 SITE = "app/.venv/lib/python3.13/site-packages"
 INDEX = "application/vnd.oci.image.index.v1+json"

@@ -32,7 +32,7 @@ def unpack_layer(root: Path, name: str, blob: IO[bytes]) -> int:
     """
     layer = _Layer(root, name)
     try:
-        _, stream = decompressed(blob, name)
+        _, stream = decompressed(blob)
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=BoundedHeader) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]  # or tarfile keeps every header

@@ -13,6 +13,7 @@ import importlib
 import io
 import posixpath
 import re
+import sys
 import tarfile
 import zlib
 from dataclasses import dataclass, field
@@ -44,7 +45,6 @@ _BYTECODE = re.compile(r"(?P<directory>.*/|)__pycache__/(?P<module>[^/]+?)\.[\w-
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _CHUNK = 1 << 20
 _BUFFER = 1 << 14  # tarfile copies what is left of it at every read
-_ZSTD = ("compression.zstd", "backports.zstd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def read_contents(blob: IO[bytes], name: str) -> Contents:
 
     Raises BuildError when it is damaged, or compressed in a way that cannot be read here.
     """
-    compression, stream = decompressed(blob, name)
+    compression, stream = decompressed(blob)
     contents = Contents(compression)
     try:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=BoundedHeader, bufsize=_BUFFER) as archive:
@@ -121,27 +121,30 @@ def read_contents(blob: IO[bytes], name: str) -> Contents:
     return contents
 
 
-def decompressed(blob: IO[bytes], name: str) -> tuple[str, IO[bytes]]:
+def decompressed(blob: IO[bytes]) -> tuple[str, IO[bytes]]:
     """What compressed the blob, "gzip", "zstd" or "none", and the stream of its content."""
     peekable = blob if isinstance(blob, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", blob))
     magic = peekable.peek(4)[:4]
     if magic[:2] == b"\x1f\x8b":
         return "gzip", cast("IO[bytes]", gzip_ng.GzipNGFile(fileobj=peekable, mode="rb"))  # type: ignore[no-untyped-call]
     if magic == b"\x28\xb5\x2f\xfd":
-        return "zstd", _zstd(peekable, name)
+        return "zstd", cast("IO[bytes]", _Zstd(peekable))
     return "none", peekable
 
 
-def _zstd(blob: IO[bytes], name: str) -> IO[bytes]:
-    for library in _ZSTD:
+class _Zstd:
+    """A stream of zstd frames, whose damage is an error that readers of other compressions raise as well."""
+
+    def __init__(self, blob: IO[bytes]) -> None:
+        library = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        self._zstd = importlib.import_module(library)
+        self._file = self._zstd.ZstdFile(blob)
+
+    def read(self, size: int = -1) -> bytes:
         try:
-            return cast("IO[bytes]", importlib.import_module(library).ZstdFile(blob))
-        except ImportError:
-            continue
-    raise BuildError(
-        f"{name} is compressed with zstd, which this Python cannot read yet",
-        "Python 3.14 can, and older ones with `pip install backports.zstd`",
-    )
+            return cast("bytes", self._file.read(size))
+        except self._zstd.ZstdError as error:
+            raise EOFError(str(error)) from error
 
 
 def _count(contents: Contents, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:

@@ -113,7 +113,7 @@ def read_archive(stream: IO[bytes], name: str) -> ArchiveBlobs:
     """Every document and layer of an archive, compressed or not. Raises BuildError when it is damaged."""
     found = ArchiveBlobs({}, {}, {})
     try:
-        _, plain = decompressed(stream, name)
+        _, plain = decompressed(stream)
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=BoundedHeader) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]

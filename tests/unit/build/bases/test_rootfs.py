@@ -7,11 +7,13 @@ import gzip
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.layout import zstd
 
 from shipway.build.bases.rootfs import inside, unpack_layer
 from shipway.errors import BuildError
@@ -118,6 +120,12 @@ def test_a_hard_link_to_something_outside_is_refused(tmp_path: Path) -> None:
 def test_a_loop_of_links_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="loop of links"):
         unpacked(tmp_path / "t", layer(("a", "link", "b"), ("b", "link", "a"), ("a/f", "file", "x")))
+
+
+@pytest.mark.parametrize("compress", [lambda data: data, zstd.compress])
+def test_layers_that_gzip_has_not_compressed(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    blob = compress(gzip.decompress(layer(("a", "file", "x"))))
+    assert files(unpacked(tmp_path / "t", blob)) == {"a": "x"}
 
 
 def test_a_truncated_layer_is_an_error(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import tarfile
 import tracemalloc
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from tests.layout import zstd
 
 from shipway.build.inspection.contents import (
     MAX_HEADER,
@@ -143,27 +143,14 @@ def test_a_large_file_takes_no_more_memory_than_a_small_one() -> None:
         gzip.compress(tar([("a", b"1" * 9000)]))[:-30],
         tar([("a", b"1" * 20_000)])[:10_000],
         tar([("a", b"1")]) + b"more" * 1_000_000,
+        zstd.compress(tar([("a", b"1" * 9000)]))[:-5],
+        zstd.compress(tar([("a", b"1" * 9000)]))[:20] + bytes(40),
     ],
-    ids=["text", "cut gzip", "cut tar", "trailing"],
+    ids=["text", "cut gzip", "cut tar", "trailing", "cut zstd", "damaged zstd"],
 )
 def test_what_is_damaged_is_said_to_be(blob: bytes) -> None:
     with pytest.raises(BuildError, match="layer abc is damaged, or no tar"):
         read_contents(io.BytesIO(blob), "layer abc")
-
-
-@pytest.mark.skipif(
-    any(
-        importlib.util.find_spec(name)
-        for name in ("backports.zstd",)
-        if importlib.util.find_spec("backports")
-    )
-    or importlib.util.find_spec("compression") is not None,
-    reason="this Python reads zstd",
-)
-def test_zstd_without_a_library_is_refused_with_what_to_do() -> None:
-    with pytest.raises(BuildError, match="zstd, which this Python cannot read yet") as caught:
-        read_contents(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)), "x")
-    assert "backports.zstd" in caught.value.hint
 
 
 def test_bytecode_belongs_to_its_source() -> None:
