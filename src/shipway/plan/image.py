@@ -221,7 +221,7 @@ def _base(spec: Spec) -> Base:
     if spec.image.base == "minimal":
         return Base(packages=spec.image.packages, mirror=spec.image.mirror)
     kind: Literal["image", "layout"] = "layout" if spec.image.base.startswith((".", "/")) else "image"
-    return Base(kind, spec.image.base)
+    return Base(kind, spec.image.base, suite="")
 
 
 def _sidecars(spec: Spec) -> list[tuple[str, ServerProgram]]:
