@@ -111,10 +111,6 @@ class Cache:
             self.origins[digest]()
         return path
 
-    def is_at_hand(self, digest: str) -> bool:
-        """Whether `bring` would find the blob."""
-        return digest in self.origins or self.blob(digest).exists()
-
     def fact(self, key: str) -> str | None:
         """What was found out before, here or by whoever filled a remote cache; None where nothing was.
 

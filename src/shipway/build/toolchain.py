@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shipway.build.cache import Cache, Holds, nothing
 from shipway.build.environments.bytecode import Interpreter
 from shipway.build.environments.elf import check_machines
+from shipway.build.environments.requirements import uv_platform
 from shipway.errors import SpecError
 from shipway.plan.image import Python
 
@@ -38,8 +39,8 @@ class Toolchain:
 
     @property
     def target(self) -> str:
-        """The platform; for musl, whose wheels are others, with its name. Part of keys."""
-        return f"{self.platform} (musl)" if self.python.libc.startswith("musl") else self.platform
+        """Python and platform, by which uv chooses among the wheels of a pin. Part of keys."""
+        return f"Python {self.python.version}, {uv_platform(self.python, self.platform)}"
 
     def layer(
         self,

@@ -189,8 +189,9 @@ def image_python(spec: Spec) -> str | None:
 
 def settle(plan: ImagePlan, facts: BaseFacts) -> ImagePlan:
     """The plan on a base that was found: its Python, and its environment below the plan's own."""
-    path = facts.env.get("PATH", "/usr/bin:/bin")
-    env = {**facts.env, **plan.process.env, "PATH": f"{contract.VENV}/bin:{path}"}
+    own, below = f"{contract.VENV}/bin", facts.env.get("PATH", "/usr/bin:/bin").split(":")
+    path = ":".join([own, *(place for place in below if place != own)])  # a shared base has it already
+    env = {**facts.env, **plan.process.env, "PATH": path}
     bundle = facts.certificates
     env |= dict.fromkeys(BUNDLE_VARIABLES if plan.ca else BUNDLE_VARIABLES[:1], bundle) if bundle else {}
     process = dataclasses.replace(plan.process, env=env, labels=dict(facts.labels))

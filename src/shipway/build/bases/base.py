@@ -73,10 +73,11 @@ def find_bases(
         platform: find_base(unsettled.base, platform, root, cache, say, locked, registries)
         for platform in unsettled.platforms
     }
-    pythons = {base.facts.python.path: base.facts.python for base in found.values()}
+    pythons = {f"{base.facts.python.path} ({base.facts.python.version})" for base in found.values()}
     if len(pythons) > 1:
+        seen = ", ".join(sorted(pythons))
         raise BuildError(
-            f"the base {unsettled.base.reference} has another Python on each platform: {', '.join(pythons)}",
+            f"the base {unsettled.base.reference} has another Python on each platform: {seen}",
             "build one platform at a time, or take another base",
         )
     facts = found[unsettled.platforms[0]].facts

@@ -37,6 +37,7 @@ _BUNDLES = (
 )
 """Where Debian and Alpine, Fedora, Alpine's minimal set and SUSE keep the certificates to trust."""
 _PT_INTERP = 3
+_WIDE = 2  # 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +125,18 @@ def _head(file: Path) -> bytes:
 
 def _loader(data: bytes) -> str:
     """The dynamic loader that an ELF program names (PT_INTERP); empty for a static one."""
-    little, wide = data[5] == 1, data[4] == 2
-    order = "<" if little else ">"
-    if not wide:
+    order = "<" if data[5] == 1 else ">"
+    if data[4] != _WIDE:
         return ""
-    (table,) = struct.unpack_from(f"{order}Q", data, 32)
-    size, count = struct.unpack_from(f"{order}HH", data, 54)
-    for number in range(count):
-        kind, _, offset, _, _, length = struct.unpack_from(f"{order}IIQQQQ", data, table + number * size)
-        if kind == _PT_INTERP:
-            return data[offset : offset + length].rstrip(b"\0").decode(errors="replace")
+    try:
+        (table,) = struct.unpack_from(f"{order}Q", data, 32)
+        size, count = struct.unpack_from(f"{order}HH", data, 54)
+        for number in range(count):
+            kind, _, offset, _, _, length = struct.unpack_from(f"{order}IIQQQQ", data, table + number * size)
+            if kind == _PT_INTERP:
+                return data[offset : offset + length].rstrip(b"\0").decode(errors="replace")
+    except struct.error:  # cut short, or made up
+        return ""
     return ""
 
 

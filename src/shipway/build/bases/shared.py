@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shipway.build.environments.pins import lines_by_name, version_of
 from shipway.errors import Finding, SpecError
 from shipway.spec.shipwaylock import Pin, Resolution
 
@@ -22,35 +23,30 @@ def lacking(pins: str, there: str, base: str) -> str:
     """The lines of `pins` that are not `there`. Raises SpecError when versions conflict."""
     if findings := conflicts(pins, there, base):
         raise SpecError(findings)
-    has = _by_name(there)
-    return "".join(f"{line}\n" for name, line in _by_name(pins).items() if name not in has)
+    has = lines_by_name(there)
+    return "".join(f"{line}\n" for name, line in lines_by_name(pins).items() if name not in has)
 
 
 def conflicts(pins: str, there: str, base: str) -> list[Finding]:
     """A finding for each distribution that the base has otherwise than the agent wants it."""
-    return list(_conflicts(_by_name(pins), _by_name(there), base))
+    return list(_conflicts(lines_by_name(pins), lines_by_name(there), base))
 
 
 def preferred(there: str) -> Resolution | None:
     """The base's versions, for whoever may still choose; None where it has none."""
-    pins = tuple(Pin(name, version(line)) for name, line in _by_name(there).items())
+    pins = tuple(Pin(name, version_of(line)) for name, line in lines_by_name(there).items())
     return Resolution(pins) if pins else None
 
 
 def merged(pins: str, there: str) -> str:
     """What a base on top of a shared base has, by name."""
-    both = _by_name(there) | _by_name(pins)
+    both = lines_by_name(there) | lines_by_name(pins)
     return "".join(f"{both[name]}\n" for name in sorted(both))
-
-
-def version(line: str) -> str:
-    """Of a line `name==version --hash=…`."""
-    return line.partition("==")[2].partition(" ")[0]
 
 
 def _conflicts(wanted: dict[str, str], has: dict[str, str], base: str) -> Iterator[Finding]:
     for name in sorted(wanted.keys() & has.keys()):
-        here, there = version(wanted[name]), version(has[name])
+        here, there = version_of(wanted[name]), version_of(has[name])
         if here != there:
             message = f"the project wants {name} {here}, and the base {base} has {there}"
             fix = f"lock {name}=={there} (`uv lock --upgrade-package {name}=={there}`), or make the base anew"
@@ -60,7 +56,3 @@ def _conflicts(wanted: dict[str, str], has: dict[str, str], base: str) -> Iterat
             yield Finding(
                 "base-conflict", message, "make the base anew from the project's index", "agent.toml"
             )
-
-
-def _by_name(pins: str) -> dict[str, str]:
-    return {line.partition("==")[0]: line for line in pins.splitlines() if "==" in line}

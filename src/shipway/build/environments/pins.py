@@ -20,6 +20,16 @@ _PIN = re.compile(
 )
 
 
+def lines_by_name(text: str) -> dict[str, str]:
+    """The lines of pins as `to_text` writes them, one each, by name."""
+    return {line.partition("==")[0]: line for line in text.splitlines() if "==" in line}
+
+
+def version_of(line: str) -> str:
+    """The version in such a line."""
+    return line.partition("==")[2].partition(" ")[0]
+
+
 def to_text(pins: Iterable[Pin]) -> str:
     """One line a pin, with its hashes."""
     return "".join(" ".join([key_of(pin), *(f"--hash={h}" for h in pin.hashes)]) + "\n" for pin in pins)

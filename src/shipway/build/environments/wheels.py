@@ -31,6 +31,7 @@ from shipway.build.environments.environment import (
     site_packages,
     skeleton,
 )
+from shipway.build.environments.pins import lines_by_name, version_of
 from shipway.build.environments.sources import split_built
 from shipway.build.layers import Entry, Layer, tree_entries
 from shipway.build.toolchain import Toolchain
@@ -87,12 +88,7 @@ def environment_layers(
     environment: Environment, pins: str, tools: Toolchain, *, bare: bool = False
 ) -> list[Layer]:
     """The layers of one environment, made unless in the cache; `bare` where the base has the venv itself."""
-    return _Environment(environment, _parse(pins), tools, bare).layers()
-
-
-def _parse(pins: str) -> dict[str, str]:
-    """`name==version --hash=…` lines by name."""
-    return {line.partition("==")[0]: line for line in pins.splitlines() if "==" in line}
+    return _Environment(environment, lines_by_name(pins), tools, bare).layers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +116,7 @@ class _Environment:
         if not self.environment.split:
             count = f"{len(self.pins)} distributions"
             return [Part(f"{self.environment.name} ({count})", tuple(sorted(self.pins)))]
-        versions = {name: _version(pin) for name, pin in self.pins.items()}
+        versions = {name: version_of(pin) for name, pin in self.pins.items()}
         venv = Part(f"environment {self.environment.path}", ())
         return [*([] if self.bare else [venv]), *arrange(versions, sizes, self.environment.name)]
 
@@ -133,12 +129,12 @@ class _Environment:
         """
         tools = self.tools
         inputs = {"place in the image": self.environment.path, "bytecode by Python": tools.compiled_by}
-        inputs |= {"made for": self.tools.target} if part.members else {"interpreter": tools.python.path}
+        inputs |= {"made for": tools.target} | ({} if part.members else {"interpreter": tools.python.path})
         inputs |= {"console script": script} if (script := self._script_of(part)) else {}
         return inputs | {name: self._wheel(name) for name in part.members}
 
     def _wheel(self, name: str) -> str:
-        return f"{_version(self.pins[name])}, wheels {digest_of(self.pins[name])[:12]}"
+        return f"{version_of(self.pins[name])}, wheels {digest_of(self.pins[name])[:12]}"
 
     def _script_of(self, part: Part) -> str | None:
         return self.environment.script if not self.environment.split and part.members else None
@@ -238,10 +234,6 @@ def _listed(record: Path, packages: str, python: str) -> Iterator[str]:
 def _distribution(record: Path) -> str:
     """The name as pins spell it."""
     return re.sub(r"[-_.]+", "-", record.parent.name.partition("-")[0]).lower()
-
-
-def _version(pin: str) -> str:
-    return pin.partition("==")[2].partition(" ")[0]
 
 
 def _size(entries: list[Entry]) -> int:

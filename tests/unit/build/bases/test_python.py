@@ -103,6 +103,13 @@ def test_scripts_and_broken_links_by_its_name_are_passed_over(tmp_path: Path) ->
     assert find_python(root, {"PATH": "/usr/bin:/usr/local/bin"}, "x").python.version == "3.12"
 
 
+@pytest.mark.parametrize("length", [22, 60, 100])
+def test_a_program_that_is_cut_short_is_passed_over(tmp_path: Path, length: int) -> None:
+    root = tree(tmp_path, ALPINE)
+    tree(root, {"usr/bin/python3": ALPINE["usr/local/bin/python3.12"][:length]})
+    assert find_python(root, {"PATH": "/usr/bin:/usr/local/bin"}, "x").python.version == "3.12"
+
+
 def test_without_python_the_error_says_where_it_looked(tmp_path: Path) -> None:
     with pytest.raises(
         BuildError, match=r"the base debian:13 has no Python: looked .* in /here, /usr/local/bin"

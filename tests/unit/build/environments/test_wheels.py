@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,20 +49,41 @@ def test_the_layer_of_a_heavy_one_says_its_version() -> None:
     assert arrange({"torch": "2.1"}, {"torch": HEAVY}, "x") == [Part("torch 2.1", ("torch",))]
 
 
+def toolchain(cache: Path, python: Python, compiled_by: str = "3.13.5") -> Toolchain:
+    interpreter = interpreter_in(cache, "amd64")
+    return Toolchain("linux/amd64", python, (), interpreter, compiled_by, Cache(cache), print, cache)
+
+
 def test_no_name_of_a_distribution_hides_what_else_a_layer_depends_on(tmp_path: Path) -> None:
     pins = {name: f"{name}==1 --hash=sha256:ab" for name in ("place", "platform", "script", "tree")}
-    tools = Toolchain(
-        "linux/amd64",
-        Python(),
-        (),
-        interpreter_in(tmp_path, "amd64"),
-        "3.13.5",
-        Cache(tmp_path),
-        print,
-        tmp_path,
-    )
+    tools = toolchain(tmp_path, Python())
     environment = _Environment(Environment("e", "/app/mcp/x", script="run"), pins, tools, False)
     inputs = environment._inputs(Part("all", tuple(pins)))
-    assert {"/app/mcp/x", "linux/amd64", "run", "3.13.5"} <= set(inputs.values())
+    assert {"/app/mcp/x", tools.target, "run", "3.13.5"} <= set(inputs.values())
     assert set(pins) <= set(inputs)
     assert len(inputs) == len(pins) + 4
+
+
+@pytest.mark.parametrize("compiled_by", ["3.13.5", ""])
+@pytest.mark.parametrize(
+    "other",
+    [
+        Python(libc="glibc 2.28"),  # of the wheels of a pin, uv takes others
+        Python(libc="musl 1.2.5"),
+        Python("/usr/bin/python3.13", "3.12"),  # site-packages is elsewhere, also where nothing is compiled
+    ],
+)
+def test_bases_for_which_uv_chooses_other_wheels_share_no_layer(
+    tmp_path: Path, other: Python, compiled_by: str
+) -> None:
+    pins = {"six": "six==1 --hash=sha256:ab --hash=sha256:cd"}
+    parts = (Part("environment", ()), Part("six 1", ("six",)))
+    environment = Environment("e", "/app/.venv", split=True)
+    ours, theirs = (
+        [
+            _Environment(environment, pins, toolchain(tmp_path, python, compiled_by), False)._inputs(part)
+            for part in parts
+        ]
+        for python in (Python(), other)
+    )
+    assert all(one != another for one, another in zip(ours, theirs, strict=True))
