@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.base_images import BUNDLE, INDEX, MANIFEST, MINOR, PLATFORM, slim_tree, tar_of, write_image
+from tests.base_images import ARCH, BUNDLE, INDEX, MANIFEST, MINOR, PLATFORM, slim_tree, tar_of, write_image
 from tests.docker import Docker
 
 from shipway.build.registries.reference import parse_reference
@@ -78,6 +78,38 @@ def project(tmp_path: Path) -> Callable[..., Path]:
         return directory
 
     return write
+
+
+def test_both_roads_make_the_same_image_on_a_shared_base(
+    registry: Callable[..., str],
+    project: Callable[..., Path],
+    docker: Docker,
+    hadolint: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    """The base has a part of the environment already, with bytecode and console scripts."""
+    reference = f"{registry()}/team/agent-base:1"
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/agent.toml").write_text('name = "agent-base"\n')
+    (tmp_path / "base/requirements.txt").write_text("httpx==0.28.1\n")
+    done(shipway(tmp_path / "base", "build", "--base-only", "--push", "-t", reference))
+    directory = project(reference, {"requirements.txt": "httpx==0.28.1\nmsgspec==0.20.0\n"})
+    done(shipway(directory, "build", "--load"))
+    docker.images.append("on-base:latest")
+    done(shipway(directory, "render", "dockerfile"))
+    assert hadolint(str(directory / "Dockerfile")) == ""
+    pins = (directory / ".shipway/docker/agent" / ARCH / "dependencies/pins.txt").read_text()
+    assert pins.startswith("msgspec==")
+    assert len(pins.splitlines()) == 1
+    rendered = docker.build(directory)
+    assert docker.tree("on-base:latest") == docker.tree(rendered)
+    config = json.loads(docker("image", "inspect", "on-base:latest"))[0]["Config"]
+    path = "PATH=/app/.venv/bin:/usr/bin:/bin"
+    assert [word for word in config["Env"] if word.startswith("PATH=")] == [path]
+    added = docker("history", "--format", "{{.CreatedBy}}|{{.Size}}", "--human=false", rendered).splitlines()
+    copied = [line.partition("|")[2] for line in added if "COPY /made" in line]
+    assert len(copied) == 3
+    assert sum(map(int, copied)) < 5_000_000, "nothing of the base comes again"
 
 
 def shipway(directory: Path, *arguments: str, cache: Path | None = None) -> subprocess.CompletedProcess[str]:

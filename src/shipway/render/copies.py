@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from shipway.plan.image import File
 
 
-def copies(files: Sequence[File]) -> Iterator[str]:
-    """COPY instructions for these files: whole directories where the allow-list leaves just what belongs.
+def copies(files: Sequence[File], below: str = "") -> Iterator[str]:
+    """COPY instructions for these files, to their places `below` a directory.
 
-    Any directory that is taken apart is copied file by file, so that nothing lands in two places.
+    Whole directories where the allow-list leaves just what belongs. Any directory that is taken apart is
+    copied file by file, so that nothing lands in two places.
     """
     pairs = {_lift(file, files) for file in files}
     for source, target in sorted(pairs):
-        yield f"COPY {words(source, target)}"
+        yield f"COPY {words(source, f'{below}{target}')}"
 
 
 def _lift(file: File, files: Sequence[File]) -> tuple[str, str]:

@@ -32,7 +32,9 @@ MARK = "# Rendered by `shipway render dockerfile`"
 
 _RUNTIME = "runtime"
 _PROJECT = "project"
-_SOURCES = "/sources"  # not below /app, which the last stage copies
+_MADE = "/made"
+"""Below it stages make what they give to the image: a shared base has an /app already, and keeps it."""
+_VOLUMES = "/volumes"
 
 _STAGES = {contract.VENV: "dependencies", contract.NODE: "node"}
 
@@ -176,12 +178,13 @@ def _trusting(plan: ImagePlan) -> list[str]:
 
 def _environment(environment: Environment, plan: ImagePlan) -> list[str]:
     python = plan.python or Python()
-    packages = f"{environment.path}/lib/python{python.version}/site-packages"
+    tree = f"{_MADE}{environment.path}"
+    packages = f"{tree}/lib/python{python.version}/site-packages"
     script = (environment.script,) if environment.script else ()
     return [
         f"# {environment.name}: exactly these wheels, by hash.",
         *_install(environment, packages, plan),
-        f"RUN {_finish(plan, 'environment', *(environment.path,) * 2, python.version, python.path, *script)}",
+        f"RUN {_finish(plan, 'environment', tree, environment.path, python.version, python.path, *script)}",
     ]
 
 
@@ -242,7 +245,7 @@ def _runtime(plan: ImagePlan) -> list[str]:
         "# shipway-runtime, as it was installed where this was rendered.",
         f"FROM build AS {_RUNTIME}",
         f"COPY {CONTEXT}/runtime/ /build/runtime/",
-        f"RUN {_finish(plan, 'wheel', '/build/runtime/shipway_runtime.whl', packages)}",
+        f"RUN {_finish(plan, 'wheel', '/build/runtime/shipway_runtime.whl', f'{_MADE}{packages}', packages)}",
     ]
 
 
@@ -250,13 +253,14 @@ def _project(plan: ImagePlan) -> list[str]:
     """The one stage that an edit runs again; empty for an image without a project."""
     if plan.manifest is None:
         return []
+    app, sources = f"{_MADE}{contract.APP}", f"{_MADE}{contract.SOURCE}"
     return [
         "# The project, compiled.",
         f"FROM build AS {_PROJECT}",
-        f"COPY {manifest_path(plan)} {contract.MANIFEST}",
-        *copies(plan.files),
-        f"RUN {_finish(plan, 'sources', contract.APP, contract.SOURCE)}",
-        *(f'WORKDIR "{_SOURCES}{volume}"' for volume in plan.process.volumes),
+        f"COPY {manifest_path(plan)} {_MADE}{contract.MANIFEST}",
+        *copies(plan.files, _MADE),
+        f"RUN {_finish(plan, 'sources', app, sources, contract.SOURCE)}",
+        *(f'WORKDIR "{_VOLUMES}{volume}"' for volume in plan.process.volumes),
     ]
 
 
@@ -264,15 +268,16 @@ def _final(plan: ImagePlan) -> list[str]:
     process = plan.process
     bundle = process.env.get("SSL_CERT_FILE", "")
     node = [(stage_name(NODE), contract.NODE), *((stage_name(s), s.path) for s in plan.node)]
-    paths = [*(node if plan.node else []), *((stage_name(e), e.path) for e in plan.environments)]
-    layers = [*paths, (_RUNTIME, contract.VENV), *([(_PROJECT, contract.APP)] if plan.manifest else [])]
+    made = [*((stage_name(e), e.path) for e in plan.environments), (_RUNTIME, contract.VENV)]
+    made += [(_PROJECT, contract.APP)] if plan.manifest else []
     owned = f"--chown={process.user} --from={_PROJECT}"
     return [
         "# The image: what moves least is lowest, and an edit changes the last layer alone.",
         "FROM base",
         *([f"COPY --from=build {bundle} {bundle}"] if plan.ca else []),
-        *(f"COPY --from={stage} {path}/ {path}/" for stage, path in layers),
-        *(f"COPY {owned} {words(f'{_SOURCES}{volume}/', f'{volume}/')}" for volume in process.volumes),
+        *(f"COPY --from={stage} {path}/ {path}/" for stage, path in (node if plan.node else [])),
+        *(f"COPY --from={stage} {_MADE}{path}/ {path}/" for stage, path in made),
+        *(f"COPY {owned} {words(f'{_VOLUMES}{volume}/', f'{volume}/')}" for volume in process.volumes),
         *_joined("ENV ", [f"{name}={_value(value)} \\" for name, value in process.env.items()], "    "),
         f"USER {process.user}",
         f"WORKDIR {process.working_dir}",

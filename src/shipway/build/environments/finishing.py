@@ -5,11 +5,13 @@ with scripts, links and RECORDs as they will lie in the image. Only the standard
 also runs inside `docker build` (see render/dockerfile.py), where there is a base's Python and nothing else:
 
     finish.py environment TREE PATH VERSION PYTHON [SCRIPT]  make TREE the environment of PATH, and compile it
-    finish.py wheel WHEEL DIRECTORY                          unpack a pure wheel there, and compile it
+    finish.py wheel WHEEL DIRECTORY PATH                     unpack a pure wheel there, and compile it
     finish.py certificates PEM BUNDLE                        add certificates to those that are trusted
-    finish.py sources DIRECTORY SOURCES                      settle modes below DIRECTORY, and compile SOURCES
+    finish.py sources DIRECTORY SOURCES PATH                 settle modes below DIRECTORY, and compile SOURCES
     finish.py node TREE PLACE                                take from Node's wheel what an image needs
     finish.py npm TREE PACKAGE NODE                          make TREE the MCP server of PACKAGE, run by NODE
+
+PATH is the place in the image of what lies in TREE, DIRECTORY or SOURCES.
 """
 
 from __future__ import annotations
@@ -235,9 +237,10 @@ def main(command: str, *arguments: str) -> None:
         _compile(tree, path)
         settle(Path(tree))
     elif command == "wheel":
-        wheel, directory = arguments
+        wheel, directory, path = arguments
+        Path(directory).mkdir(parents=True, exist_ok=True)
         install_wheel(Path(wheel), Path(directory))
-        _compile(directory, directory)
+        _compile(directory, path)
         settle(Path(directory))
     elif command == "certificates":
         added, bundle = map(Path, arguments)
@@ -253,10 +256,10 @@ def main(command: str, *arguments: str) -> None:
         if there := finish_server(Path(tree), package, node):
             sys.exit(f"npm:{package} has no program by its name; there is: {', '.join(there) or 'none'}")
     else:
-        directory, sources = arguments
+        directory, sources, path = arguments
         settle(Path(directory))
         Path(sources).mkdir(parents=True, exist_ok=True)
-        _compile(sources, sources)
+        _compile(sources, path)
 
 
 if __name__ == "__main__":
