@@ -30,7 +30,7 @@ from shipway.build.environments.runtime_wheel import runtime_wheel
 from shipway.build.environments.sources import split_built, wheel_sha256
 from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError
-from shipway.plan.context import uv_directory
+from shipway.plan.context import stage_name, uv_directory
 from shipway.plan.image import NODE
 from shipway_runtime import contract
 
@@ -40,25 +40,22 @@ if TYPE_CHECKING:
     from shipway.build.bases.base import Base
     from shipway.build.cache import Cache
     from shipway.build.locking import Locked
-    from shipway.plan.image import Environment, ImagePlan, NodeEnvironment, Python
+    from shipway.plan.image import ImagePlan, Python
 
     Say = Callable[[str], None]
-    StageName = Callable[[Environment | NodeEnvironment], str]
 
 WHEEL = "runtime/shipway_runtime.whl"
 
 
 def build_context(
     plans: Sequence[ImagePlan],
-    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,
     locked: Locked,
     bases: Mapping[str, Mapping[str, Base]],
 ) -> dict[str, bytes | Path]:
-    """Content by path. `bases` are by role and platform; `locked` is what shipway.lock says; `stage_name`
-    names an environment's directory.
+    """Content by path. `bases` are by role and platform; `locked` is what shipway.lock says.
 
     Raises BuildError and its kinds; refuses what a Dockerfile cannot do yet.
     """
@@ -75,7 +72,7 @@ def build_context(
             files |= _uv(platform, base.facts.python, directory, cache, say)
             files |= {
                 f"{directory}/{name}": content
-                for name, content in _stages(plan, platform, base, stage_name, root, cache, say, locked)
+                for name, content in _stages(plan, platform, base, root, cache, say, locked)
             }
             if plan.base.kind == "minimal":
                 (layer,) = base.layers(cache.layer)
@@ -97,7 +94,6 @@ def _stages(
     plan: ImagePlan,
     platform: str,
     base: Base,
-    stage_name: StageName,
     root: Path,
     cache: Cache,
     say: Say,

@@ -64,9 +64,7 @@ def _reason(layer: Layer, before: Sequence[Mapping[str, str]]) -> str:
     origin = "in the cache; " if layer.cached else ""
     if not before:
         return f"{origin}no build was here before"
-    last = max(
-        before, key=lambda other: len(now.keys() & other.keys()) / (len(now.keys() | other.keys()) or 1)
-    )
+    last = max(before, key=lambda other: _likeness(now, other))
     return origin + "; ".join(_differences(last, now))
 
 

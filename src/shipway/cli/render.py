@@ -51,7 +51,7 @@ def dockerfile(directory: Path, output: Path | None) -> None:
     with Registries() as registries:
         found = [find_bases(plan, project.root, cache, say, locked, registries) for plan in plans]
         plans, bases = tuple(plan for plan, _ in found), {plan.role: base for plan, base in found}
-        beside = build_context(plans, render.stage_name, project.root, cache, say, locked, bases)
+        beside = build_context(plans, project.root, cache, say, locked, bases)
     texts = render.render(plans, {role: name for role, base in bases.items() if (name := _pinned(base))})
     files: dict[str, Content] = {f"{render.CONTEXT}/{name}": content for name, content in beside.items()}
     if output:

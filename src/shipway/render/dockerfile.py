@@ -14,7 +14,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from shipway.plan.context import uv_directory
+from shipway.plan.context import stage_name, uv_directory
 from shipway.plan.image import NODE, NPM, Python
 from shipway.render.copies import copies, words
 from shipway_runtime import contract
@@ -36,7 +36,6 @@ _MADE = "/made"
 """Below it stages make what they give to the image: a shared base has an /app already, and keeps it."""
 _VOLUMES = "/volumes"
 
-_STAGES = {contract.VENV: "dependencies", contract.NODE: "node"}
 
 _NODE_WHEEL = "/build/wheel"
 
@@ -74,16 +73,6 @@ def own_directory(plan: ImagePlan) -> str:
 def manifest_path(plan: ImagePlan) -> str:
     """The manifest, in the context."""
     return f"{own_directory(plan)}/shipway.json"
-
-
-def stage_name(environment: Environment | NodeEnvironment) -> str:
-    """`dependencies` for the agent's own environment, `mcp-NAME` for a server's; `node` for Node.
-
-    The context keeps what a stage installs in a directory of this name, for each image and architecture.
-    """
-    if environment.path in _STAGES:
-        return _STAGES[environment.path]
-    return f"mcp-{_last(environment.path)}"
 
 
 def dockerignore(plans: Sequence[ImagePlan]) -> str:
@@ -138,7 +127,7 @@ def _base(plan: ImagePlan, base: str | None) -> list[str]:
 
 
 def _build(plan: ImagePlan, base: str | None) -> list[str]:
-    python = plan.python or Python()
+    python = _python(plan)
     uv = uv_directory(python, "$TARGETARCH")
     bundle = plan.process.env.get("SSL_CERT_FILE", "")
     trust = [f"    SSL_CERT_FILE={bundle} \\"] if bundle else []
@@ -177,7 +166,7 @@ def _trusting(plan: ImagePlan) -> list[str]:
 
 
 def _environment(environment: Environment, plan: ImagePlan) -> list[str]:
-    python = plan.python or Python()
+    python = _python(plan)
     tree = f"{_MADE}{environment.path}"
     packages = f"{tree}/lib/python{python.version}/site-packages"
     script = (environment.script,) if environment.script else ()
@@ -239,7 +228,7 @@ def _run(plan: ImagePlan, mounts: Sequence[str], *command: str) -> list[str]:
 
 
 def _runtime(plan: ImagePlan) -> list[str]:
-    python = plan.python or Python()
+    python = _python(plan)
     packages = f"{contract.VENV}/lib/python{python.version}/site-packages"
     return [
         "# shipway-runtime, as it was installed where this was rendered.",
@@ -290,7 +279,14 @@ def _final(plan: ImagePlan) -> list[str]:
 
 
 def _finish(plan: ImagePlan, *arguments: str) -> str:
-    return _exec((plan.python or Python()).path, "-I", "-B", "/build/finish.py", *arguments)
+    return _exec(_python(plan).path, "-I", "-B", "/build/finish.py", *arguments)
+
+
+def _python(plan: ImagePlan) -> Python:
+    """The base's. Raises ValueError for a plan that is not settled: its base has to be found first."""
+    if plan.python is None:
+        raise ValueError(f"the base of {plan.repository} was not found yet")
+    return plan.python
 
 
 def _exec(*words: str) -> str:
@@ -314,7 +310,3 @@ def _joined(instruction: str, lines: Sequence[str], indent: str = "") -> list[st
 def _escaped(path: str) -> str:
     """A path as a pattern that matches it alone."""
     return "".join(f"\\{c}" if c in "\\*?[]" else c for c in path)
-
-
-def _last(path: str) -> str:
-    return path.rpartition("/")[2]
