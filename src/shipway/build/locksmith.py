@@ -104,7 +104,7 @@ class Locksmith:
             facts = self._facts(wanted.base, platform, so_far)
             options = target_options(facts.python, platform)
             there = facts.pins if wanted.environment.path == contract.VENV else ""
-            previous = preferred(there) or (before.resolved.get(platform) if before else None)
+            previous = preferred(there, before.resolved.get(platform) if before else None)
             fresh_s = 0 if self.anew else FRESH_S
             resolved[platform] = resolution(
                 wanted.environment, self.root, options, self.cache, self.say, previous, fresh_s

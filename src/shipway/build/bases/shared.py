@@ -32,10 +32,11 @@ def conflicts(pins: str, there: str, base: str) -> list[Finding]:
     return list(_conflicts(lines_by_name(pins), lines_by_name(there), base))
 
 
-def preferred(there: str) -> Resolution | None:
-    """The base's versions, for whoever may still choose; None where it has none."""
-    pins = tuple(Pin(name, version_of(line)) for name, line in lines_by_name(there).items())
-    return Resolution(pins) if pins else None
+def preferred(there: str, before: Resolution | None = None) -> Resolution | None:
+    """The versions for whoever may still choose: the base's, then those of `before`; None without any."""
+    pins = {pin.name: pin for pin in before.pins} if before else {}
+    pins |= {name: Pin(name, version_of(line)) for name, line in lines_by_name(there).items()}
+    return Resolution(tuple(pins.values())) if pins else None
 
 
 def merged(pins: str, there: str) -> str:

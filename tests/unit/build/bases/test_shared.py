@@ -6,7 +6,7 @@ import pytest
 
 from shipway.build.bases.shared import conflicts, lacking, merged, preferred
 from shipway.errors import SpecError
-from shipway.spec.shipwaylock import Pin
+from shipway.spec.shipwaylock import Pin, Resolution
 
 BASE = "httpx==0.28.1 --hash=sha256:aa --hash=sha256:ab\nrich==14.0 --hash=sha256:cc\n"
 
@@ -36,6 +36,17 @@ def test_who_may_choose_prefers_the_bases_versions() -> None:
     assert chosen is not None
     assert chosen.pins == (Pin("httpx", "0.28.1"), Pin("rich", "14.0"))
     assert preferred("") is None
+
+
+def test_what_the_base_lacks_stays_as_it_was() -> None:
+    before = Resolution((Pin("httpx", "0.27", ("sha256:ab",)), Pin("anyio", "4.1")))
+    chosen = preferred(BASE, before)
+    assert chosen is not None
+    assert {pin.name: pin.version for pin in chosen.pins} == {
+        "httpx": "0.28.1",
+        "anyio": "4.1",
+        "rich": "14.0",
+    }
 
 
 def test_a_base_on_a_base_has_both() -> None:
