@@ -252,6 +252,8 @@ class McpServer:
     tools: ToolFilter = field(default_factory=ToolFilter)
     timeout_s: float = 30.0
     concurrency: int = 8
+    message_limit: int = 16_000_000  # bytes of one message, in either direction
+    memory: int | None = None  # bytes that an inside server's process may allocate
     optional: bool = False
 
 

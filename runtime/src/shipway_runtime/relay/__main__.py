@@ -1,11 +1,11 @@
 """The relay alone, in front of one stdio server: how a sidecar runs.
 
-    python -m shipway_runtime.relay NAME --port 8100 [--host 127.0.0.1] -- COMMAND [ARG…]
+    python -m shipway_runtime.relay NAME --port 8100 [--host 127.0.0.1] [--memory BYTES] -- COMMAND [ARG…]
 
 In: a command. Out: its MCP over HTTP at /mcp and /mcp/NAME; /healthz while this process lives; /readyz when
 the server answers. The server inherits this process's environment as it is: a stack gives a sidecar what
 its server may see, and nothing else. Time and concurrency are bounded tightly by the agent's relay and only
-loosely here.
+loosely here. `--memory` is for where no container engine limits the sidecar as a whole.
 Exit codes: 0 after SIGTERM or SIGINT, 1 when the port cannot be used, 2 for a wrong command line.
 """
 
@@ -28,6 +28,7 @@ from ..reaper import Reaper
 from .endpoint import LOOPBACK, Endpoint
 from .exchange import Receive, Request, Scope, Send, deliver, json_reply
 from .inside import Inside
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ def parse(arguments: Sequence[str]) -> Options:
     """The command line as values. Exits with 2 and the usage when it is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m shipway_runtime.relay",
-        usage="%(prog)s NAME [--port PORT] [--host HOST] -- COMMAND [ARG ...]",
+        usage="%(prog)s NAME [--port PORT] [--host HOST] [--memory BYTES] -- COMMAND [ARG ...]",
         description="Serve a stdio MCP server over HTTP.",
     )
     parser.add_argument("name", help="the server's name, as in /mcp/NAME")
@@ -56,6 +57,8 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one call")
     parser.add_argument("--concurrency", type=int, default=64, help="calls at the same time")
+    parser.add_argument("--message-limit", type=int, default=16_000_000, help="bytes of one message")
+    parser.add_argument("--memory", type=int, help="bytes that the server's process may allocate")
     own, command = _split(arguments)
     options = parser.parse_args(own)
     if not command:
@@ -66,6 +69,8 @@ def parse(arguments: Sequence[str]) -> Options:
         tuple(command),
         timeout_s=options.timeout,
         concurrency=options.concurrency,
+        message_limit=options.message_limit,
+        memory=options.memory,
     )
     return Options(server, options.host, options.port)
 
@@ -80,7 +85,8 @@ class Alone:
     """The ASGI application: the server at two paths, and this process's health."""
 
     def __init__(self, server: McpServer, environ: Mapping[str, str], *, loopback: bool) -> None:
-        self.inside = Inside(server, lambda: environ)
+        self.watcher = Watcher()
+        self.inside = Inside(server, lambda: environ, self.watcher)
         self._endpoint = Endpoint({"": self.inside, server.name: self.inside}, loopback=loopback)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,6 +127,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, http, "should_exit", True)
     reaping = asyncio.create_task(_reap()) if os.getpid() == 1 else None
+    await app.watcher.start()
     await app.inside.start()
     try:
         await http.serve()
@@ -128,6 +135,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         raise SystemExit(1) from None
     finally:
         await app.inside.close(_GRACE)
+        await app.watcher.close()
         if reaping:
             reaping.cancel()
 

@@ -16,6 +16,7 @@ from .. import contract
 from .endpoint import Endpoint
 from .inside import Inside
 from .stdio import MissingSecret
+from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .backend import Backend, ServerState
@@ -36,16 +37,22 @@ class Relay:
         self, servers: Sequence[contract.McpServer], *, secret: Secret, environ: Mapping[str, str]
     ) -> None:
         located = [locate(server, environ) for server in servers]
-        self._backends = {server.name: _backend(server, secret, environ) for server in located}
+        inside = any(server.shape == "inside" for server in located)
+        self._watcher = Watcher() if inside else None
+        self._backends = {server.name: self._backend(server, secret, environ) for server in located}
         self.app = Endpoint(self._backends)
 
     async def start(self) -> None:
         """Start all inside servers at once. Does not wait until they answer; what fails is tried again."""
+        if self._watcher:
+            await self._watcher.start()
         await asyncio.gather(*(backend.start() for backend in self._backends.values()))
 
     async def close(self, grace: float) -> None:
         """End all servers at the same time, within about `grace` seconds, and every open stream."""
         await asyncio.gather(*(backend.close(grace) for backend in self._backends.values()))
+        if self._watcher:
+            await self._watcher.close()
 
     def states(self) -> dict[str, ServerState]:
         return {name: backend.state for name, backend in self._backends.items()}
@@ -54,13 +61,12 @@ class Relay:
         """None when the server answers, else the reason in words; takes two seconds at most."""
         return await self._backends[name].probe()
 
+    def _backend(self, server: contract.McpServer, secret: Secret, environ: Mapping[str, str]) -> Backend:
+        if server.shape == "inside":
+            return Inside(server, lambda: child_environment(server, secret, environ), self._watcher)
+        from .proxy import Proxy
 
-def _backend(server: contract.McpServer, secret: Secret, environ: Mapping[str, str]) -> Backend:
-    if server.shape == "inside":
-        return Inside(server, lambda: child_environment(server, secret, environ))
-    from .proxy import Proxy
-
-    return Proxy(server, secret)
+        return Proxy(server, secret)
 
 
 def child_environment(

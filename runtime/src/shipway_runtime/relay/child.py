@@ -1,8 +1,8 @@
 """One MCP server process: started with exactly the environment it may see, and never left behind.
 
-In: an argument vector and an environment. Out: lines of its stdout; its stderr goes to the log. It runs in
-a process group of its own, which is ended as a whole, and the kernel ends it when the runtime is killed
-(Linux).
+In: a server's command and limits, an environment. Out: lines of its stdout; its stderr goes to the log. It
+leads a session of its own, which is ended as a whole whatever process groups are in it. When the runtime is
+killed, the kernel ends the server (Linux) and a watcher what the server has started.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ import time
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from typing import TYPE_CHECKING
 
+from . import limits, remains
 from .framing import Line, LineSplitter
-from .messages import MAX_MESSAGE, NotSent, Unavailable
+from .messages import NotSent, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ..contract import McpServer
+    from .watcher import Watcher
 
 log = logging.getLogger("shipway.relay")
 
@@ -30,6 +34,7 @@ _EOF_GRACE = 2.0  # seconds to end after stdin is closed, before SIGTERM
 _LOG_LINE = 4096  # bytes of one stderr line
 _SIGNALS = frozenset(signal.Signals)
 _LOG_RATE = 100  # stderr lines a second
+_KILL_ROUNDS, _KILL_PAUSE = 50, 0.02  # what is being ended may still start something
 
 
 class _Protocol(SubprocessStreamProtocol):
@@ -47,35 +52,47 @@ class _Protocol(SubprocessStreamProtocol):
 class Child:
     """A running server. Make one with `Child.spawn`; end it with `end`, always."""
 
-    def __init__(self, name: str, transport: asyncio.SubprocessTransport, protocol: _Protocol) -> None:
-        self.name = name
+    def __init__(
+        self,
+        server: McpServer,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self.name = server.name
         self.last_words = ""
+        self._limit, self._memory = server.message_limit, server.memory
+        self._short_of_memory = False
         self._transport = transport
         self._process = Process(transport, protocol, asyncio.get_running_loop())
         self._exited = protocol.exited
         self.pid = self._process.pid
+        self._itself = {self.pid: remains.started(self.pid)}
+        self._watcher = watcher
+        if watcher:
+            watcher.started(self.pid)
         self._stderr = asyncio.create_task(self._forward_stderr())
 
     @classmethod
-    async def spawn(cls, name: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
-        """Start the server. Raises OSError when the command cannot be run."""
+    async def spawn(cls, server: McpServer, env: Mapping[str, str], watcher: Watcher | None = None) -> Child:
+        """Start the server within its limits. Raises OSError when the command cannot be run."""
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _Protocol(limit=_CHUNK, loop=loop),
-            *command,
+            *limits.bounded(server.command, server.memory),
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
             env=env,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=_before_exec(server, watcher),
         )
-        return cls(name, transport, protocol)
+        return cls(server, transport, protocol, watcher)
 
     async def lines(self) -> AsyncIterator[Line]:
         """What the server writes to stdout, line by line, until it closes it."""
         assert self._process.stdout
-        splitter = LineSplitter(MAX_MESSAGE)
+        splitter = LineSplitter(self._limit)
         while chunk := await self._process.stdout.read(_CHUNK):
             for line in splitter.feed(chunk):
                 yield line
@@ -85,7 +102,7 @@ class Child:
         assert self._process.stdin
         if self._process.stdin.is_closing():
             raise NotSent(f"MCP server {self.name!r} has closed its input")
-        if self._process.stdin.transport.get_write_buffer_size() > MAX_MESSAGE:
+        if self._process.stdin.transport.get_write_buffer_size() > self._limit:
             raise Unavailable(f"MCP server {self.name!r} does not read its input")
         self._process.stdin.write(message + b"\n")
 
@@ -100,18 +117,21 @@ class Child:
         await self._exited.wait()
 
     async def end(self, grace: float) -> str:
-        """Close stdin, then SIGTERM, then SIGKILL to the whole group, within `grace` seconds and a little.
+        """Close stdin, then SIGTERM, then SIGKILL to all that belongs to it.
 
-        Returns how it ended, in words.
+        Takes `grace` seconds and a little; returns how it ended, in words.
         """
         assert self._process.stdin
+        seen = remains.family(self._itself)  # what is in another session cannot be told later
         self._process.stdin.close()
         patience = min(grace / 2, _EOF_GRACE)
         if not await self._exits_within(patience):
-            self._signal(signal.SIGTERM)
+            remains.signal_family(self._itself, signal.SIGTERM)
             await self._exits_within(grace - patience)
-        self._signal(signal.SIGKILL)  # also what the server started and left behind
+        await self._kill(seen)
         await self._exits_within(5.0)
+        if self._watcher:
+            self._watcher.ended(self.pid)
         await asyncio.wait({self._stderr}, timeout=0.5)  # its last words, often the reason, are on their way
         self._stderr.cancel()
         await asyncio.wait({self._stderr})
@@ -124,9 +144,12 @@ class Child:
                 await self._exited.wait()
         return self._process.returncode is not None
 
-    def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+    async def _kill(self, seen: set[remains.Known]) -> None:
+        """SIGKILL to the server and what it started and left behind, until nothing is left of it."""
+        for _ in range(_KILL_ROUNDS):
+            if not remains.kill_round(self._itself, seen):
+                return
+            await asyncio.sleep(_KILL_PAUSE)
 
     def _describe_end(self) -> str:
         code = self._process.returncode
@@ -136,6 +159,8 @@ class Child:
             end = f"was ended by {signal.Signals(-code).name if -code in _SIGNALS else -code}"
         else:
             end = f"exited with code {code}"
+        if self._memory and (self._short_of_memory or limits.may_be_memory(code)):
+            end = f"{end}; its memory limit is {limits.in_words(self._memory)}"
         return f"{end}; its last words: {self.last_words}" if self.last_words else end
 
     async def _forward_stderr(self) -> None:
@@ -153,16 +178,36 @@ class Child:
             self._log(line, 0)
 
     def _log(self, line: Line, nth: int) -> None:
+        self._short_of_memory = self._short_of_memory or limits.speaks_of_memory(line.text)
         if nth > _LOG_RATE or not line.text:
             return
         self.last_words = line.text.decode(errors="replace")[:300]
         log.info("[%s] %s%s", self.name, line.text.decode(errors="replace"), " …" if line.cut else "")
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """A function for the child, between fork and exec: the kernel kills it when the thread that forked ends.
+def _before_exec(server: McpServer, watcher: Watcher | None) -> Callable[[], None] | None:
+    """A function for the child, between fork and exec: announce it, die with the relay, keep the limit.
 
-    Everything is looked up here, in the parent; in the child an import could wait for a lock for ever.
+    Everything is looked up in the parent; in the child an import could wait for a lock for ever.
+    """
+    steps = (
+        watcher.announcement() if watcher else None,
+        _die_with_parent(),
+        limits.limiter(server.command, server.memory),
+    )
+    wanted = tuple(step for step in steps if step)
+
+    def prepare() -> None:
+        for step in wanted:
+            step()
+
+    return prepare if wanted else None
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """The kernel kills the child when the thread that forked ends: the one that runs the relay's loop.
+
+    That is the main thread of a relay alone, and the runtime's control thread, which ends with its process.
     """
     if sys.platform != "linux":
         return None

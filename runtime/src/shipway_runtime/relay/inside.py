@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from ..contract import McpServer
     from .backend import ServerState
+    from .watcher import Watcher
 
 _OURS = {"notifications/initialized", "notifications/roots/list_changed", "notifications/progress"}
 """Notifications between the client and the relay alone: the relay is the server's only client."""
@@ -52,10 +53,15 @@ _BACKLOG = 1000  # progress notifications kept for a caller that does not read
 class Inside:
     """A Backend: one stdio server, shared by all clients."""
 
-    def __init__(self, server: McpServer, environment: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        server: McpServer,
+        environment: Callable[[], Mapping[str, str]],
+        watcher: Watcher | None = None,
+    ) -> None:
         self._spec = server
         self._sessions = Sessions()
-        self._server = StdioServer(server, environment, self._sessions.broadcast)
+        self._server = StdioServer(server, environment, self._sessions.broadcast, watcher)
         self._calls: set[asyncio.Task[Json]] = set()
 
     @property

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from ..contract import McpServer
+    from .watcher import Watcher
 
 log = logging.getLogger("shipway.relay")
 
@@ -56,7 +57,9 @@ class StdioServer:
         server: McpServer,
         environment: Callable[[], Mapping[str, str]],
         on_notification: Notify,
+        watcher: Watcher | None = None,
     ) -> None:
+        self._watcher = watcher
         self.state = ServerState(server.name, server.shape, optional=server.optional)
         self._server = server
         self._environment = environment
@@ -160,7 +163,7 @@ class StdioServer:
 
     async def _live(self) -> str:
         """One life, from start to end. Returns how it ended; raises what kept it from coming up."""
-        child = await Child.spawn(self._server.name, self._server.command, self._environment())
+        child = await Child.spawn(self._server, self._environment(), self._watcher)
         self.state = replace(self.state, pid=child.pid)
         self._link = Link(child, self._on_notification)
         reader = asyncio.create_task(self._link.read())
