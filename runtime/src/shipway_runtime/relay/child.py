@@ -33,6 +33,7 @@ _CHUNK = 2**16
 _EOF_GRACE = 2.0  # seconds to end after stdin is closed, before SIGTERM
 _LOG_LINE = 4096  # bytes of one stderr line
 _SIGNALS = frozenset(signal.Signals)
+_BACKLOG = 16_000_000  # bytes of small messages that a server has not read, beside the largest two
 _LOG_RATE = 100  # stderr lines a second
 _KILL_ROUNDS, _KILL_PAUSE = 50, 0.02  # what is being ended may still start something
 
@@ -102,7 +103,7 @@ class Child:
         assert self._process.stdin
         if self._process.stdin.is_closing():
             raise NotSent(f"MCP server {self.name!r} has closed its input")
-        if self._process.stdin.transport.get_write_buffer_size() > self._limit:
+        if self._process.stdin.transport.get_write_buffer_size() > 2 * self._limit + _BACKLOG:
             raise Unavailable(f"MCP server {self.name!r} does not read its input")
         self._process.stdin.write(message + b"\n")
 

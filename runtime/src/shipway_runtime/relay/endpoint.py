@@ -32,7 +32,10 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope, receive)
-            await deliver(await self.reply(request), request, send)
+            try:
+                await deliver(await self.reply(request), request, send)
+            finally:
+                request.close()
 
     async def reply(self, request: Request) -> Reply:
         """The answer to one request. Never raises."""

@@ -11,13 +11,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .messages import RpcError, encode
+
+if TYPE_CHECKING:
+    from .slots import Room
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_SMALL = 65536  # bytes of a body that takes no room; uvicorn has read as many by then
+_DISCARD_S = 5.0
 
 STREAM_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache, no-transform"}
 
@@ -56,27 +62,76 @@ class Request:
         self.path: str = scope["path"]
         self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
         self._receive = receive
+        self._complete = False
+        self._held = contextlib.ExitStack()
 
-    async def body(self, limit: int) -> bytes:
-        """The whole body. Raises Refused above `limit` bytes or when the client hangs up."""
-        if int(self.headers.get("content-length", "0")) > limit:
-            raise Refused(413, f"expected at most {limit} bytes of request body")
+    async def body(self, room: Room) -> bytes:
+        """The whole body, read as there is room for it.
+
+        A large one keeps its room until `close`. Raises Refused above the limit, or when it does not come in
+        time or not at all; Exhausted without room.
+        """
+        announced = self.headers.get("content-length", "")
+        size = int(announced) if announced.isdecimal() else None
+        try:
+            if size is not None and size > room.limit:
+                raise _too_large(room.limit)
+            if size is not None and size > _SMALL:
+                await self._hold(room, size)
+            async with asyncio.timeout(room.timeout_s) as reading:
+                return await self._read(room, reading, known=size is not None)
+        except TimeoutError:
+            raise Refused(408, f"the request did not arrive within {room.timeout_s:g} s") from None
+        except (Refused, RpcError):
+            await self._discard()
+            raise
+
+    async def _read(self, room: Room, reading: asyncio.Timeout, *, known: bool) -> bytes:
         chunks, size, more = [], 0, True
         while more:
-            part = await self._receive()
+            part = await self._next()
             if part["type"] == "http.disconnect":
                 raise Refused(400, "the client hung up before its request was complete")
             chunks.append(part.get("body", b""))
             size += len(chunks[-1])
-            if size > limit:
-                raise Refused(413, f"expected at most {limit} bytes of request body")
+            if size > room.limit:
+                raise _too_large(room.limit)
             more = part.get("more_body", False)
+            if more and size > _SMALL and not known:  # of unknown size: there has to be room for the largest
+                reading.reschedule(None)
+                await self._hold(room, room.limit)
+                reading.reschedule(asyncio.get_running_loop().time() + room.timeout_s)
+                known = True
         return b"".join(chunks)
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        part = await self._receive()
+        self._complete = not part.get("more_body", False)  # so it is when the client hung up
+        return part
+
+    async def _discard(self) -> None:
+        """Let the rest of the body pass, for a while: who still sends sees a reset, and not our answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_S):
+                while not self._complete:
+                    await self._next()
+
+    async def _hold(self, room: Room, size: int) -> None:
+        await room.take(size)
+        self._held.callback(room.give_back, size)
+
+    def close(self) -> None:
+        """The request was answered: what its body took is free again."""
+        self._held.close()
 
     async def disconnected(self) -> None:
         """Returns when the client hangs up. Only after the body has been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(413, f"expected at most {limit} bytes of request body: mcp.NAME.message_limit")
 
 
 async def deliver(reply: Reply, request: Request, send: Send) -> None:

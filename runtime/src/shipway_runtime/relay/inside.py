@@ -23,7 +23,6 @@ from .framing import PING, PING_INTERVAL, event
 from .messages import (
     CANCELLED,
     INVALID_REQUEST,
-    MAX_MESSAGE,
     METHOD_NOT_FOUND,
     Json,
     RpcError,
@@ -35,6 +34,7 @@ from .messages import (
     status_of,
 )
 from .sessions import HEADER, Session, Sessions
+from .slots import Room
 from .stdio import StdioServer
 from .tools import check_call, filter_result
 
@@ -60,6 +60,7 @@ class Inside:
         watcher: Watcher | None = None,
     ) -> None:
         self._spec = server
+        self._room = Room(server)
         self._sessions = Sessions()
         self._server = StdioServer(server, environment, self._sessions.broadcast, watcher)
         self._calls: set[asyncio.Task[Json]] = set()
@@ -90,7 +91,7 @@ class Inside:
         return Reply(405, headers={"allow": "POST"})
 
     async def _post(self, request: Request) -> Reply:
-        message = decode(await request.body(MAX_MESSAGE))
+        message = decode(await request.body(self._room))
         era = era_of(request.headers, message.get("method", ""))
         if not is_request(message):
             self._take_notification(request, message, era)

@@ -18,7 +18,6 @@ from .eras import era_of
 from .exchange import Reply, Request, error_reply
 from .framing import EventSplitter, TooLong, data_of, event, with_data
 from .messages import (
-    MAX_MESSAGE,
     TIMED_OUT,
     Exhausted,
     Json,
@@ -30,7 +29,7 @@ from .messages import (
 )
 from .probe import Prober
 from .sessions import HEADER
-from .slots import Slots
+from .slots import Room, Slots
 from .tools import check_call, filter_result
 from .upstream import Upstream
 
@@ -53,6 +52,7 @@ class Proxy:
         self._spec = server
         self._upstream = Upstream(server, secret)
         self._prober = Prober(self._upstream)
+        self._room = Room(server)
         self._slots = Slots(server.name, server.concurrency, server.timeout_s)
         self._courtesies: set[asyncio.Task[None]] = set()
 
@@ -76,7 +76,7 @@ class Proxy:
     async def handle(self, request: Request) -> Reply:
         if request.method not in ("POST", "GET", "DELETE"):
             return Reply(405, headers={"allow": "POST, GET, DELETE"})
-        body = await request.body(MAX_MESSAGE)
+        body = await request.body(self._room)
         message = decode(body) if request.method == "POST" else {}
         try:
             return await self._forward(request, body, message)
@@ -166,7 +166,7 @@ class Proxy:
         held: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
         """The server's events; for a request that they leave open, an error at the end. Ends what is held."""
-        splitter, chunks = EventSplitter(MAX_MESSAGE), aiter(response.aiter_raw())
+        splitter, chunks = EventSplitter(self._spec.message_limit), aiter(response.aiter_raw())
         answered = not is_request(message)
         error: Unavailable | None = None
         async with held:

@@ -1,4 +1,4 @@
-"""How many calls one server takes at a time, and how long each may take."""
+"""How many calls one server takes at a time, how long each may take, how much their requests may weigh."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from .messages import TIMED_OUT, Exhausted
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ..contract import McpServer
+
+_LARGEST_AT_ONCE = 2  # requests of the size limit, under way to one server
 _WAITING = 16  # callers that may wait for each slot
 
 
@@ -63,3 +66,41 @@ class Slots:
         """What to tell a caller whose time is over."""
         message = f"MCP server {self._name!r} did not answer within {self._timeout_s:g} s"
         return Exhausted(message, code=TIMED_OUT)
+
+
+class Room:
+    """Bounds the bytes of large requests that are under way to one server: read, waiting or being answered.
+
+    A body without room is not read, and its sender's connection stands still: what does not fit waits there
+    and not in this process.
+    """
+
+    def __init__(self, server: McpServer) -> None:
+        self.limit = server.message_limit
+        self.timeout_s = server.timeout_s
+        self._name = server.name
+        self._size = _LARGEST_AT_ONCE * server.message_limit
+        self._used = 0
+        self._turn = (
+            asyncio.Lock()
+        )  # in the order they came: a large one is not passed by small ones for ever
+        self._freed = asyncio.Event()
+
+    async def take(self, size: int) -> None:
+        """Take room for `size` bytes, to be given back. Raises Exhausted when there is none in time."""
+        try:
+            async with asyncio.timeout(self.timeout_s), self._turn:
+                while self._used and self._used + size > self._size:
+                    self._freed.clear()
+                    await self._freed.wait()
+                self._used += size
+        except TimeoutError:
+            raise Exhausted(
+                f"MCP server {self._name!r} is busy: {self._used} bytes of requests are under way, and no "
+                f"room for {size} more came within {self.timeout_s:g} s",
+                code=TIMED_OUT,
+            ) from None
+
+    def give_back(self, size: int) -> None:
+        self._used -= size
+        self._freed.set()
