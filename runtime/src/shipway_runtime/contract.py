@@ -46,6 +46,8 @@ CONFIG = "/etc/shipway/config.json"
 POLICY = "/etc/shipway/policy.json"
 SECRETS = "/run/secrets"
 
+MESSAGE_LIMIT = 16_000_000  # bytes of one MCP message, where agent.toml says nothing
+
 UID = 65532  # user and group of every container; "nonroot" in distroless images
 
 
@@ -115,15 +117,25 @@ CONVERSATION_HEADER = "x-conversation-id"
 
 CHILD_VARIABLES: frozenset[str] = frozenset(
     {
-        *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONHASHSEED"),
+        *("PATH", "HOME", "TZ", "TMPDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE"),
+        *("LC_COLLATE", "LC_MESSAGES", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_MEASUREMENT", "LC_PAPER"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
         *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
-        *("NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"),
-        *("TRACEPARENT", "TRACESTATE", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"),
+        *("NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY", "GIT_SSL_CAINFO"),
+        *("TRACEPARENT", "TRACESTATE", "BAGGAGE", "OTEL_SDK_DISABLED", "OTEL_PROPAGATORS"),
+        *("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"),
+        *("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"),
+        *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+        *("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+        *("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"),
+        *("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
     }
 )
-"""What an MCP server inherits beside its own `env` and `secrets`: proxy, CA, locale and trace variables."""
+"""What an MCP server inherits beside its own `env` and `secrets`: proxy, CA, locale and trace variables.
+
+Names one by one, and no prefix: OTEL_EXPORTER_OTLP_HEADERS and its kind hold the collector's credentials.
+"""
 
 
 def response_id(conversation: str, turn: int) -> str:
@@ -252,7 +264,7 @@ class McpServer:
     tools: ToolFilter = field(default_factory=ToolFilter)
     timeout_s: float = 30.0
     concurrency: int = 8
-    message_limit: int = 16_000_000  # bytes of one message, in either direction
+    message_limit: int = MESSAGE_LIMIT  # bytes of one message, in either direction
     memory: int | None = None  # bytes that an inside server's process may allocate
     optional: bool = False
 

@@ -15,6 +15,7 @@ from shipway.local import services
 from shipway.local.plan import GRACE_S, Environment, LocalPlan, Probe, Process
 from shipway.local.ports import LOOPBACK
 from shipway.local.variables import agent_variables, inherited, secret_values
+from shipway.plan.servers import relay_arguments
 from shipway_runtime import contract
 from shipway_runtime.contract import env
 
@@ -58,7 +59,7 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         files=_documents(stack, machine),
         secrets=files,
         directories=tuple(_directories(stack, machine, replay)),
-        remarks=(*run.remarks, *_missing(stack, values), *_undeclared(stack, machine)),
+        remarks=(*run.remarks, *_unlimited(stack), *_missing(stack, values), *_undeclared(stack, machine)),
     )
 
 
@@ -72,12 +73,13 @@ def _directories(stack: StackPlan, machine: Machine, replay: Replay | None) -> I
 def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mapping[str, str]) -> Process:
     port = machine.ports.sidecars[sidecar.name]
     python = f"{machine.state}/venv/bin/python"
-    relay = (python, "-m", "shipway_runtime.relay", sidecar.name, "--port", str(port), "--")
+    command = _command(sidecar.name, sidecar.program, stack, machine)
+    memory = sidecar.resources.memory
     own = {name: _here(value, stack, machine) for name, value in sidecar.env.items()}
     return Process(
         name=f"mcp-{sidecar.name}",
         role="sidecar",
-        argv=(*relay, *_command(sidecar.name, sidecar.program, stack, machine)),
+        argv=(python, *relay_arguments(sidecar.name, port, command, sidecar.message_limit, memory)),
         env=inherited(machine.variables)
         | own
         | {name: values[name] for name in sidecar.secrets if name in values},
@@ -168,6 +170,11 @@ def _stood_in(server: contract.McpServer, stack: StackPlan, machine: Machine) ->
 def _missing(stack: StackPlan, values: Mapping[str, str]) -> tuple[str, ...]:
     names = [name for name in stack.agent.secrets if name not in values]
     return tuple(f"secret {name} has no value: set it in the environment or in .env" for name in names)
+
+
+def _unlimited(stack: StackPlan) -> tuple[str, ...]:
+    names = [sidecar.name for sidecar in stack.sidecars if sidecar.resources.cpu is not None]
+    return tuple(f"MCP server {name}: its CPU is not limited without containers" for name in names)
 
 
 def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:

@@ -277,7 +277,7 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
     python = f"{contract.VENV}/bin/python"
     command = program.command(servers.environment_path(name), python)
     port = servers.sidecar_ports(spec)[name]
-    relay = ("-m", "shipway_runtime.relay", name, "--port", str(port), "--", *command)
+    relay = servers.relay_arguments(name, port, command, server.message_limit)
     runtime = Environment(name="runtime's dependencies", path=contract.VENV, runtime=True)
     return ImagePlan(
         role=f"mcp-{name}",

@@ -74,6 +74,15 @@ def environment_path(name: str) -> str:
     return f"{contract.MCP}/{name}"
 
 
+def relay_arguments(
+    name: str, port: int, command: tuple[str, ...], message_limit: int, memory: int | None = None
+) -> tuple[str, ...]:
+    """Python's arguments for a relay in front of a command. `memory` where no engine limits the sidecar."""
+    larger = ("--message-limit", str(message_limit)) if message_limit != contract.MESSAGE_LIMIT else ()
+    bounded = ("--memory", str(memory)) if memory is not None else ()
+    return ("-m", "shipway_runtime.relay", name, "--port", str(port), *larger, *bounded, "--", *command)
+
+
 def relay_servers(spec: Spec) -> tuple[contract.McpServer, ...]:
     """Every MCP server as the relay in the agent's container sees it."""
     ports = sidecar_ports(spec)
@@ -95,6 +104,8 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
         tools=contract.ToolFilter(server.tools.allow, server.tools.deny),
         timeout_s=server.timeout,
         concurrency=server.concurrency,
+        message_limit=server.message_limit,
+        memory=server.resources.memory if inside else None,
         optional=server.optional,
     )
 

@@ -31,6 +31,14 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerResources:
+    """The same of a sidecar; None where agent.toml leaves it to the orchestrator."""
+
+    cpu: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Volume:
     """The one writable place besides /tmp: where it is mounted, and how large it is in bytes."""
 
@@ -66,6 +74,8 @@ class Sidecar:
     secrets: dict[str, Literal["env", "file", "broker"]]
     storage: bool
     optional: bool
+    resources: ServerResources = ServerResources()
+    message_limit: int = contract.MESSAGE_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,8 @@ def _sidecar(spec: model.Spec, name: str, port: int) -> Sidecar:
         secrets=_sources(spec, server.secrets),
         storage=server.storage,
         optional=server.optional,
+        resources=ServerResources(server.resources.cpu, server.resources.memory),
+        message_limit=server.message_limit,
     )
 
 

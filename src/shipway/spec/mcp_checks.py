@@ -6,7 +6,7 @@ In: a Spec and the Merged it was made from. Out: findings, in the order of `MCP_
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shipway.spec.words import nearest, seen
 
@@ -23,6 +23,21 @@ LAUNCHERS = {"npx": "npm", "bunx": "npm", "pnpx": "npm", "uvx": "pypi", "pipx": 
 """Programs that download a server when it starts, and what to write instead."""
 TWO_WORDS = {("npm", "exec"): "npm", ("npm", "x"): "npm", ("pnpm", "dlx"): "npm", ("yarn", "dlx"): "npm"}
 TWO_WORDS |= {("uv", "tool"): "pypi", ("uv", "run"): "pypi"}
+
+
+class Needs(NamedTuple):
+    """What an interpreter needs to come up; docs/reference/mcp-limits.md has the measurements."""
+
+    interpreter: str
+    least: int
+    usual: str
+
+
+NEEDS = {
+    "pypi": Needs("Python", 32 * 2**20, "128Mi"),
+    "project": Needs("Python", 32 * 2**20, "128Mi"),
+    "npm": Needs("Node", 64 * 2**20, "192Mi"),
+}
 
 
 def servers_have_one_source(spec: Spec, merged: Merged) -> Iterator[Finding]:
@@ -108,14 +123,32 @@ def images_speak_http(spec: Spec, merged: Merged) -> Iterator[Finding]:
 
 
 def inside_servers_share_the_image(spec: Spec, merged: Merged) -> Iterator[Finding]:
-    """Packages and resources belong to a container, and inside there is only the agent's."""
-    homes = {"packages": "[image] packages", "resources": "the agent's own [resources]"}
+    """Packages and CPU belong to a container, and inside there is only the agent's."""
     for name, server in spec.mcp.items():
-        for key, home in homes.items():
-            if server.shape == "inside" and key in server.model_fields_set and server.run:
-                message = f"[mcp.{name}] runs inside the agent's container and cannot have {key} of its own"
-                fix = f'write shape = "sidecar", or use {home}'
-                yield merged.finding("mcp-inside", ("mcp", name, key), message, fix)
+        where = f"[mcp.{name}] runs inside the agent's container"
+        if server.shape != "inside" or not server.run:
+            continue
+        if "packages" in server.model_fields_set:
+            message = f"{where} and cannot have packages of its own"
+            fix = 'write shape = "sidecar", or use [image] packages'
+            yield merged.finding("mcp-inside", ("mcp", name, "packages"), message, fix)
+        if server.resources.cpu is not None:
+            message = f"{where}, which cannot limit the CPU of one process"
+            fix = 'write shape = "sidecar", or remove `cpu`'
+            yield merged.finding("mcp-inside", ("mcp", name, "resources", "cpu"), message, fix)
+
+
+def memory_is_enough_to_start(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    for name, server in spec.mcp.items():
+        source = server.run.partition(":")[0] if isinstance(server.run, str) else ""
+        memory, needs = server.resources.memory, NEEDS.get(source)
+        if memory is not None and needs and memory < needs.least:
+            path = ("mcp", name, "resources", "memory")
+            written = seen(merged.data["mcp"][name]["resources"]["memory"])
+            least = f"{needs.interpreter} needs {needs.least // 2**20}Mi to start an MCP server"
+            message = f"`{merged.name(path)}` is {written}, and {least}"
+            fix = f'write memory = "{needs.usual}", which leaves room for work, or more'
+            yield merged.finding("mcp-memory", path, message, fix)
 
 
 def others_servers_are_not_set_up(spec: Spec, merged: Merged) -> Iterator[Finding]:
@@ -150,6 +183,7 @@ MCP_RULES = (
     servers_are_installed_with_the_image,
     images_speak_http,
     inside_servers_share_the_image,
+    memory_is_enough_to_start,
     others_servers_are_not_set_up,
     volumes_exist,
     variables_are_set_once,

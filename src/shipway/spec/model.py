@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from shipway_runtime.contract import MESSAGE_LIMIT
+
 # -- Values written as text ------------------------------------------------------------------------------
 
 DURATION = r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$"
@@ -225,6 +227,7 @@ class Mcp(Section):
     resources: ServerResources = ServerResources.model_construct()
     timeout: Duration = 30.0
     concurrency: int = Field(default=8, ge=1)
+    message_limit: Bytes = MESSAGE_LIMIT
     optional: bool = False
     url: Url | None = None
     auth: SecretName | None = None

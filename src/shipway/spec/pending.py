@@ -62,7 +62,6 @@ PENDING = (
     Pending(
         "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
     ),
-    Pending("mcp.*.resources", "resources of an MCP server"),
     Pending("api.auth", "authentication by keys", lambda auth: auth == "keys", _GATEWAY),
     Pending("api.auth", "authentication by JWT", lambda auth: auth == "jwt", _GATEWAY),
     Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),

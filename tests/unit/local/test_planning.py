@@ -128,6 +128,14 @@ def test_a_sidecar_is_a_relay_in_front_of_its_server(tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY" not in git.env
 
 
+def test_a_sidecars_limits_are_its_relays_where_no_engine_keeps_them(tmp_path: Path) -> None:
+    limits = 'message_limit = "1MB"\nresources = { cpu = "50m", memory = "128Mi" }\n'
+    made = plan(tmp_path, SUPPORT.replace("storage = true\n", "storage = true\n" + limits))
+    argv = process(made, "mcp-git").argv
+    assert argv[5 : argv.index("--")] == ("8105", "--message-limit", "1000000", "--memory", "134217728")
+    assert made.remarks[0] == "MCP server git: its CPU is not limited without containers"
+
+
 def test_a_secret_from_a_file_is_a_file(tmp_path: Path) -> None:
     made = plan(tmp_path, dotenv={"GITHUB_TOKEN": "from .env"}, variables={"GITHUB_TOKEN": "from outside"})
     assert made.secrets == {"GITHUB_TOKEN": "from outside"}

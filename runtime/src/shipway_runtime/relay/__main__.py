@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from ..contract import SIDECAR_PORT, McpServer
+from ..contract import MESSAGE_LIMIT, SIDECAR_PORT, McpServer
 from ..reaper import Reaper
+from .app import with_proxy
 from .endpoint import LOOPBACK, Endpoint
 from .exchange import Receive, Request, Scope, Send, deliver, json_reply
 from .inside import Inside
@@ -57,7 +58,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one call")
     parser.add_argument("--concurrency", type=int, default=64, help="calls at the same time")
-    parser.add_argument("--message-limit", type=int, default=16_000_000, help="bytes of one message")
+    parser.add_argument("--message-limit", type=int, default=MESSAGE_LIMIT, help="bytes of one message")
     parser.add_argument("--memory", type=int, help="bytes that the server's process may allocate")
     own, command = _split(arguments)
     options = parser.parse_args(own)
@@ -86,7 +87,7 @@ class Alone:
 
     def __init__(self, server: McpServer, environ: Mapping[str, str], *, loopback: bool) -> None:
         self.watcher = Watcher()
-        self.inside = Inside(server, lambda: environ, self.watcher)
+        self.inside = Inside(server, lambda: with_proxy(server, environ), self.watcher)
         self._endpoint = Endpoint({"": self.inside, server.name: self.inside}, loopback=loopback)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 from .. import contract
 from .endpoint import Endpoint
 from .inside import Inside
+from .limits import is_node
 from .stdio import MissingSecret
 from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .backend import Backend, ServerState
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 Secret = Callable[[str], str | None]
 
@@ -78,7 +81,14 @@ def child_environment(
         if (value := secret(name)) is None:
             raise MissingSecret(f"needs the secret {name!r}, which is not there")
         environment[name] = value
-    return environment
+    return with_proxy(server, environment)
+
+
+def with_proxy(server: contract.McpServer, environment: Mapping[str, str]) -> dict[str, str]:
+    """A server's environment; Node looks at the proxy variables only where it is told to."""
+    proxied = any(environment.get(name) for name in _PROXIES)
+    asked = {"NODE_USE_ENV_PROXY": "1"} if proxied and is_node(server.command) else {}
+    return asked | dict(environment)
 
 
 def locate(server: contract.McpServer, environ: Mapping[str, str]) -> contract.McpServer:
