@@ -126,6 +126,7 @@ def test_a_sidecar_is_a_relay_in_front_of_its_server(tmp_path: Path) -> None:
     assert git.env["GITHUB_TOKEN"] == "t"
     assert git.env["HOME_OF_GIT"] == f"{ROOT}/.shipway/data"
     assert "ANTHROPIC_API_KEY" not in git.env
+    assert not any(name.startswith("SHIPWAY_") for name in git.env)
 
 
 def test_a_sidecars_limits_are_its_relays_where_no_engine_keeps_them(tmp_path: Path) -> None:
