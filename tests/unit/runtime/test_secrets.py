@@ -5,8 +5,7 @@ import pickle
 
 import pytest
 
-from shipway_runtime.contract import Broker, Secret
-from shipway_runtime.errors import StartError
+from shipway_runtime.contract import Secret
 from shipway_runtime.secrets import Secrets
 
 
@@ -59,12 +58,6 @@ def test_variables_for_sdks(files, tmp_path):
     (tmp_path / "TOKEN").write_text("value")
     assert files.environment({}) == {"TOKEN": "value"}
     assert files.environment({"TOKEN": "set"}) == {}
-
-
-def test_a_broker_is_refused(tmp_path):
-    broker = Secret("broker", Broker("https://t", "id"))
-    with pytest.raises(StartError, match=r"secrets.CRM from a token endpoint: not yet"):
-        Secrets({"CRM": broker}, tmp_path, {})
 
 
 def test_no_form_of_a_secret_shows_its_value(tmp_path):

@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import contract
+from .credentials import Credentials
 from .endpoint import Endpoint
 from .inside import Inside
 from .stdio import MissingSecret
 
 if TYPE_CHECKING:
     from .backend import Backend, ServerState
+    from .credentials import Renew
 
 Secret = Callable[[str], str | None]
 
@@ -26,17 +28,23 @@ Secret = Callable[[str], str | None]
 class Relay:
     """Every MCP server of an agent. Start and close it on the loop that serves `app`.
 
-    `secret` gives a secret's value, or None while it is not there. `environ` may say where servers are
+    `secret` gives a secret's value, or None while it is not there; `renew` has another one fetched when a
+    server refuses it. `environ` may say where servers are
     (`contract.env.mcp_target`, `contract.env.mcp_command`), and inside servers inherit
     `contract.CHILD_VARIABLES` from it.
     Raises contract.ContractError for a server with neither command nor URL, or a command that is no list.
     """
 
     def __init__(
-        self, servers: Sequence[contract.McpServer], *, secret: Secret, environ: Mapping[str, str]
+        self,
+        servers: Sequence[contract.McpServer],
+        *,
+        secret: Secret,
+        environ: Mapping[str, str],
+        renew: Renew | None = None,
     ) -> None:
         located = [locate(server, environ) for server in servers]
-        self._backends = {server.name: _backend(server, secret, environ) for server in located}
+        self._backends = {server.name: _backend(server, secret, environ, renew) for server in located}
         self.app = Endpoint(self._backends)
 
     async def start(self) -> None:
@@ -55,12 +63,14 @@ class Relay:
         return await self._backends[name].probe()
 
 
-def _backend(server: contract.McpServer, secret: Secret, environ: Mapping[str, str]) -> Backend:
+def _backend(
+    server: contract.McpServer, secret: Secret, environ: Mapping[str, str], renew: Renew | None
+) -> Backend:
     if server.shape == "inside":
         return Inside(server, lambda: child_environment(server, secret, environ))
     from .proxy import Proxy
 
-    return Proxy(server, secret)
+    return Proxy(server, Credentials(server, secret, renew))
 
 
 def child_environment(
