@@ -2,7 +2,7 @@
 
 In: the declared names with their sources, a directory of mounted files, the environment. Out: current
 values, on request alone; the names that are missing; `redact`, which removes every value seen so far from a
-text. Errors: KeyError for an undeclared name.
+text. Errors: KeyError for an undeclared name, StartError for a broker without its endpoint.
 
 There are three sources, each a `Secret`: `Given` by the environment, `Mounted` as a file, and `Brokered`,
 fetched from a token endpoint (broker.py). A file is compared by `stat` through its links, so Kubernetes' swap
@@ -22,6 +22,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote_plus
+
+from .errors import StartError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,9 +186,11 @@ class Secrets(Mapping[str, Secret]):
     def _open(
         self, name: str, secret: contract.Secret, directory: Path, environ: Mapping[str, str]
     ) -> Secret:
-        if secret.broker is not None:
+        if secret.source == "broker":
             from .broker import Brokered  # only for those who have one: start is short
 
+            if secret.broker is None:
+                raise StartError(f"secrets.{name}: its source is a broker, and `broker` does not say which")
             return Brokered(name, secret.broker, self)
         return Mounted(name, directory / name) if secret.source == "file" else Given(name, environ.get(name))
 
