@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.token_server import TokenServer
 
 pytestmark = pytest.mark.network  # the agent's environment is installed by uv, from its cache or an index
 
@@ -98,6 +100,13 @@ def project(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Project]:
         terminal.kill()
         terminal.communicate(timeout=PATIENCE_S)
     assert until(lambda: made.left() == []), made.left()
+
+
+@pytest.fixture
+def token_server() -> Iterator[TokenServer]:
+    server = TokenServer()
+    yield server
+    server.close()
 
 
 def until(condition: Callable[[], bool]) -> bool:
@@ -228,6 +237,22 @@ def test_secrets_from_dotenv_and_what_lacks_one(project: Project) -> None:
     assert project.run("ask", "?").stdout == "t1 k 1 False\n"
     file = project.root / ".shipway/secrets/TOKEN"
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_comes_from_its_broker(project: Project, token_server: TokenServer) -> None:
+    source = f'{{ token_url = "{token_server.url}", client_id = "small", client_secret = "CRM_SECRET" }}'
+    project.write(
+        agent_toml=f'{AGENT_TOML}[secrets]\nCRM_SECRET = "file"\nCRM = {source}\n',
+        agent_py="async def agent(messages, ctx):\n    return ctx.secret('CRM')\n",
+    )
+    (project.root / ".env").write_text("CRM_SECRET=shown-to-the-broker\n")
+    up = project.up()
+    assert "CRM has no value" not in up.stderr
+    assert project.run("ask", "?").stdout == "token-1\n"
+    ((form, headers),) = token_server.requests
+    assert form == {"grant_type": "client_credentials"}
+    assert base64.b64decode(headers["authorization"].split()[1]) == b"small:shown-to-the-broker"
+    assert "token-1" not in project.run("logs").stdout
 
 
 # -- The end, however it comes -------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ asked for a TCP connection and nothing more: paid calls are no health check, rea
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from . import config
 from .health import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from . import contract
     from .config import Deployment
@@ -36,7 +37,7 @@ def list_checks(
         checks.append(Check("secrets", functools.partial(_secrets_present, secrets)))
     if relay:
         checks += [_server_check(relay, server) for server in deployment.manifest.mcp]
-    return checks
+    return [dataclasses.replace(check, probe=_redacted(check, secrets)) for check in checks]
 
 
 async def connect(url: str, environ: Mapping[str, str]) -> str | None:
@@ -66,6 +67,16 @@ def _variable(environ: Mapping[str, str], name: str) -> str | None:
 def _bypassed(host: str, no_proxy: str) -> bool:
     suffixes = [part.strip().lstrip(".") for part in no_proxy.split(",") if part.strip()]
     return any(part == "*" or host == part or host.endswith(f".{part}") for part in suffixes)
+
+
+def _redacted(check: Check, secrets: Secrets) -> Callable[[], Awaitable[str | None]]:
+    """The check's probe. Its reasons are shown on the admin port, and servers may repeat what they got."""
+
+    async def probe() -> str | None:
+        reason = await check.probe()
+        return reason and secrets.redact(reason)
+
+    return probe
 
 
 async def _secrets_present(secrets: Secrets) -> str | None:

@@ -261,6 +261,7 @@ class McpServer:
     env: dict[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     auth: str | None = None  # the secret whose value goes into Authorization: Bearer
+    headers: dict[str, str] = field(default_factory=dict)  # of each request: name -> secret
     tools: ToolFilter = field(default_factory=ToolFilter)
     timeout_s: float = 30.0
     concurrency: int = 8

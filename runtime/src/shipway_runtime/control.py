@@ -103,7 +103,9 @@ class Control:
         uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
         module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.relay")
         servers = self._deployment.manifest.mcp
-        relay: Relay = module.Relay(servers, secret=self._secrets.value, environ=self._environ)
+        relay: Relay = module.Relay(
+            servers, secret=self._secrets.value, renew=self._secrets.renew, environ=self._environ
+        )
         config = uvicorn.Config(relay.app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
@@ -117,6 +119,7 @@ class Control:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.readiness.run(wanted))
             group.create_task(self._watch())
+            group.create_task(self._secrets.keep())
 
     async def _watch(self) -> None:
         """Look after the main thread, and after orphans where this is process 1."""

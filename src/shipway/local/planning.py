@@ -59,7 +59,13 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         files=_documents(stack, machine),
         secrets=files,
         directories=tuple(_directories(stack, machine, replay)),
-        remarks=(*run.remarks, *_unlimited(stack), *_missing(stack, values), *_undeclared(stack, machine)),
+        remarks=(
+            *run.remarks,
+            *_unlimited(stack),
+            *_missing(stack, values),
+            *_brokered(stack, machine),
+            *_undeclared(stack, machine),
+        ),
     )
 
 
@@ -168,13 +174,19 @@ def _stood_in(server: contract.McpServer, stack: StackPlan, machine: Machine) ->
 
 
 def _missing(stack: StackPlan, values: Mapping[str, str]) -> tuple[str, ...]:
-    names = [name for name in stack.agent.secrets if name not in values]
+    given = [name for name, source in stack.agent.secrets.items() if source != "broker"]
+    names = [name for name in given if name not in values]
     return tuple(f"secret {name} has no value: set it in the environment or in .env" for name in names)
 
 
-def _unlimited(stack: StackPlan) -> tuple[str, ...]:
-    names = [sidecar.name for sidecar in stack.sidecars if sidecar.resources.cpu is not None]
-    return tuple(f"MCP server {name}: its CPU is not limited without containers" for name in names)
+def _brokered(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
+    names = [
+        name for name, source in stack.agent.secrets.items() if source == "broker" and machine.value(name)
+    ]
+    return tuple(
+        f"secret {name} comes from its broker; the value in the environment or in .env is not used"
+        for name in names
+    )
 
 
 def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:

@@ -38,16 +38,19 @@ def secret_values(
 ) -> dict[str, str]:
     """The value of each secret that has one: given, a service's URL, or a placeholder while replaying.
 
+    The runtime asks brokers itself; it needs what they are shown, and nothing in the token's name.
     Raises StackError when the model is to be asked live and nobody gave its key.
     """
     placeholders = dict(replay.placeholders) if replay else {}
     keys = tuple(stack.replay.placeholders) if stack.replay else ()
     values = {}
-    for name in dict.fromkeys([*stack.agent.secrets, *keys]):
+    given = [name for name, source in stack.agent.secrets.items() if source != "broker"]
+    for name in dict.fromkeys([*given, *keys]):
         value = urls.get(name) or machine.value(name) or placeholders.get(name)
         if value:
             values[name] = value
-    if stack.replay and not replay and not any(key in values for key in keys):
+    brokered = any(stack.agent.secrets.get(key) == "broker" for key in keys)
+    if stack.replay and not replay and not brokered and not any(key in values for key in keys):
         raise StackError(
             f"--live needs {keys[0] if keys else 'the key of the model'}, which is not in the environment "
             "or in .env",

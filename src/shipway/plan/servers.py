@@ -101,6 +101,7 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
         env=_environment(server, started) if inside and started else {},
         secrets=server.secrets if inside else (),
         auth=server.auth,
+        headers=dict(server.headers),
         tools=contract.ToolFilter(server.tools.allow, server.tools.deny),
         timeout_s=server.timeout,
         concurrency=server.concurrency,

@@ -60,6 +60,7 @@ def _references(spec: model.Spec) -> Iterator[tuple[Path, str]]:
         yield from ((("mcp", server, "secrets", i), name) for i, name in enumerate(mcp.secrets))
         if mcp.auth:
             yield ("mcp", server, "auth"), mcp.auth
+        yield from ((("mcp", server, "headers", header), name) for header, name in mcp.headers.items())
     for name, source in spec.secrets.items():
         if isinstance(source, model.BrokerSecret) and source.client_secret:
             yield ("secrets", name, "client_secret"), source.client_secret
@@ -69,6 +70,19 @@ def _references(spec: model.Spec) -> Iterator[tuple[Path, str]]:
         yield ("storage", "url", "secret"), spec.storage.url.secret
     if spec.notify:
         yield ("notify", "webhook"), spec.notify.webhook
+
+
+def tokens_go_where_they_are_renewed(spec: model.Spec, merged: Merged) -> Findings:
+    """Whoever takes a secret once, at start, cannot live by one that ends."""
+    for path, name in _references(spec):
+        renewed = path[0] == "mcp" and path[2] in ("auth", "headers")
+        if renewed or not isinstance(spec.secrets.get(name), model.BrokerSecret):
+            continue
+        message = (
+            f"`{merged.name(path)}` names `{name}`, a token from a broker, and would keep it past its end"
+        )
+        fix = f"name a secret from the environment or a file; `{name}` is for `auth` and `headers` of [mcp.…]"
+        yield merged.finding("broker-token", path, message, fix + ', and for ctx.secret("…")')
 
 
 def secret_sources_are_complete(spec: model.Spec, merged: Merged) -> Findings:
@@ -259,6 +273,7 @@ def environments_have_other_names(spec: model.Spec, merged: Merged) -> Findings:
 
 RULES: tuple[Rule, ...] = (
     secrets_are_declared,
+    tokens_go_where_they_are_renewed,
     secret_sources_are_complete,
     no_value_is_a_credential,
     variables_do_not_collide,

@@ -129,10 +129,10 @@ def _wrong_name(path: Path, merged: Merged) -> Finding:
     name, table = str(path[-1]), path[:-1]
     key = keys.find(table)
     expected = keys.words(key.label) if key else "another name"
-    message = (
-        f"`{merged.name(path)}`: {_label_problem(name) or 'this name does not fit'}; expected {expected}"
-    )
-    better = _as_label(name) if key and key.label == model.Label else re.sub(r"\W", "_", name)
+    is_label, is_header = (key is not None and key.label == kind for kind in (model.Label, model.HeaderName))
+    problem = (_label_problem(name) if is_label else "") or "this name does not fit"
+    message = f"`{merged.name(path)}`: {problem}; expected {expected}"
+    better = _as_label(name) if is_label else re.sub(r"\W", "-" if is_header else "_", name)
     return merged.finding("wrong-value", path, message, f"rename it, for example to `{better}`")
 
 

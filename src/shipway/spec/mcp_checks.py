@@ -23,6 +23,15 @@ LAUNCHERS = {"npx": "npm", "bunx": "npm", "pnpx": "npm", "uvx": "pypi", "pipx": 
 """Programs that download a server when it starts, and what to write instead."""
 TWO_WORDS = {("npm", "exec"): "npm", ("npm", "x"): "npm", ("pnpm", "dlx"): "npm", ("yarn", "dlx"): "npm"}
 TWO_WORDS |= {("uv", "tool"): "pypi", ("uv", "run"): "pypi"}
+RESERVED = "the relay sets itself"
+RELAY_HEADERS = frozenset(
+    {
+        *("host", "content-length", "content-type", "content-encoding", "accept", "accept-encoding"),
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"),
+        *("last-event-id", "traceparent", "tracestate", "baggage", "user-agent"),
+    }
+)
+"""Headers, beside mcp-… and proxy-…, that belong to HTTP, to MCP and to the relay's own work."""
 
 
 class Needs(NamedTuple):
@@ -160,6 +169,34 @@ def others_servers_are_not_set_up(spec: Spec, merged: Merged) -> Iterator[Findin
                 yield merged.finding("mcp-source", ("mcp", name, key), message, f"remove `{key}`")
 
 
+def credentials_are_shown_to_services(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    """What shipway starts over stdio has no HTTP to show them by."""
+    for name, server in spec.mcp.items():
+        is_image = isinstance(server.run, str) and server.run.startswith("image:")
+        if is_image or not server.run or server.shape == "service":
+            continue
+        for key in ("auth", "headers"):
+            if key in server.model_fields_set:
+                message = f"[mcp.{name}] is {server.shape} and asks for no credentials; `{key}` has no effect"
+                fix = f"remove `{key}`; what the server itself needs is named in `secrets`"
+                yield merged.finding("mcp-source", ("mcp", name, key), message, fix)
+
+
+def headers_are_free(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    """A header that the relay or HTTP itself sets, or that stands there twice."""
+    for name, server in spec.mcp.items():
+        taken = dict.fromkeys(RELAY_HEADERS, RESERVED)
+        taken |= {"authorization": "`auth` sets already"} if server.auth else {}
+        for header in server.headers:
+            lower = header.lower()
+            owner = taken.get(lower) or (RESERVED if lower.startswith(("mcp-", "proxy-")) else "")
+            if owner:
+                path = ("mcp", name, "headers", header)
+                message = f"`{merged.name(path)}` sets a header that {owner}"
+                yield merged.finding("mcp-header", path, message, "remove it, or give it another name")
+            taken[lower] = "is there in other capitals already"
+
+
 def volumes_exist(spec: Spec, merged: Merged) -> Iterator[Finding]:
     for name, server in spec.mcp.items():
         if server.storage and spec.storage is None:
@@ -185,6 +222,8 @@ MCP_RULES = (
     inside_servers_share_the_image,
     memory_is_enough_to_start,
     others_servers_are_not_set_up,
+    credentials_are_shown_to_services,
+    headers_are_free,
     volumes_exist,
     variables_are_set_once,
 )

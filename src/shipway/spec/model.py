@@ -113,6 +113,11 @@ SecretName = Annotated[
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
     Expects("the name of a secret: letters, digits and _, such as CRM_TOKEN"),
 ]
+HeaderName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"),
+    Expects("the name of an HTTP header: letters, digits and -, such as X-Api-Key"),
+]
 VariableName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
@@ -179,7 +184,7 @@ class BrokerSecret(Section):
     token_url: Url
     client_id: str
     client_secret: SecretName | None = None
-    identity_token: str | None = None
+    identity_token: AbsolutePath | None = None
     scope: str | None = None
 
 
@@ -231,6 +236,7 @@ class Mcp(Section):
     optional: bool = False
     url: Url | None = None
     auth: SecretName | None = None
+    headers: dict[HeaderName, SecretName] = {}
 
     @model_validator(mode="before")
     @classmethod

@@ -54,7 +54,6 @@ _GATEWAY = 'write auth = "none" and let a gateway in front check who calls'
 
 PENDING = (
     Pending("model.fallbacks", "other models to switch to"),
-    Pending("secrets.*", "a token from a broker", _has(model.BrokerSecret), _WRITE_SOURCE),
     Pending("secrets.*", "a secret in an orchestrator's store", _has(model.StoredSecret), _WRITE_SOURCE),
     Pending(
         "mcp.*", "an MCP server deployed as a service", _deployed, 'write shape = "sidecar", or give its url'

@@ -149,6 +149,44 @@ def test_a_missing_secret_and_an_undeclared_one_are_remarked(tmp_path: Path) -> 
     assert [r.partition(":")[0] for r in remarks] == ["secret GITHUB_TOKEN has no value", ".env"]
 
 
+BROKER = """
+name = "brokered"
+entrypoint = "brokered:agent"
+[secrets]
+CRM = { token_url = "https://login.example.com/token", client_id = "support", client_secret = "CRM_SECRET" }
+CRM_SECRET = "file"
+[mcp.crm]
+url = "https://crm.example.com/mcp"
+auth = "CRM"
+headers = { X-Api-Key = "CRM_SECRET" }
+"""
+
+
+def test_a_broker_is_asked_by_the_runtime_with_the_secret_of_dotenv(tmp_path: Path) -> None:
+    made = plan(tmp_path, BROKER, dotenv={"CRM_SECRET": "shown to the broker"})
+    assert made.secrets == {"CRM_SECRET": "shown to the broker"}
+    assert made.remarks == ()
+    manifest = contract.decode(contract.Manifest, made.files[f"{ROOT}/.shipway/run/shipway.json"], "manifest")
+    assert manifest.settings.secrets["CRM"].broker == contract.Broker(
+        "https://login.example.com/token", "support", "CRM_SECRET"
+    )
+    assert (manifest.mcp[0].auth, manifest.mcp[0].headers) == ("CRM", {"X-Api-Key": "CRM_SECRET"})
+
+
+def test_a_value_in_place_of_a_brokers_token_is_not_used(tmp_path: Path) -> None:
+    made = plan(tmp_path, BROKER, dotenv={"CRM_SECRET": "x", "CRM": "a token of my own"})
+    assert made.remarks == (
+        "secret CRM comes from its broker; the value in the environment or in .env is not used",
+    )
+    assert "a token of my own" not in {**process(made, "agent").env, **made.secrets}.values()
+
+
+def test_live_with_a_key_from_a_broker(tmp_path: Path) -> None:
+    source = '{ token_url = "https://x.example.com", client_id = "a", identity_token = "/run/t" }'
+    text = SUPPORT.replace('ANTHROPIC_API_KEY = "env"', f"ANTHROPIC_API_KEY = {source}")
+    assert "ANTHROPIC_API_KEY" not in process(plan(tmp_path, text, live=True), "agent").env
+
+
 def test_a_given_key_is_not_replaced(tmp_path: Path) -> None:
     made = plan(tmp_path, dotenv={"ANTHROPIC_API_KEY": "mine"})
     assert process(made, "agent").env["ANTHROPIC_API_KEY"] == "mine"

@@ -1,4 +1,7 @@
-"""A whole runtime as a process: `start(source)` writes an agent, starts it on free ports and waits for it."""
+"""A whole runtime as a process: `start(source)` writes an agent, starts it on free ports and waits for it.
+
+And a token endpoint for it, and for what it is made of: `token_server`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.token_server import TokenServer
 
 BOUND_S = 20.0
 
@@ -126,3 +130,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def start_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """For one process that serves a whole module of tests."""
     yield from _starter(tmp_path_factory.mktemp("runtime"))
+
+
+@pytest.fixture
+def token_server() -> Iterator[TokenServer]:
+    server = TokenServer()
+    yield server
+    server.close()

@@ -5,7 +5,10 @@ import socket
 
 import pytest
 
-from shipway_runtime.checks import connect, route
+from shipway_runtime.checks import _redacted, connect, route
+from shipway_runtime.contract import Secret
+from shipway_runtime.health import Check
+from shipway_runtime.secrets import Secrets
 
 
 @pytest.mark.parametrize(
@@ -32,3 +35,14 @@ def test_a_connection_is_all_it_takes():
         port = server.getsockname()[1]
         assert asyncio.run(connect(f"http://127.0.0.1:{port}", {})) is None
     assert f"127.0.0.1:{port}: " in str(asyncio.run(connect(f"http://127.0.0.1:{port}", {})))
+
+
+def test_a_server_that_repeats_its_credential_is_shown_without_it(tmp_path):
+    secrets = Secrets({"CRM": Secret("env")}, tmp_path, {"CRM": "hunter22"})
+
+    async def probe():
+        return "saw HTTP 500: Bearer hunter22 is not mine"
+
+    assert asyncio.run(_redacted(Check("mcp:crm", probe), secrets)()) == (
+        "saw HTTP 500: Bearer [redacted] is not mine"
+    )

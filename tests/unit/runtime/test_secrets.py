@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from shipway_runtime.contract import Broker, Secret
+from shipway_runtime.contract import Secret
 from shipway_runtime.errors import StartError
 from shipway_runtime.secrets import Secrets
 
@@ -61,10 +61,9 @@ def test_variables_for_sdks(files, tmp_path):
     assert files.environment({"TOKEN": "set"}) == {}
 
 
-def test_a_broker_is_refused(tmp_path):
-    broker = Secret("broker", Broker("https://t", "id"))
-    with pytest.raises(StartError, match=r"secrets.CRM from a token endpoint: not yet"):
-        Secrets({"CRM": broker}, tmp_path, {})
+def test_a_broker_without_an_endpoint_is_refused(tmp_path):
+    with pytest.raises(StartError, match=r"secrets.CRM: its source is a broker"):
+        Secrets({"CRM": Secret("broker")}, tmp_path, {})
 
 
 def test_no_form_of_a_secret_shows_its_value(tmp_path):

@@ -9,6 +9,9 @@ from shipway.errors import Finding
 Findings = Callable[..., tuple[Finding, ...]]
 SECRETS = '[secrets]\nDATABASE_URL = "env"\nCRM_TOKEN = "file"\n'  # lines 3 to 5
 MODEL = '[model]\nprovider = "anthropic"\nname = "claude-sonnet-5"\n'
+SERVICE = SECRETS + '[mcp.t]\nurl = "https://t.example.com"\n'  # lines 3 to 7
+CRM = '{ token_url = "https://x.example.com", client_id = "a", client_secret = "KEY" }'
+BROKER = f'[secrets]\nKEY = "env"\nCRM = {CRM}\n'  # lines 3 to 5
 
 WRONG = [
     # text, rule, line, part of the message, part of the fix
@@ -300,11 +303,85 @@ WRONG = [
         "others run [mcp.t], so `args` would have no effect",
         "remove `args`",
     ),
+    (
+        SECRETS + '[mcp.t]\nrun = "pypi:t"\nauth = "CRM_TOKEN"\n',
+        "mcp-source",
+        8,
+        "[mcp.t] is inside and asks for no credentials; `auth` has no effect",
+        "remove `auth`; what the server itself needs is named in `secrets`",
+    ),
+    (
+        SECRETS + '[mcp.t]\nshape = "sidecar"\nrun = "pypi:t"\nheaders = { X = "CRM_TOKEN" }\n',
+        "mcp-source",
+        9,
+        "[mcp.t] is sidecar and asks for no credentials; `headers` has no effect",
+        "remove `headers`",
+    ),
+    (
+        '[mcp.t]\nurl = "https://t.example.com"\nheaders = { X-Api-Key = "OTHER" }\n',
+        "undeclared-secret",
+        5,
+        "`mcp.t.headers.X-Api-Key` names the secret `OTHER`",
+        'add OTHER = "env" to [secrets]',
+    ),
+    (
+        SERVICE + 'auth = "CRM_TOKEN"\nheaders = { Authorization = "CRM_TOKEN" }\n',
+        "mcp-header",
+        9,
+        "`mcp.t.headers.Authorization` sets a header that `auth` sets already",
+        "remove it",
+    ),
+    *(
+        (
+            SERVICE + f'headers = {{ {header} = "CRM_TOKEN" }}\n',
+            "mcp-header",
+            8,
+            f"`mcp.t.headers.{header}` sets a header that the relay sets itself",
+            "another name",
+        )
+        for header in (
+            "Host",
+            "content-length",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+            "Proxy-Authorization",
+        )
+    ),
+    (
+        SERVICE + 'headers = { X-Key = "CRM_TOKEN", x-key = "CRM_TOKEN" }\n',
+        "mcp-header",
+        8,
+        "`mcp.t.headers.x-key` sets a header that is there in other capitals already",
+        "remove it",
+    ),
+    (
+        BROKER + '[mcp.t]\nrun = "pypi:t"\nsecrets = ["CRM"]\n',
+        "broker-token",
+        8,
+        "`mcp.t.secrets[0]` names `CRM`, a token from a broker, and would keep it past its end",
+        "name a secret from the environment or a file",
+    ),
+    (
+        BROKER + 'TWO = { token_url = "https://x.example.com", client_id = "a", client_secret = "CRM" }\n',
+        "broker-token",
+        6,
+        "`secrets.TWO.client_secret` names `CRM`, a token from a broker",
+        "name a secret from the environment or a file",
+    ),
+    (
+        '[secrets]\nC = { token_url = "https://x.example.com", client_id = "a", client_secret = "C" }\n',
+        "broker-token",
+        4,
+        "`secrets.C.client_secret` names `C`, a token from a broker",
+        "name a secret from the environment or a file",
+    ),
     ('[mcp.t]\nrun = "pypi:t"\nstorage = true\n', "mcp-storage", 5, "there is no [storage]", "add [storage]"),
 ]
 
 RIGHT = [
     SECRETS + '[mcp.t]\nurl = "https://t.example.com"\nauth = "CRM_TOKEN"\n',
+    SERVICE + 'headers = { X-Api-Key = "CRM_TOKEN", Authorization = "DATABASE_URL" }\n',
+    BROKER + '[mcp.t]\nurl = "https://t.example.com"\nauth = "CRM"\nheaders = { X-Token = "CRM" }\n',
     '[mcp.t]\nrun = ["python", "-m", "server"]\n',
     '[mcp.t]\nrun = "project:support.tools"\n[mcp.u]\nshape = "sidecar"\nrun = "pypi:u"\n',
     '[mcp.t]\nrun = "pypi:t"\nstorage = true\n[storage]\n',

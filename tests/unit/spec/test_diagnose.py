@@ -159,6 +159,26 @@ def test_unknown_keys(findings: Findings, text: str, line: int, message: str, fi
             "rename it, for example to `my_key`",
         ),
         (
+            "[mcp.t]\nurl = 'https://t.example.com'\nheaders = { 'X Key' = 'CRM_KEY' }\n",
+            5,
+            '`mcp.t.headers."X Key"`: this name does not fit; expected the name of an HTTP header: '
+            "letters, digits and -, such as X-Api-Key",
+            "rename it, for example to `X-Key`",
+        ),
+        (
+            "[mcp.t]\nurl = 'https://t.example.com'\nheaders = { X-Key = 'a value' }\n",
+            5,
+            "`mcp.t.headers.X-Key` is no name of a secret (not shown: it may be the value); expected the "
+            "name of a secret: letters, digits and _, such as CRM_TOKEN",
+            'for example: headers = { X-Api-Key = "CRM_KEY" }',
+        ),
+        (
+            "[secrets.C]\ntoken_url = 'https://x.example.com'\nclient_id = 'a'\nidentity_token = 'crm'\n",
+            6,
+            '`secrets.C.identity_token` is "crm"; expected an absolute path such as "/data"',
+            'for example: identity_token = "/var/run/tokens/crm"',
+        ),
+        (
             "[secrets]\nX = 4\n",
             4,
             '`secrets.X` is 4; expected "env", "file", or a table that names a broker '

@@ -140,9 +140,10 @@ def test_all_findings_at_once(findings: Findings) -> None:
         "mcp-launcher",
         "wrong-value",
         "undeclared-secret",
+        "mcp-source",
         "not-yet",
     ]
-    assert [f.line for f in found] == [3, 4, 7, 10, 11, 13]
+    assert [f.line for f in found] == [3, 4, 7, 10, 11, 11, 13]
 
 
 def test_no_rule_blames_what_follows_from_a_finding(findings: Findings) -> None:

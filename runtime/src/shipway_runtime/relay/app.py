@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import contract
+from .credentials import Credentials
 from .endpoint import Endpoint
 from .inside import Inside
 from .limits import is_node
@@ -21,6 +22,7 @@ from .watcher import Watcher
 
 if TYPE_CHECKING:
     from .backend import Backend, ServerState
+    from .credentials import Renew
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -30,19 +32,25 @@ Secret = Callable[[str], str | None]
 class Relay:
     """Every MCP server of an agent. Start and close it on the loop that serves `app`.
 
-    `secret` gives a secret's value, or None while it is not there. `environ` may say where servers are
+    `secret` gives a secret's value, or None while it is not there; `renew` has another one fetched when a
+    server refuses it. `environ` may say where servers are
     (`contract.env.mcp_target`, `contract.env.mcp_command`), and inside servers inherit
     `contract.CHILD_VARIABLES` from it.
     Raises contract.ContractError for a server with neither command nor URL, or a command that is no list.
     """
 
     def __init__(
-        self, servers: Sequence[contract.McpServer], *, secret: Secret, environ: Mapping[str, str]
+        self,
+        servers: Sequence[contract.McpServer],
+        *,
+        secret: Secret,
+        environ: Mapping[str, str],
+        renew: Renew | None = None,
     ) -> None:
         located = [locate(server, environ) for server in servers]
         inside = any(server.shape == "inside" for server in located)
         self._watcher = Watcher() if inside else None
-        self._backends = {server.name: self._backend(server, secret, environ) for server in located}
+        self._backends = {server.name: self._backend(server, secret, environ, renew) for server in located}
         self.app = Endpoint(self._backends)
 
     async def start(self) -> None:
@@ -64,12 +72,14 @@ class Relay:
         """None when the server answers, else the reason in words; takes two seconds at most."""
         return await self._backends[name].probe()
 
-    def _backend(self, server: contract.McpServer, secret: Secret, environ: Mapping[str, str]) -> Backend:
+    def _backend(
+        self, server: contract.McpServer, secret: Secret, environ: Mapping[str, str], renew: Renew | None
+    ) -> Backend:
         if server.shape == "inside":
             return Inside(server, lambda: child_environment(server, secret, environ), self._watcher)
         from .proxy import Proxy
 
-        return Proxy(server, secret)
+        return Proxy(server, Credentials(server, secret, renew))
 
 
 def child_environment(

@@ -34,11 +34,12 @@ from .tools import check_call, filter_result
 from .upstream import Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     import httpx2
 
     from ..contract import McpServer
+    from .credentials import Credentials
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}
 _COURTESY_TIMEOUT = 2.0
@@ -47,10 +48,10 @@ _COURTESY_TIMEOUT = 2.0
 class Proxy:
     """A Backend: one HTTP server."""
 
-    def __init__(self, server: McpServer, secret: Callable[[str], str | None]) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self.state = ServerState(server.name, server.shape, optional=server.optional)
         self._spec = server
-        self._upstream = Upstream(server, secret)
+        self._upstream = Upstream(server, credentials)
         self._prober = Prober(self._upstream)
         self._room = Room(server)
         self._slots = Slots(server.name, server.concurrency, server.timeout_s)

@@ -1,8 +1,8 @@
 """The HTTP client's side of the proxy: one MCP server at one URL.
 
 In: a method, headers, a body. Out: the server's response, its body still to be read; Unavailable when there
-is none. The credential of `auth` goes to this URL and nowhere else: redirects are not followed, and what a
-client sent as its own credentials is not passed on.
+is none. Credentials go to this URL and nowhere else: redirects are not followed, and what a client sent as
+its own is not passed on.
 
 A legacy server that was restarted has forgotten its sessions. They are opened again here, with what the
 client said when it opened its own, and the client goes on with the id it knows.
@@ -11,6 +11,7 @@ client said when it opened its own, and the client goes on with the id it knows.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -22,11 +23,12 @@ from .messages import Json, Unavailable, encode, notification
 from .sessions import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import httpx2
 
     from ..contract import McpServer
+    from .credentials import Credentials
     from .exchange import Request
 
 _PASSED_ON = {"accept", "content-type", "last-event-id", "traceparent", "tracestate", "baggage"}
@@ -45,13 +47,12 @@ class _Session:
 
 
 class Upstream:
-    """`secret` is asked at each request, so that rotated credentials are used."""
+    """`credentials` are asked at each request, so that rotated ones are used."""
 
-    def __init__(self, server: McpServer, secret: Callable[[str], str | None]) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self.url = server.url or ""
         self._name = server.name
-        self._auth = server.auth
-        self._secret = secret
+        self._credentials = credentials
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._http: Any = None
         self._client: httpx2.AsyncClient | None = None
@@ -92,10 +93,26 @@ class Upstream:
         return response
 
     async def send(self, method: str, headers: Mapping[str, str], body: bytes = b"") -> httpx2.Response:
-        """Raises Unavailable when the server cannot be reached, or the credential is not there."""
+        """Raises Unavailable when the server cannot be reached, or a credential is not there.
+
+        A request that was refused for its credentials (401) was not acted on: it is sent once more when
+        there are others by now.
+        """
+        used = self._credentials.values()
+        async with contextlib.AsyncExitStack() as held:
+            response = await self._send_with(used, method, headers, body)
+            held.push_async_callback(response.aclose)
+            if response.status_code != 401 or not await self._credentials.renew(used):
+                held.pop_all()
+                return response
+        return await self._send_with(self._credentials.values(), method, headers, body)
+
+    async def _send_with(
+        self, values: Mapping[str, str], method: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx2.Response:
         if self._client is None:
             raise Unavailable(f"MCP server {self._name!r}: the relay is starting")
-        headers = {**headers, "accept-encoding": "identity", **self._credential()}
+        headers = {**headers, "accept-encoding": "identity", **self._credentials.headers(values)}
         request = self._client.build_request(method, self.url, headers=headers, content=body or None)
         try:
             return await self._client.send(request, stream=True)
@@ -120,15 +137,6 @@ class Upstream:
     def broken(self, error: Exception) -> Unavailable:
         detail = str(error) or type(error).__name__
         return Unavailable(f"MCP server {self._name!r} at {self.url} cannot be reached: {detail}")
-
-    def _credential(self) -> dict[str, str]:
-        if self._auth is None:
-            return {}
-        if not (token := self._secret(self._auth)):
-            raise Unavailable(
-                f"MCP server {self._name!r} needs the secret {self._auth!r}, which is not there"
-            )
-        return {"authorization": f"Bearer {token}"}
 
     # -- Legacy sessions ---------------------------------------------------------------------------------
 

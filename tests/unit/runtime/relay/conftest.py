@@ -16,6 +16,7 @@ import uvicorn
 
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay
+from shipway_runtime.secrets import Secrets
 
 TOY = pathlib.Path(__file__).with_name("toy_server.py")
 BOUND = 20.0  # seconds; no test waits that long unless something is wrong
@@ -152,7 +153,8 @@ def toy_server(*options, name="toy", **settings):
 async def running(*servers, environ=None, secrets=None, grace=5.0):
     secrets = secrets if secrets is not None else {}
     environ = {"PATH": os.environ["PATH"]} if environ is None else environ
-    relay = Relay(servers, secret=secrets.get, environ=environ)
+    value, renew = (secrets.value, secrets.renew) if isinstance(secrets, Secrets) else (secrets.get, None)
+    relay = Relay(servers, secret=value, renew=renew, environ=environ)
     async with httpx2.AsyncClient(timeout=BOUND, trust_env=False, verify=False) as http:
         await relay.start()
         try:
