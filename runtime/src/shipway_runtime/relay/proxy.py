@@ -90,8 +90,10 @@ class Proxy:
         answers = Answers(self._spec, *posted.without(self._check))
         if posted.messages and not answers.posted.messages:
             return self._refuse(request, answers)
-        if self._filters or answers.refused:
-            body = answers.posted.encode() if body else b""  # as it was looked at; no second "name" in it
+        if not posted.messages:
+            body = b""
+        elif self._filters:
+            body = answers.posted.encode()  # as it was looked at; no second "name" in it
         try:
             return await self._forward(request, body, answers)
         except RpcError as error:
