@@ -46,6 +46,8 @@ class Upstream:
         self._secret = secret
         self.sessions = Resumption()
         self._http: Any = None
+        self._target: Any = None  # the URL, parsed once
+        self._absent = "the relay is starting"  # why there is no client
         self._client: httpx2.AsyncClient | None = None
 
     async def open(self) -> None:
@@ -54,7 +56,11 @@ class Upstream:
     def _make_client(self) -> None:
         """Only now, and beside the loop: httpx2 and certificates take longer to load than the relay."""
         self._http = importlib.import_module("httpx2")
-        url = urlsplit(self.url)
+        try:
+            url, self._target = urlsplit(self.url), self._http.URL(self.url)
+        except (ValueError, self._http.InvalidURL) as error:
+            self._absent = f"expected a URL, saw {self.url!r}: {error}"
+            return
         self._client = self._http.AsyncClient(
             follow_redirects=False,
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
@@ -66,7 +72,7 @@ class Upstream:
 
     async def close(self) -> None:
         if client := self._client:
-            self._client = None
+            self._client, self._absent = None, "the relay is closing"
             await client.aclose()
 
     async def exchange(self, request: Request, body: bytes, sent: Sequence[Json]) -> httpx2.Response:
@@ -110,10 +116,10 @@ class Upstream:
     async def send(self, method: str, headers: Mapping[str, str], body: bytes = b"") -> httpx2.Response:
         """Raises Unavailable when the server cannot be reached, or the credential is not there."""
         if self._client is None:
-            raise Unavailable(f"MCP server {self._name!r}: the relay is starting, or closing")
+            raise Unavailable(f"MCP server {self._name!r}: {self._absent}")
         headers = {**headers, "accept-encoding": "identity", **self._credential()}
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-        request = self._client.build_request(method, self.url, headers=raw, content=body or None)
+        request = self._http.Request(method, self._target, headers=raw, content=body or None)
         try:
             return await self._client.send(request, stream=True)
         except self._http.RequestError as error:

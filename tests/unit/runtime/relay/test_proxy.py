@@ -135,6 +135,18 @@ def test_a_server_that_is_not_there(harness):
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("url", ["http://[bad/mcp", "http://a:port/mcp", "ftp://127.0.0.1/mcp", "nonsense"])
+def test_a_url_that_is_none_takes_no_other_server_down(harness, url):
+    async def scenario():
+        async with harness.running(McpServer("crm", "service", url=url), harness.toy_server()) as relay:
+            answer = await relay.client("crm").post("ping")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (200, -32000)
+            assert await relay.relay.probe("crm")
+            assert (await relay.client().post("ping")).json()["result"] == {}
+
+    asyncio.run(scenario())
+
+
 def test_a_call_without_an_answer_ends_with_its_timeout(harness):
     async def script(method, headers, message):
         if "id" in message and message["method"] == "tools/call":
