@@ -14,7 +14,7 @@ from .messages import Json, RpcError, encode
 from .tools import filter_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..contract import McpServer
     from .posted import Posted
@@ -50,7 +50,7 @@ class Answers:
         except RpcError:
             return raw  # a comment, or something that is the client's to judge
         shown = [self._show(message) for message in said.messages]
-        if all(new is old for new, old in zip(shown, said.messages, strict=True)):
+        if _same(shown, said.messages):
             return raw
         return with_data(raw, posts.Posted(tuple(shown), said.batch).encode())
 
@@ -62,6 +62,8 @@ class Answers:
         """A whole body with every answer in it. Raises RpcError when it is not the answer."""
         said = posts.parse(content)
         shown = [self._show(message) for message in said.messages]
+        if not self.own and _same(shown, said.messages):
+            return content
         return posts.Posted((*shown, *self.own), said.batch or bool(self.own)).encode()
 
     def _show(self, message: Json) -> Json:
@@ -75,6 +77,10 @@ class Answers:
             return message
         kept = filter_result(self._server, method, result)
         return message if kept is result else {**message, "result": kept}
+
+
+def _same(shown: Sequence[Json], said: Sequence[Json]) -> bool:
+    return all(new is old for new, old in zip(shown, said, strict=True))
 
 
 def _is_request(message: Json) -> bool:

@@ -3,9 +3,6 @@
 In: a client's request. Out: the server's own answer, streamed as it comes; a JSON-RPC error with the
 request's id where there is none: refused, timed out, broken off, redirected. Client and server settle the
 protocol version between themselves.
-
-Calls are bounded by the server's slots. What is small (notifications, answers of the client) and what stays
-open (streams) have bounds of their own, so that neither waits for a call, nor a call for them.
 """
 
 from __future__ import annotations
@@ -17,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from . import posted as posts
+from .admission import Admission
 from .answers import Answers
 from .backend import ServerState
 from .eras import era_of
@@ -26,7 +24,6 @@ from .messages import MAX_MESSAGE, TIMED_OUT, Exhausted, Json, RpcError, Unavail
 from .posted import Posted
 from .probe import Prober
 from .sessions import HEADER
-from .slots import Slots
 from .standing import Streams, is_stream
 from .tools import check_call
 from .upstream import Upstream
@@ -40,8 +37,6 @@ if TYPE_CHECKING:
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}
 _LISTEN = "subscriptions/listen"
-_MOST_NOTES = 64  # notifications and answers on their way at once
-_MOST_STREAMS = 1024
 _COURTESY_TIMEOUT = 2.0
 
 
@@ -53,11 +48,8 @@ class Proxy:
         self._spec = server
         self._upstream = Upstream(server, secret)
         self._prober = Prober(self._upstream)
-        self._slots = Slots(server.name, server.concurrency, server.timeout_s)
-        self._notes = Slots(server.name, _MOST_NOTES, server.timeout_s)
-        self._batching = asyncio.Lock()
+        self._admission = Admission(server)
         self._streams = Streams(self._upstream)
-        self._open_streams = 0
         self._courtesies: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -139,26 +131,39 @@ class Proxy:
             deadline = await self._admit(request, answers.posted, held)
             try:
                 async with asyncio.timeout_at(deadline):
-                    stands = request.method == "GET" and self._can_stand(request)
-                    if stands:
-                        response = await self._streams.connect(request)
-                    else:
-                        response = await self._upstream.exchange(request, body, answers.posted.messages)
-                    if response is None or (stands and is_stream(response)):
-                        events = self._streams.keep(request, response, answers.event)
-                        return Reply(200, self._holding(events, held.pop_all()), STREAM_HEADERS)
-                    held.push_async_callback(response.aclose)
-                    self._note(None)
-                    if is_stream(response):
-                        until = None if self._stays_open(request, answers.posted) else deadline
-                        events = self._events(request, response, answers, until)
-                        headers = self._headers_back(response, answers)
-                        return Reply(200, self._holding(events, held.pop_all()), headers)
-                    content = await self._upstream.read(response)
+                    if request.method == "GET" and self._can_stand(request):
+                        return await self._stand(request, answers, held)
+                    response = await self._upstream.exchange(request, body, answers.posted.messages)
+                    return await self._back(request, response, answers, deadline, held)
             except TimeoutError:
-                raise self._slots.late() from None
-            return self._plain(request, response, content, answers)
+                raise self._admission.late() from None
         raise AssertionError("unreachable")
+
+    async def _stand(self, request: Request, answers: Answers, held: AsyncExitStack) -> Reply:
+        """The reply to a GET: a stream that is kept up, unless the server says that it has none."""
+        response = await self._streams.connect(request, self._spec.timeout_s / 2)
+        if response is not None and not is_stream(response):
+            return await self._back(request, response, answers, None, held)
+        events = self._streams.keep(request, response, answers.event)
+        return Reply(200, self._holding(events, held.pop_all()), STREAM_HEADERS)
+
+    async def _back(
+        self,
+        request: Request,
+        response: httpx2.Response,
+        answers: Answers,
+        deadline: float | None,
+        held: AsyncExitStack,
+    ) -> Reply:
+        """The server's response as a reply, which is closed with it."""
+        held.push_async_callback(response.aclose)
+        self._note(None)
+        headers = self._headers_back(response, answers)
+        if not is_stream(response):
+            return self._plain(request, response, await self._upstream.read(response), headers, answers)
+        until = None if self._stays_open(request, answers.posted) else deadline
+        events = self._events(request, response, answers, until)
+        return Reply(200, self._holding(events, held.pop_all()), headers)
 
     def _can_stand(self, request: Request) -> bool:
         """Whether the client's stream can outlive the server: in a session that can be opened again."""
@@ -168,35 +173,9 @@ class Proxy:
         return request.method == "GET" or posted.method == _LISTEN
 
     async def _admit(self, request: Request, posted: Posted, held: AsyncExitStack) -> float:
-        """Take what the request needs, given back when `held` is closed. Returns its deadline."""
         if self._stays_open(request, posted):
-            if self._open_streams >= _MOST_STREAMS:
-                raise Exhausted(f"MCP server {self._spec.name!r} has {_MOST_STREAMS} open streams already")
-            self._open_streams += 1
-            held.callback(self._close_stream)
-            return asyncio.get_running_loop().time() + self._spec.timeout_s
-        calls = len(posted.requests)
-        if calls > 1:
-            return await self._admit_batch(calls, held)
-        slots = self._slots if calls else self._notes
-        deadline = await slots.take()
-        held.callback(slots.give_back)
-        return deadline
-
-    async def _admit_batch(self, calls: int, held: AsyncExitStack) -> float:
-        """A slot for each call, as far as there are so many. One batch at a time: two would lock."""
-        deadline = asyncio.get_running_loop().time() + self._spec.timeout_s
-        try:
-            async with asyncio.timeout_at(deadline), self._batching:
-                for _ in range(min(calls, self._spec.concurrency)):
-                    await self._slots.take()
-                    held.callback(self._slots.give_back)
-        except TimeoutError:
-            raise self._slots.late() from None
-        return deadline
-
-    def _close_stream(self) -> None:
-        self._open_streams -= 1
+            return self._admission.stream(held)
+        return await self._admission.one(held, calls=len(posted.requests))
 
     def _headers_back(self, response: httpx2.Response, answers: Answers) -> dict[str, str]:
         headers = {k: v for k, v in response.headers.items() if k in _PASSED_BACK}
@@ -208,12 +187,19 @@ class Proxy:
 
     # -- An answer in one piece --------------------------------------------------------------------------
 
-    def _plain(self, request: Request, response: httpx2.Response, content: bytes, answers: Answers) -> Reply:
-        headers, status = self._headers_back(response, answers), response.status_code
+    def _plain(
+        self,
+        request: Request,
+        response: httpx2.Response,
+        content: bytes,
+        headers: dict[str, str],
+        answers: Answers,
+    ) -> Reply:
+        status = response.status_code
         if status == 404 and HEADER in request.headers:
             return Reply(status, content, headers)  # the session is gone for the client, too
         if not answers.posted.requests:
-            return self._acknowledgement(request, response, content, headers, answers)
+            return self._acknowledgement(response, content, headers, answers)
         try:
             body = answers.body(content)
         except RpcError:
@@ -226,12 +212,7 @@ class Proxy:
         return Reply(status, body, headers)
 
     def _acknowledgement(
-        self,
-        request: Request,
-        response: httpx2.Response,
-        content: bytes,
-        headers: dict[str, str],
-        answers: Answers,
+        self, response: httpx2.Response, content: bytes, headers: dict[str, str], answers: Answers
     ) -> Reply:
         """The reply to what has no answer. A client hears of its own mistakes, not of the server's."""
         status = response.status_code
@@ -270,7 +251,7 @@ class Proxy:
                 for raw in splitter.feed(chunk):
                     yield answers.event(raw)
         except TimeoutError:
-            error = self._slots.late()
+            error = self._admission.late()
             self._give_up(request, answers)
         except TooLong:
             error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_SESSIONS = 10_000
 _MOST_SUBSCRIPTIONS = 256  # of one session; of more, the oldest are not made again
-_LONGEST_OPENING = 64 * 1024
+_LONGEST_OPENING = 16 * 1024
 _LONGEST_URI = 4096
 
 

@@ -50,13 +50,13 @@ class Streams:
         self._upstream = upstream
         self._standing: set[Standing] = set()
 
-    async def connect(self, request: Request) -> httpx2.Response | None:
+    async def connect(self, request: Request, patience: float) -> httpx2.Response | None:
         """What the server says to the client's GET; None when it does not come now, as it may later.
 
         Some servers send no headers before the first event. Raises nothing for a server that is away.
         """
         with contextlib.suppress(TimeoutError, RpcError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(min(_PATIENCE, patience)):
                 response = await self._upstream.listen(request, None)
                 if response.status_code < 500:
                     return response
@@ -127,6 +127,9 @@ class Standing:
             except (self._upstream.connection_errors, RpcError, TooLong) as error:
                 log.debug("the stream of %s is connected again: %s", self._upstream.url, error)
             response = None
+            if self._upstream.session_of(self._request) is None:  # its client has closed it
+                await self._outbox.put(None)
+                return
             pause = _FIRST_PAUSE if time.monotonic() - began > _STABLE else pause
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

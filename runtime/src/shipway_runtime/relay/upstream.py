@@ -64,6 +64,7 @@ class Upstream:
         self._client = self._http.AsyncClient(
             follow_redirects=False,
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
+            # Their number is bounded by what the proxy admits: a pool that is full would be one more queue.
             limits=self._http.Limits(max_connections=None, max_keepalive_connections=20),
             cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             trust_env=url.hostname not in LOOPBACK,  # proxies; never for a sidecar

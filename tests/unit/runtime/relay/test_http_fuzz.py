@@ -158,6 +158,23 @@ def test_every_request_is_answered_and_none_with_500(stack, caplog, method, path
     assert not caplog.records
 
 
+def test_nesting_of_any_depth_is_an_answer_or_an_error(stack):
+    runner, relay = stack
+
+    async def ask(path, body):
+        channel = Channel(body)
+        scope = {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"localhost")]}
+        async with asyncio.timeout(BOUND):
+            await relay.app(scope, channel.receive, channel.send)
+        return channel.status
+
+    for depth in [*range(880, 1000, 3), 5000, 100_000]:
+        nested = b'{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":%s}}' % (b"[" * depth + b"]" * depth)
+        for path in ("/mcp/crm", "/mcp/toy"):
+            for body in (nested, b"[" + nested + b"]"):
+                assert runner.run(ask(path, body)) in (200, 400)
+
+
 LOCAL = ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:8082", "[::1]", "[::1]:8082"]
 FOREIGN = [
     *(

@@ -365,6 +365,8 @@ class Sessions:
             self.streams.append(stream := asyncio.Queue())
             self.said.append((session, "GET", headers.get("last-event-id")))
             return 200, EVENTS, self.events(stream)
+        if message is None:
+            return 204, {}, b""
         self.said.append((session, message["method"], message.get("params")))
         return (200, JSON, result(message, {})) if "id" in message else (202, {}, b"")
 
@@ -452,6 +454,21 @@ def test_a_stream_waits_for_a_server_that_is_away_and_ends_with_the_relay(harnes
                 assert await data_line(lines) == 'data: {"one":1}'
                 await relay.relay.close(1.0)
                 assert await data_line(lines) is None
+
+    asyncio.run(scenario())
+
+
+def test_a_stream_ends_with_its_session(harness):
+    script = Sessions()
+
+    async def scenario():
+        async with in_front_of(harness, script) as (_, client, _service):
+            await client.open()
+            async with client.http.stream("GET", client.url, headers=client.session) as stream:
+                await harness.until(lambda: script.streams)
+                await client.http.delete(client.url, headers=client.session)
+                script.forget()
+                assert await data_line(stream.aiter_lines()) is None
 
     asyncio.run(scenario())
 
