@@ -189,6 +189,11 @@ def _brokered(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
     )
 
 
+def _unlimited(stack: StackPlan) -> tuple[str, ...]:
+    names = [sidecar.name for sidecar in stack.sidecars if sidecar.resources.cpu is not None]
+    return tuple(f"MCP server {name}: its CPU is not limited without containers" for name in names)
+
+
 def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
     urls = {service.env_url for service in stack.services}
     names = [name for name in machine.dotenv if name not in stack.agent.secrets and name not in urls]

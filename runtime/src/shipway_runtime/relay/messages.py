@@ -97,7 +97,10 @@ def decode(body: bytes | str) -> Json:
 
 def encode(message: Json) -> bytes:
     """One line of ASCII without its line feed: fit for a pipe, a body and an event alike."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    try:
+        return json.dumps(message, separators=(",", ":")).encode()
+    except RecursionError:  # what was just deep enough to be read may be too deep to be written
+        raise RpcError(INVALID_REQUEST, "expected a message that is nested less deeply") from None
 
 
 def is_request(message: Json) -> bool:

@@ -13,24 +13,20 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import posted as posts
+from .admission import Admission
+from .answers import Answers
 from .backend import ServerState
 from .eras import era_of
-from .exchange import Reply, Request, error_reply
-from .framing import EventSplitter, TooLong, data_of, event, with_data
-from .messages import (
-    TIMED_OUT,
-    Exhausted,
-    Json,
-    RpcError,
-    Unavailable,
-    decode,
-    encode,
-    is_request,
-)
+from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
+from .framing import EventSplitter, TooLong
+from .messages import TIMED_OUT, Exhausted, Json, RpcError, Unavailable
+from .posted import Posted
 from .probe import Prober
 from .sessions import HEADER
-from .slots import Room, Slots
-from .tools import check_call, filter_result
+from .slots import Room
+from .standing import Streams, is_stream
+from .tools import check_call
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -42,6 +38,7 @@ if TYPE_CHECKING:
     from .credentials import Credentials
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}
+_LISTEN = "subscriptions/listen"
 _COURTESY_TIMEOUT = 2.0
 
 
@@ -54,13 +51,19 @@ class Proxy:
         self._upstream = Upstream(server, credentials)
         self._prober = Prober(self._upstream)
         self._room = Room(server)
-        self._slots = Slots(server.name, server.concurrency, server.timeout_s)
+        self._admission = Admission(server)
+        self._streams = Streams(self._upstream)
         self._courtesies: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         await self._upstream.open()
 
     async def close(self, grace: float) -> None:
+        self._streams.end()
+        for courtesy in self._courtesies:
+            courtesy.cancel()
+        if self._courtesies:
+            await asyncio.wait(self._courtesies)
         await self._upstream.close()
 
     async def probe(self) -> str | None:
@@ -78,148 +81,204 @@ class Proxy:
         if request.method not in ("POST", "GET", "DELETE"):
             return Reply(405, headers={"allow": "POST, GET, DELETE"})
         body = await request.body(self._room)
-        message = decode(body) if request.method == "POST" else {}
+        posted = posts.parse(body) if request.method == "POST" else Posted()
+        answers = Answers(self._spec, *posted.without(self._check))
+        if posted.messages and not answers.posted.messages:
+            return self._refuse(request, answers)
+        if not posted.messages:
+            body = b""
+        elif self._filters:
+            body = answers.posted.encode()  # as it was looked at; no second "name" in it
         try:
-            return await self._forward(request, body, message)
+            return await self._forward(request, body, answers)
         except RpcError as error:
-            if isinstance(error, Unavailable) and not isinstance(error, Exhausted):
-                self._note(str(error))
-            if "method" in message and "id" not in message:
-                return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
-            if error.code == TIMED_OUT and is_request(message):
-                self._give_up(request, message)
-            legacy = is_request(message) and era_of(request.headers, message["method"]) == "legacy"
-            return error_reply(error, message.get("id"), modern=not legacy)
+            return self._fail(request, answers, error)
 
-    async def _forward(self, request: Request, body: bytes, message: Json) -> Reply:
+    @property
+    def _filters(self) -> bool:
+        return bool(self._spec.tools.allow or self._spec.tools.deny)
+
+    def _check(self, message: Json) -> None:
+        if self._filters:
+            posts.check_spelling(message)
         check_call(self._spec, message.get("method", ""), message.get("params"))
+
+    def _refuse(self, request: Request, answers: Answers) -> Reply:
+        """The reply when nothing is left to forward."""
+        if not answers.own:
+            return Reply(202)
+        return json_reply(answers.own) if answers.posted.batch else self._error(request, *answers.refused[0])
+
+    def _fail(self, request: Request, answers: Answers, error: RpcError) -> Reply:
+        """The reply when the server gave none."""
+        if isinstance(error, Unavailable) and not isinstance(error, Exhausted):
+            self._note(str(error))
+        if request.method != "POST":
+            return error_reply(error, None, modern=True)
+        if error.code == TIMED_OUT:
+            self._give_up(request, answers)
+        if answers.open and not answers.posted.batch:
+            return self._error(request, answers.posted.messages[0], error)
+        if all_answers := [*answers.own, *answers.failed(error)]:
+            return json_reply(all_answers)
+        return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
+
+    def _error(self, request: Request, message: Json, error: RpcError) -> Reply:
+        modern = era_of(request.headers, message["method"]) == "modern"
+        return error_reply(error, message["id"], modern=modern)
+
+    # -- There and back ----------------------------------------------------------------------------------
+
+    async def _forward(self, request: Request, body: bytes, answers: Answers) -> Reply:
         async with AsyncExitStack() as held:
-            deadline = asyncio.get_running_loop().time() + self._spec.timeout_s
-            is_call = is_request(message) and message["method"] != "subscriptions/listen"
-            if is_call:
-                deadline = await self._slots.take()
-                held.callback(self._slots.give_back)
+            deadline = await self._admit(request, answers.posted, held)
             try:
                 async with asyncio.timeout_at(deadline):
-                    response = await self._upstream.exchange(request, body)
-                    held.push_async_callback(response.aclose)
-                    if response.headers.get("content-type", "").startswith("text/event-stream"):
-                        self._note_answer(response, body, message)
-                        headers = self._headers_back(response, message)
-                        until = deadline if is_call else None
-                        events = self._events(request, response, message, until, held.pop_all())
-                        return Reply(response.status_code, events, headers)
-                    content = await self._upstream.read(response)
+                    if request.method == "GET" and self._can_stand(request):
+                        return await self._stand(request, answers, held)
+                    response = await self._upstream.exchange(request, body, answers.posted.messages)
+                    return await self._back(request, response, answers, deadline, held)
             except TimeoutError:
-                raise self._slots.late() from None
-            self._note_answer(response, body, message)
-            return self._plain(request, response, content, message)
+                raise self._admission.late() from None
         raise AssertionError("unreachable")
 
-    def _note_answer(self, response: httpx2.Response, body: bytes, message: Json) -> None:
-        self._note(None)
-        if message.get("method") == "initialize" and (session_id := response.headers.get(HEADER)):
-            self._upstream.remember(session_id, body)
+    async def _stand(self, request: Request, answers: Answers, held: AsyncExitStack) -> Reply:
+        """The reply to a GET: a stream that is kept up, unless the server says that it has none."""
+        response = await self._streams.connect(request, self._spec.timeout_s / 2)
+        if response is not None and not is_stream(response):
+            return await self._back(request, response, answers, None, held)
+        events = self._streams.keep(request, response, answers.event)
+        return Reply(200, self._holding(events, held.pop_all()), STREAM_HEADERS)
 
-    def _headers_back(self, response: httpx2.Response, sent: Json) -> dict[str, str]:
+    async def _back(
+        self,
+        request: Request,
+        response: httpx2.Response,
+        answers: Answers,
+        deadline: float | None,
+        held: AsyncExitStack,
+    ) -> Reply:
+        """The server's response as a reply, which is closed with it."""
+        held.push_async_callback(response.aclose)
+        self._note(None)
+        headers = self._headers_back(response, answers)
+        if not is_stream(response):
+            return self._plain(request, response, await self._upstream.read(response), headers, answers)
+        until = None if self._stays_open(request, answers.posted) else deadline
+        events = self._events(request, response, answers, until)
+        return Reply(200, self._holding(events, held.pop_all()), headers)
+
+    def _can_stand(self, request: Request) -> bool:
+        """Whether the client's stream can outlive the server: in a session that can be opened again."""
+        return "last-event-id" not in request.headers and self._upstream.session_of(request) is not None
+
+    def _stays_open(self, request: Request, posted: Posted) -> bool:
+        return request.method == "GET" or posted.method == _LISTEN
+
+    async def _admit(self, request: Request, posted: Posted, held: AsyncExitStack) -> float:
+        if self._stays_open(request, posted):
+            return self._admission.stream(held)
+        return await self._admission.one(held, calls=len(posted.requests))
+
+    def _headers_back(self, response: httpx2.Response, answers: Answers) -> dict[str, str]:
         headers = {k: v for k, v in response.headers.items() if k in _PASSED_BACK}
-        if sent.get("method") != "initialize":
+        if answers.posted.method != "initialize":
             headers.pop(HEADER, None)  # a reopened session has another id than the client knows
+        elif (session_id := headers.get(HEADER)) and response.status_code == 200:
+            self._upstream.sessions.remember(session_id, answers.posted.encode())
         return headers
 
     # -- An answer in one piece --------------------------------------------------------------------------
 
-    def _plain(self, request: Request, response: httpx2.Response, content: bytes, message: Json) -> Reply:
-        headers = self._headers_back(response, message)
-        session_gone = response.status_code == 404 and HEADER in request.headers
-        if not is_request(message) or session_gone:
-            return Reply(response.status_code, content, headers)
+    def _plain(
+        self,
+        request: Request,
+        response: httpx2.Response,
+        content: bytes,
+        headers: dict[str, str],
+        answers: Answers,
+    ) -> Reply:
+        status = response.status_code
+        if status == 404 and HEADER in request.headers:
+            return Reply(status, content, headers)  # the session is gone for the client, too
+        if not answers.posted.requests:
+            return self._acknowledgement(response, content, headers, answers)
         try:
-            answer = decode(content)
+            body = answers.body(content)
         except RpcError:
-            raise self._no_answer(response, content) from None
-        if isinstance(result := answer.get("result"), dict):
-            content = encode({**answer, "result": filter_result(self._spec, message["method"], result)})
-        return Reply(response.status_code, content, headers)
+            raise self._upstream.no_answer(response, content) from None
+        failed = status in (401, 403) or status >= 500
+        if answers.open and (failed or status < 400):  # else an error without id: to an unreadable request
+            raise self._upstream.no_answer(response, content)
+        if failed and era_of(request.headers, answers.posted.method) == "legacy":
+            status = 200  # mcp 1.x dies of any other
+        return Reply(status, body, headers)
 
-    def _no_answer(self, response: httpx2.Response, content: bytes) -> RpcError:
-        """What to tell a caller whose request got something that is not JSON-RPC."""
-        seen, auth = f"HTTP {response.status_code}", self._spec.auth
-        if response.is_redirect:
-            target = response.headers.get("location")
-            seen += f" to {target}; redirects are not followed, so set the final URL"
-        elif response.status_code in (401, 403):
-            key = f"mcp.{self._spec.name}.auth"
-            seen += f"; check the secret {auth!r}" if auth else f"; name a secret in {key}"
-        elif text := content[:200].decode(errors="replace").strip():
-            seen += f": {text}"
-        where = f"MCP server {self._spec.name!r} at {self._upstream.url}"
-        return Unavailable(f"expected JSON-RPC from {where}, saw {seen}")
+    def _acknowledgement(
+        self, response: httpx2.Response, content: bytes, headers: dict[str, str], answers: Answers
+    ) -> Reply:
+        """The reply to what has no answer. A client hears of its own mistakes, not of the server's."""
+        status = response.status_code
+        if not (status < 300 or (400 <= status < 500 and status not in (401, 403))):
+            raise self._upstream.no_answer(response, content)
+        return json_reply(answers.own) if answers.own else Reply(status, content, headers)
 
     # -- An answer in events -----------------------------------------------------------------------------
+
+    async def _holding(
+        self, events: AsyncGenerator[bytes, None], held: AsyncExitStack
+    ) -> AsyncGenerator[bytes, None]:
+        """The same events; at their end, what is held is given back."""
+        async with held, contextlib.aclosing(events):
+            async for event in events:
+                yield event
 
     async def _events(
         self,
         request: Request,
         response: httpx2.Response,
-        message: Json,
+        answers: Answers,
         deadline: float | None,
-        held: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
-        """The server's events; for a request that they leave open, an error at the end. Ends what is held."""
-        splitter, chunks = EventSplitter(self._spec.message_limit), aiter(response.aiter_raw())
-        answered = not is_request(message)
+        """The server's events; for requests that they leave open, an error at the end."""
+        splitter, chunks = EventSplitter(self._spec.message_limit), aiter(response.aiter_bytes())
         error: Unavailable | None = None
-        async with held:
-            try:
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        break
-                    for raw in splitter.feed(chunk):
-                        passed, is_answer = self._inspect(raw, message)
-                        answered = answered or is_answer
-                        yield passed
-            except TimeoutError:
-                error = self._slots.late()
-                self._give_up(request, message)
-            except TooLong:
-                error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")
-            except self._upstream.connection_errors as broken:
-                error = self._upstream.broken(broken)
-                self._note(str(error))
-            # A server that numbers its events may end a stream on purpose: the client fetches the rest.
-            if not answered and (error or not splitter.numbered):
-                ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
-                yield event(encode((error or ended).answer(message["id"])))
-
-    def _inspect(self, raw: bytes, message: Json) -> tuple[bytes, bool]:
-        """An event as the client may see it, and whether it answers `message`."""
-        if not (data := data_of(raw)) or not is_request(message):
-            return raw, False
+        for own in answers.own_events():
+            yield own
         try:
-            answer = decode(data)
-        except RpcError:
-            return raw, False
-        if "method" in answer or answer.get("id") != message["id"]:
-            return raw, False
-        if message["method"] == "tools/list" and isinstance(result := answer.get("result"), dict):
-            kept = {**answer, "result": filter_result(self._spec, "tools/list", result)}
-            return with_data(raw, encode(kept)), True
-        return raw, True
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                for raw in splitter.feed(chunk):
+                    yield answers.event(raw)
+        except TimeoutError:
+            error = self._admission.late()
+            self._give_up(request, answers)
+        except TooLong:
+            error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")
+        except self._upstream.connection_errors as broken:
+            error = self._upstream.broken(broken)
+            self._note(str(error))
+        # A server that numbers its events may end a stream on purpose: the client fetches the rest.
+        if answers.open and (error or not splitter.numbered):
+            ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
+            for event in answers.own_events(error or ended):
+                yield event
 
     # -- Courtesy ----------------------------------------------------------------------------------------
 
-    def _give_up(self, request: Request, message: Json) -> None:
+    def _give_up(self, request: Request, answers: Answers) -> None:
         """Tell a legacy server that nobody waits any more; a modern one sees it by the closed connection."""
-        if era_of(request.headers, message["method"]) == "legacy":
-            task = asyncio.create_task(self._tell_cancelled(request, message))
-            self._courtesies.add(task)
-            task.add_done_callback(self._courtesies.discard)
+        if era_of(request.headers, answers.posted.method) == "legacy":
+            for number in answers.open:
+                task = asyncio.create_task(self._tell_cancelled(request, number))
+                self._courtesies.add(task)
+                task.add_done_callback(self._courtesies.discard)
 
-    async def _tell_cancelled(self, request: Request, message: Json) -> None:
-        params = {"requestId": message["id"], "reason": "the caller's time is over"}
+    async def _tell_cancelled(self, request: Request, number: object) -> None:
+        params = {"requestId": number, "reason": "the caller's time is over"}
         with contextlib.suppress(TimeoutError, RpcError):
             async with asyncio.timeout(_COURTESY_TIMEOUT):
                 await self._upstream.tell("notifications/cancelled", params, request)
