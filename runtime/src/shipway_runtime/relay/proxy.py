@@ -13,7 +13,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .backend import ServerState
+from .backend import ServerState, log_change
+from .calls import Call, Calls
 from .eras import era_of
 from .exchange import Reply, Request, error_reply
 from .framing import EventSplitter, TooLong, data_of, event, with_data
@@ -32,6 +33,7 @@ from .probe import Prober
 from .sessions import HEADER
 from .slots import Slots
 from .tools import check_call, filter_result
+from .trace import into_headers
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Proxy:
 
     def __init__(self, server: McpServer, secret: Callable[[str], str | None]) -> None:
         self.state = ServerState(server.name, server.shape, optional=server.optional)
+        self.calls = Calls(server)
         self._spec = server
         self._upstream = Upstream(server, secret)
         self._prober = Prober(self._upstream)
@@ -64,12 +67,13 @@ class Proxy:
 
     async def probe(self) -> str | None:
         error = await self._prober.probe()
-        self._note(error)
         self.state = replace(self.state, protocol=self._prober.protocol)
+        self._note(error)
         return error
 
     def _note(self, error: str | None) -> None:
-        self.state = self.state.become("down" if error else "up", error)
+        before, self.state = self.state, self.state.become("down" if error else "up", error)
+        log_change(before, self.state)
 
     # -- One request -------------------------------------------------------------------------------------
 
@@ -91,11 +95,15 @@ class Proxy:
             return error_reply(error, message.get("id"), modern=not legacy)
 
     async def _forward(self, request: Request, body: bytes, message: Json) -> Reply:
-        check_call(self._spec, message.get("method", ""), message.get("params"))
+        call = self.calls.measure(message, request.headers)
+        with call.door():
+            check_call(self._spec, message.get("method", ""), message.get("params"))
+        request.headers = into_headers(message.get("params"), request.headers)
         async with AsyncExitStack() as held:
             deadline = asyncio.get_running_loop().time() + self._spec.timeout_s
             is_call = is_request(message) and message["method"] != "subscriptions/listen"
             if is_call:
+                held.enter_context(call)
                 deadline = await self._slots.take()
                 held.callback(self._slots.give_back)
             try:
@@ -106,13 +114,13 @@ class Proxy:
                         self._note_answer(response, body, message)
                         headers = self._headers_back(response, message)
                         until = deadline if is_call else None
-                        events = self._events(request, response, message, until, held.pop_all())
+                        events = self._events(request, response, message, call, until, held.pop_all())
                         return Reply(response.status_code, events, headers)
                     content = await self._upstream.read(response)
             except TimeoutError:
                 raise self._slots.late() from None
             self._note_answer(response, body, message)
-            return self._plain(request, response, content, message)
+            return self._plain(request, response, content, message, call)
         raise AssertionError("unreachable")
 
     def _note_answer(self, response: httpx2.Response, body: bytes, message: Json) -> None:
@@ -128,13 +136,15 @@ class Proxy:
 
     # -- An answer in one piece --------------------------------------------------------------------------
 
-    def _plain(self, request: Request, response: httpx2.Response, content: bytes, message: Json) -> Reply:
+    def _plain(
+        self, request: Request, response: httpx2.Response, content: bytes, message: Json, call: Call
+    ) -> Reply:
         headers = self._headers_back(response, message)
         session_gone = response.status_code == 404 and HEADER in request.headers
         if not is_request(message) or session_gone:
             return Reply(response.status_code, content, headers)
         try:
-            answer = decode(content)
+            answer = call.answered(decode(content))
         except RpcError:
             raise self._no_answer(response, content) from None
         if isinstance(result := answer.get("result"), dict):
@@ -162,6 +172,7 @@ class Proxy:
         request: Request,
         response: httpx2.Response,
         message: Json,
+        call: Call,
         deadline: float | None,
         held: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
@@ -177,7 +188,7 @@ class Proxy:
                     if chunk is None:
                         break
                     for raw in splitter.feed(chunk):
-                        passed, is_answer = self._inspect(raw, message)
+                        passed, is_answer = self._inspect(raw, message, call)
                         answered = answered or is_answer
                         yield passed
             except TimeoutError:
@@ -191,9 +202,10 @@ class Proxy:
             # A server that numbers its events may end a stream on purpose: the client fetches the rest.
             if not answered and (error or not splitter.numbered):
                 ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
+                call.failed(error or ended)
                 yield event(encode((error or ended).answer(message["id"])))
 
-    def _inspect(self, raw: bytes, message: Json) -> tuple[bytes, bool]:
+    def _inspect(self, raw: bytes, message: Json, call: Call) -> tuple[bytes, bool]:
         """An event as the client may see it, and whether it answers `message`."""
         if not (data := data_of(raw)) or not is_request(message):
             return raw, False
@@ -203,6 +215,7 @@ class Proxy:
             return raw, False
         if "method" in answer or answer.get("id") != message["id"]:
             return raw, False
+        call.answered(answer)
         if message["method"] == "tools/list" and isinstance(result := answer.get("result"), dict):
             kept = {**answer, "result": filter_result(self._spec, "tools/list", result)}
             return with_data(raw, encode(kept)), True
