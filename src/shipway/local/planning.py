@@ -72,7 +72,7 @@ def _directories(stack: StackPlan, machine: Machine, replay: Replay | None) -> I
 def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mapping[str, str]) -> Process:
     port = machine.ports.sidecars[sidecar.name]
     python = f"{machine.state}/venv/bin/python"
-    relay = (python, "-m", "shipway_runtime.relay", sidecar.name, "--port", str(port), "--")
+    relay = (python, "-m", "shipway_runtime.relay", sidecar.name, "--port", str(port), "--plain", "--")
     own = {name: _here(value, stack, machine) for name, value in sidecar.env.items()}
     return Process(
         name=f"mcp-{sidecar.name}",

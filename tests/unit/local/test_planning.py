@@ -120,7 +120,8 @@ def test_commands_of_inside_servers_are_of_this_machine(tmp_path: Path) -> None:
 def test_a_sidecar_is_a_relay_in_front_of_its_server(tmp_path: Path) -> None:
     git = process(plan(tmp_path, dotenv={"GITHUB_TOKEN": "t"}), "mcp-git")
     assert git.argv == (
-        *(f"{ROOT}/.shipway/venv/bin/python", "-m", "shipway_runtime.relay", "git", "--port", "8105", "--"),
+        *(f"{ROOT}/.shipway/venv/bin/python", "-m", "shipway_runtime.relay", "git"),
+        *("--port", "8105", "--plain", "--"),
         *(f"{ROOT}/.shipway/mcp/git/bin/mcp-server-git", "--repository", f"{ROOT}/.shipway/data/repo"),
     )
     assert git.env["GITHUB_TOKEN"] == "t"
