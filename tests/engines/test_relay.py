@@ -7,24 +7,22 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client, MCPError
+from tests.installing import from_pypi
+from tests.relaying import BOUND, answering, free_port, process, running, until
 
 from shipway_runtime.contract import McpServer, ToolFilter
-from shipway_runtime.relay import Relay
 
 pytestmark = pytest.mark.network
 
-BOUND = 30.0
 UTC = {"timezone": "UTC"}
 
 OLD_CLIENT = """
@@ -65,28 +63,15 @@ server.run(transport="streamable-http")
 """
 
 
-def install(directory: Path, *packages: str) -> Path:
-    """A virtual environment with these packages. Gives its bin directory; skips where there is no index."""
-    uv = Path(sys.executable).with_name("uv")
-    for arguments in (
-        ["venv", "-q", "-p", sys.executable, directory],
-        ["pip", "install", "-q", "-p", directory, *packages],
-    ):
-        done = subprocess.run([uv, *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"uv could not install {' '.join(packages)}: {done.stderr[-300:]}")
-    return directory / "bin"
-
-
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return install(tmp_path_factory.mktemp("servers") / "venv", "mcp-server-time", "mcp-server-git")
+    return from_pypi(tmp_path_factory.mktemp("servers") / "venv", "mcp-server-time", "mcp-server-git")
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with mcp 1.x, which most agents' images still have."""
-    return install(tmp_path_factory.mktemp("old") / "venv", "mcp<2") / "python"
+    return from_pypi(tmp_path_factory.mktemp("old") / "venv", "mcp<2") / "python"
 
 
 @pytest.fixture
@@ -99,36 +84,6 @@ def git_server(servers: Path, tmp_path: Path) -> McpServer:
     subprocess.run(["git", "init", "-q", tmp_path / "repo"], check=True)
     command = (str(servers / "mcp-server-git"), "--repository", str(tmp_path / "repo"))
     return McpServer("git", "inside", command, tools=ToolFilter(deny=("git_reset",)))
-
-
-class Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
-
-
-@contextlib.asynccontextmanager
-async def running(*servers: McpServer) -> AsyncIterator[tuple[Relay, str]]:
-    """A relay on a free port. Gives it and the URL to which a server's name is added."""
-    relay = Relay(servers, secret=lambda _: None, environ={"PATH": os.environ["PATH"]})
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    http = Server(uvicorn.Config(relay.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
-    await relay.start()
-    task = asyncio.create_task(http.serve(sockets=[listener]))
-    try:
-        yield relay, f"http://127.0.0.1:{listener.getsockname()[1]}/mcp/"
-    finally:
-        await relay.close(5.0)
-        http.should_exit = True
-        await task
-
-
-async def until(condition: Callable[[], Any]) -> Any:
-    async with asyncio.timeout(BOUND):
-        while not (value := condition()):
-            await asyncio.sleep(0.02)
-    return value
 
 
 def alive(pid: int) -> bool:
@@ -266,13 +221,9 @@ def test_a_relay_that_is_killed_leaves_no_server_behind(time_server: McpServer) 
 
 @contextlib.asynccontextmanager
 async def old_server(python: Path, port: int) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(python, "-c", OLD_SERVER, str(port))
-    try:
+    async with process(python, "-c", OLD_SERVER, port):
         await answering(f"http://127.0.0.1:{port}/mcp")
         yield
-    finally:
-        process.kill()
-        await process.wait()
 
 
 def test_sessions_survive_the_restart_of_an_old_http_server(old: Path) -> None:
@@ -304,18 +255,3 @@ def test_sessions_survive_the_restart_of_an_old_http_server(old: Path) -> None:
                 assert await relay.probe("old") is None
 
     asyncio.run(scenario())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-async def answering(url: str) -> None:
-    """Wait until a URL answers with 200, or with anything that shows MCP."""
-    async with asyncio.timeout(BOUND), httpx2.AsyncClient(trust_env=False) as http:
-        while True:
-            with contextlib.suppress(httpx2.TransportError):
-                if (await http.get(url)).status_code in (200, 400, 405, 406):
-                    return
-            await asyncio.sleep(0.05)

@@ -49,12 +49,15 @@ def error_reply(error: RpcError, request_id: Any, *, modern: bool) -> Reply:
 
 
 class Request:
-    """What came in. Header names are in lower case; of a repeated header the last one counts."""
+    """What came in. Header names are in lower case; what is repeated is joined by commas, as HTTP has it."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self.headers = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"]}
+        self.headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
         self._receive = receive
 
     async def body(self, limit: int) -> bytes:

@@ -63,14 +63,18 @@ class EventSplitter:
     limit: int
     numbered: bool = False  # whether an event had an id, so that the stream can be taken up again
     _rest: bytearray = field(default_factory=bytearray)
+    _after_return: bool = False  # the last event ended in \r, and a \n that belongs to it may come
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The events (and comments) that this chunk completes. Raises TooLong."""
+        if self._after_return and chunk:
+            chunk, self._after_return = chunk.removeprefix(b"\n"), False
         look_from, begin, events = max(0, len(self._rest) - 3), 0, []
         self._rest += chunk
         while match := _BLANK_LINE.search(self._rest, max(look_from, begin)):
             events.append(bytes(self._rest[begin : match.end()]))
             begin = match.end()
+        self._after_return = bool(events) and begin == len(self._rest) and events[-1].endswith(b"\r")
         del self._rest[:begin]
         if len(self._rest) > self.limit:
             raise TooLong
@@ -78,7 +82,8 @@ class EventSplitter:
         return events
 
 
-_BLANK_LINE = re.compile(rb"(\r\n\r\n|\n\n|\r\r)")
+# Two line ends in a row. A \r at the end of what is there may be half of \r\n: unless lines end in \r alone.
+_BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r(?=[^\n]))|\r\r\Z")
 _ID = re.compile(rb"^id:", re.MULTILINE)
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 

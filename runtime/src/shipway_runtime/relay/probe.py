@@ -11,11 +11,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from .eras import LEGACY_VERSIONS, METHOD_HEADER, MODERN_VERSIONS, VERSION_HEADER, envelope, initialize_params
-from .framing import EventSplitter, data_of
+from .framing import EventSplitter, TooLong, data_of
 from .messages import MAX_MESSAGE, Json, RpcError, Unavailable, decode, encode, request
 from .sessions import HEADER
+from .standing import is_stream
 
 if TYPE_CHECKING:
+    import httpx2
+
     from .upstream import Upstream
 
 _TIMEOUT = 2.0
@@ -44,8 +47,8 @@ class Prober:
 
     async def _discover(self) -> bool:
         answer, _ = await self._post("server/discover", {"_meta": envelope()}, _MODERN)
-        versions = (answer.get("result") or {}).get("supportedVersions", ())
-        if not any(version in MODERN_VERSIONS for version in versions):
+        versions = _object(answer, "result").get("supportedVersions")
+        if not isinstance(versions, list) or not any(version in MODERN_VERSIONS for version in versions):
             return False
         self.protocol = MODERN_VERSIONS[-1]
         return True
@@ -58,7 +61,7 @@ class Prober:
             self._session = None  # gone with a restart
         answer, headers = await self._post("initialize", initialize_params(), {})
         if not isinstance(result := answer.get("result"), dict):
-            return f"refused initialize: {(answer.get('error') or {}).get('message', 'no reason given')}"
+            return f"refused initialize: {_object(answer, 'error').get('message', 'no reason given')}"
         self.protocol = str(result.get("protocolVersion", LEGACY_VERSIONS[0]))
         self._session = {VERSION_HEADER: self.protocol, **headers}
         return None
@@ -69,10 +72,10 @@ class Prober:
         """The answer, and the session's header. Raises Unavailable when there is neither result nor error."""
         body = encode(request(1, method, params))
         response = await self._upstream.send("POST", _HEADERS | headers, body)
-        content = await self._upstream.read(response)
-        if response.headers.get("content-type", "").startswith("text/event-stream"):
-            events = EventSplitter(MAX_MESSAGE).feed(content)
-            content = next((data for raw in events if b'"id"' in (data := data_of(raw))), b"")
+        try:
+            content = await self._content(response)
+        finally:
+            await response.aclose()
         if response.status_code in (401, 403) or response.status_code >= 500:
             raise Unavailable(f"answered HTTP {response.status_code}")
         try:
@@ -83,3 +86,24 @@ class Prober:
             raise Unavailable(f"answered HTTP {response.status_code} and no JSON-RPC") from None
         session = response.headers.get(HEADER)
         return answer, {HEADER: session} if session else {}
+
+    async def _content(self, response: httpx2.Response) -> bytes:
+        """The body; of a stream only the event that answers, because some servers leave it open."""
+        if not is_stream(response):
+            return await self._upstream.read(response)
+        splitter = EventSplitter(MAX_MESSAGE)
+        try:
+            async for chunk in response.aiter_bytes():
+                for raw in splitter.feed(chunk):
+                    if b'"id"' in (data := data_of(raw)):
+                        return data
+        except TooLong:
+            raise Unavailable("answered with an event that is too large") from None
+        except self._upstream.connection_errors as error:
+            raise self._upstream.broken(error) from None
+        return b""
+
+
+def _object(answer: Json, name: str) -> Json:
+    value = answer.get(name)
+    return value if isinstance(value, dict) else {}

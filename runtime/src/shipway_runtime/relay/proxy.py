@@ -3,6 +3,9 @@
 In: a client's request. Out: the server's own answer, streamed as it comes; a JSON-RPC error with the
 request's id where there is none: refused, timed out, broken off, redirected. Client and server settle the
 protocol version between themselves.
+
+Calls are bounded by the server's slots. What is small (notifications, answers of the client) and what stays
+open (streams) have bounds of their own, so that neither waits for a call, nor a call for them.
 """
 
 from __future__ import annotations
@@ -13,26 +16,20 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from . import posted as posts
+from .answers import Answers
 from .backend import ServerState, log_change
-from .calls import Call, Calls
+from .calls import Calls
 from .eras import era_of
-from .exchange import Reply, Request, error_reply
-from .framing import EventSplitter, TooLong, data_of, event, with_data
-from .messages import (
-    MAX_MESSAGE,
-    TIMED_OUT,
-    Exhausted,
-    Json,
-    RpcError,
-    Unavailable,
-    decode,
-    encode,
-    is_request,
-)
+from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
+from .framing import EventSplitter, TooLong
+from .messages import MAX_MESSAGE, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
+from .posted import Posted
 from .probe import Prober
 from .sessions import HEADER
 from .slots import Slots
-from .tools import check_call, filter_result
+from .standing import Streams, is_stream
+from .tools import check_call
 from .trace import into_headers
 from .upstream import Upstream
 
@@ -44,6 +41,9 @@ if TYPE_CHECKING:
     from ..contract import McpServer
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}
+_LISTEN = "subscriptions/listen"
+_MOST_NOTES = 64  # notifications and answers on their way at once
+_MOST_STREAMS = 1024
 _COURTESY_TIMEOUT = 2.0
 
 
@@ -57,12 +57,21 @@ class Proxy:
         self._upstream = Upstream(server, secret)
         self._prober = Prober(self._upstream)
         self._slots = Slots(server.name, server.concurrency, server.timeout_s)
+        self._notes = Slots(server.name, _MOST_NOTES, server.timeout_s)
+        self._batching = asyncio.Lock()
+        self._streams = Streams(self._upstream)
+        self._open_streams = 0
         self._courtesies: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         await self._upstream.open()
 
     async def close(self, grace: float) -> None:
+        self._streams.end()
+        for courtesy in self._courtesies:
+            courtesy.cancel()
+        if self._courtesies:
+            await asyncio.wait(self._courtesies)
         await self._upstream.close()
 
     async def probe(self) -> str | None:
@@ -81,157 +90,222 @@ class Proxy:
         if request.method not in ("POST", "GET", "DELETE"):
             return Reply(405, headers={"allow": "POST, GET, DELETE"})
         body = await request.body(MAX_MESSAGE)
-        message = decode(body) if request.method == "POST" else {}
+        posted = posts.parse(body) if request.method == "POST" else Posted()
+        answers = Answers(self._spec, *posted.without(self._check))
+        if posted.messages and not answers.posted.messages:
+            return self._refuse(request, answers)
+        if not posted.messages:
+            body = b""
+        elif self._filters:
+            body = answers.posted.encode()  # as it was looked at; no second "name" in it
         try:
-            return await self._forward(request, body, message)
+            return await self._forward(request, body, answers)
         except RpcError as error:
-            if isinstance(error, Unavailable) and not isinstance(error, Exhausted):
-                self._note(str(error))
-            if "method" in message and "id" not in message:
-                return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
-            if error.code == TIMED_OUT and is_request(message):
-                self._give_up(request, message)
-            legacy = is_request(message) and era_of(request.headers, message["method"]) == "legacy"
-            return error_reply(error, message.get("id"), modern=not legacy)
+            return self._fail(request, answers, error)
 
-    async def _forward(self, request: Request, body: bytes, message: Json) -> Reply:
-        call = self.calls.measure(message, request.headers)
-        with call.door():
+    @property
+    def _filters(self) -> bool:
+        return bool(self._spec.tools.allow or self._spec.tools.deny)
+
+    def _check(self, message: Json) -> None:
+        if self._filters:
+            posts.check_spelling(message)
+        with self.calls.measure(message, {}).door():
             check_call(self._spec, message.get("method", ""), message.get("params"))
-        request.headers = into_headers(message.get("params"), request.headers)
+
+    def _refuse(self, request: Request, answers: Answers) -> Reply:
+        """The reply when nothing is left to forward."""
+        if not answers.own:
+            return Reply(202)
+        return json_reply(answers.own) if answers.posted.batch else self._error(request, *answers.refused[0])
+
+    def _fail(self, request: Request, answers: Answers, error: RpcError) -> Reply:
+        """The reply when the server gave none."""
+        if isinstance(error, Unavailable) and not isinstance(error, Exhausted):
+            self._note(str(error))
+        if request.method != "POST":
+            return error_reply(error, None, modern=True)
+        if error.code == TIMED_OUT:
+            self._give_up(request, answers)
+        if answers.open and not answers.posted.batch:
+            return self._error(request, answers.posted.messages[0], error)
+        if all_answers := [*answers.own, *answers.failed(error)]:
+            return json_reply(all_answers)
+        return Reply(202)  # a notification is answered by nobody; mcp 1.x dies of any other status
+
+    def _error(self, request: Request, message: Json, error: RpcError) -> Reply:
+        modern = era_of(request.headers, message["method"]) == "modern"
+        return error_reply(error, message["id"], modern=modern)
+
+    # -- There and back ----------------------------------------------------------------------------------
+
+    async def _forward(self, request: Request, body: bytes, answers: Answers) -> Reply:
+        first = next(iter(answers.posted.messages), {})
+        request.headers = into_headers(first.get("params"), request.headers)
         async with AsyncExitStack() as held:
-            deadline = asyncio.get_running_loop().time() + self._spec.timeout_s
-            is_call = is_request(message) and message["method"] != "subscriptions/listen"
-            if is_call:
-                held.enter_context(call)
-                deadline = await self._slots.take()
-                held.callback(self._slots.give_back)
+            if not self._stays_open(request, answers.posted):
+                for message in answers.posted.requests:
+                    call = held.enter_context(self.calls.measure(message, request.headers))
+                    answers.calls[message["id"]] = call
+            deadline = await self._admit(request, answers.posted, held)
             try:
                 async with asyncio.timeout_at(deadline):
-                    response = await self._upstream.exchange(request, body)
+                    stands = request.method == "GET" and self._can_stand(request)
+                    if stands:
+                        response = await self._streams.connect(request)
+                    else:
+                        response = await self._upstream.exchange(request, body, answers.posted.messages)
+                    if response is None or (stands and is_stream(response)):
+                        events = self._streams.keep(request, response, answers.event)
+                        return Reply(200, self._holding(events, held.pop_all()), STREAM_HEADERS)
                     held.push_async_callback(response.aclose)
-                    if response.headers.get("content-type", "").startswith("text/event-stream"):
-                        self._note_answer(response, body, message)
-                        headers = self._headers_back(response, message)
-                        until = deadline if is_call else None
-                        events = self._events(request, response, message, call, until, held.pop_all())
-                        return Reply(response.status_code, events, headers)
+                    self._note(None)
+                    if is_stream(response):
+                        until = None if self._stays_open(request, answers.posted) else deadline
+                        events = self._events(request, response, answers, until)
+                        headers = self._headers_back(response, answers)
+                        return Reply(200, self._holding(events, held.pop_all()), headers)
                     content = await self._upstream.read(response)
             except TimeoutError:
                 raise self._slots.late() from None
-            self._note_answer(response, body, message)
-            return self._plain(request, response, content, message, call)
+            return self._plain(request, response, content, answers)
         raise AssertionError("unreachable")
 
-    def _note_answer(self, response: httpx2.Response, body: bytes, message: Json) -> None:
-        self._note(None)
-        if message.get("method") == "initialize" and (session_id := response.headers.get(HEADER)):
-            self._upstream.remember(session_id, body)
+    def _can_stand(self, request: Request) -> bool:
+        """Whether the client's stream can outlive the server: in a session that can be opened again."""
+        return "last-event-id" not in request.headers and self._upstream.session_of(request) is not None
 
-    def _headers_back(self, response: httpx2.Response, sent: Json) -> dict[str, str]:
+    def _stays_open(self, request: Request, posted: Posted) -> bool:
+        return request.method == "GET" or posted.method == _LISTEN
+
+    async def _admit(self, request: Request, posted: Posted, held: AsyncExitStack) -> float:
+        """Take what the request needs, given back when `held` is closed. Returns its deadline."""
+        if self._stays_open(request, posted):
+            if self._open_streams >= _MOST_STREAMS:
+                raise Exhausted(f"MCP server {self._spec.name!r} has {_MOST_STREAMS} open streams already")
+            self._open_streams += 1
+            held.callback(self._close_stream)
+            return asyncio.get_running_loop().time() + self._spec.timeout_s
+        calls = len(posted.requests)
+        if calls > 1:
+            return await self._admit_batch(calls, held)
+        slots = self._slots if calls else self._notes
+        deadline = await slots.take()
+        held.callback(slots.give_back)
+        return deadline
+
+    async def _admit_batch(self, calls: int, held: AsyncExitStack) -> float:
+        """A slot for each call, as far as there are so many. One batch at a time: two would lock."""
+        deadline = asyncio.get_running_loop().time() + self._spec.timeout_s
+        try:
+            async with asyncio.timeout_at(deadline), self._batching:
+                for _ in range(min(calls, self._spec.concurrency)):
+                    await self._slots.take()
+                    held.callback(self._slots.give_back)
+        except TimeoutError:
+            raise self._slots.late() from None
+        return deadline
+
+    def _close_stream(self) -> None:
+        self._open_streams -= 1
+
+    def _headers_back(self, response: httpx2.Response, answers: Answers) -> dict[str, str]:
         headers = {k: v for k, v in response.headers.items() if k in _PASSED_BACK}
-        if sent.get("method") != "initialize":
+        if answers.posted.method != "initialize":
             headers.pop(HEADER, None)  # a reopened session has another id than the client knows
+        elif (session_id := headers.get(HEADER)) and response.status_code == 200:
+            self._upstream.sessions.remember(session_id, answers.posted.encode())
         return headers
 
     # -- An answer in one piece --------------------------------------------------------------------------
 
-    def _plain(
-        self, request: Request, response: httpx2.Response, content: bytes, message: Json, call: Call
-    ) -> Reply:
-        headers = self._headers_back(response, message)
-        session_gone = response.status_code == 404 and HEADER in request.headers
-        if not is_request(message) or session_gone:
-            return Reply(response.status_code, content, headers)
+    def _plain(self, request: Request, response: httpx2.Response, content: bytes, answers: Answers) -> Reply:
+        headers, status = self._headers_back(response, answers), response.status_code
+        if status == 404 and HEADER in request.headers:
+            return Reply(status, content, headers)  # the session is gone for the client, too
+        if not answers.posted.requests:
+            return self._acknowledgement(request, response, content, headers, answers)
         try:
-            answer = call.answered(decode(content))
+            body = answers.body(content)
         except RpcError:
-            raise self._no_answer(response, content) from None
-        if isinstance(result := answer.get("result"), dict):
-            content = encode({**answer, "result": filter_result(self._spec, message["method"], result)})
-        return Reply(response.status_code, content, headers)
+            raise self._upstream.no_answer(response, content) from None
+        failed = status in (401, 403) or status >= 500
+        if answers.open and (failed or status < 400):  # else an error without id: to an unreadable request
+            raise self._upstream.no_answer(response, content)
+        if failed and era_of(request.headers, answers.posted.method) == "legacy":
+            status = 200  # mcp 1.x dies of any other
+        return Reply(status, body, headers)
 
-    def _no_answer(self, response: httpx2.Response, content: bytes) -> RpcError:
-        """What to tell a caller whose request got something that is not JSON-RPC."""
-        seen, auth = f"HTTP {response.status_code}", self._spec.auth
-        if response.is_redirect:
-            target = response.headers.get("location")
-            seen += f" to {target}; redirects are not followed, so set the final URL"
-        elif response.status_code in (401, 403):
-            key = f"mcp.{self._spec.name}.auth"
-            seen += f"; check the secret {auth!r}" if auth else f"; name a secret in {key}"
-        elif text := content[:200].decode(errors="replace").strip():
-            seen += f": {text}"
-        where = f"MCP server {self._spec.name!r} at {self._upstream.url}"
-        return Unavailable(f"expected JSON-RPC from {where}, saw {seen}")
+    def _acknowledgement(
+        self,
+        request: Request,
+        response: httpx2.Response,
+        content: bytes,
+        headers: dict[str, str],
+        answers: Answers,
+    ) -> Reply:
+        """The reply to what has no answer. A client hears of its own mistakes, not of the server's."""
+        status = response.status_code
+        if not (status < 300 or (400 <= status < 500 and status not in (401, 403))):
+            raise self._upstream.no_answer(response, content)
+        return json_reply(answers.own) if answers.own else Reply(status, content, headers)
 
     # -- An answer in events -----------------------------------------------------------------------------
+
+    async def _holding(
+        self, events: AsyncGenerator[bytes, None], held: AsyncExitStack
+    ) -> AsyncGenerator[bytes, None]:
+        """The same events; at their end, what is held is given back."""
+        async with held, contextlib.aclosing(events):
+            async for event in events:
+                yield event
 
     async def _events(
         self,
         request: Request,
         response: httpx2.Response,
-        message: Json,
-        call: Call,
+        answers: Answers,
         deadline: float | None,
-        held: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:
-        """The server's events; for a request that they leave open, an error at the end. Ends what is held."""
-        splitter, chunks = EventSplitter(MAX_MESSAGE), aiter(response.aiter_raw())
-        answered = not is_request(message)
+        """The server's events; for requests that they leave open, an error at the end."""
+        splitter, chunks = EventSplitter(MAX_MESSAGE), aiter(response.aiter_bytes())
         error: Unavailable | None = None
-        async with held:
-            try:
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        chunk = await anext(chunks, None)
-                    if chunk is None:
-                        break
-                    for raw in splitter.feed(chunk):
-                        passed, is_answer = self._inspect(raw, message, call)
-                        answered = answered or is_answer
-                        yield passed
-            except TimeoutError:
-                error = self._slots.late()
-                self._give_up(request, message)
-            except TooLong:
-                error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")
-            except self._upstream.connection_errors as broken:
-                error = self._upstream.broken(broken)
-                self._note(str(error))
-            # A server that numbers its events may end a stream on purpose: the client fetches the rest.
-            if not answered and (error or not splitter.numbered):
-                ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
-                call.failed(error or ended)
-                yield event(encode((error or ended).answer(message["id"])))
-
-    def _inspect(self, raw: bytes, message: Json, call: Call) -> tuple[bytes, bool]:
-        """An event as the client may see it, and whether it answers `message`."""
-        if not (data := data_of(raw)) or not is_request(message):
-            return raw, False
+        for own in answers.own_events():
+            yield own
         try:
-            answer = decode(data)
-        except RpcError:
-            return raw, False
-        if "method" in answer or answer.get("id") != message["id"]:
-            return raw, False
-        call.answered(answer)
-        if message["method"] == "tools/list" and isinstance(result := answer.get("result"), dict):
-            kept = {**answer, "result": filter_result(self._spec, "tools/list", result)}
-            return with_data(raw, encode(kept)), True
-        return raw, True
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    chunk = await anext(chunks, None)
+                if chunk is None:
+                    break
+                for raw in splitter.feed(chunk):
+                    yield answers.event(raw)
+        except TimeoutError:
+            error = self._slots.late()
+            self._give_up(request, answers)
+        except TooLong:
+            error = Unavailable(f"an answer of MCP server {self._spec.name!r} is too large")
+        except self._upstream.connection_errors as broken:
+            error = self._upstream.broken(broken)
+            self._note(str(error))
+        # A server that numbers its events may end a stream on purpose: the client fetches the rest.
+        if answers.open and (error or not splitter.numbered):
+            ended = Unavailable(f"MCP server {self._spec.name!r} ended the stream without an answer")
+            for event in answers.own_events(error or ended):
+                yield event
 
     # -- Courtesy ----------------------------------------------------------------------------------------
 
-    def _give_up(self, request: Request, message: Json) -> None:
+    def _give_up(self, request: Request, answers: Answers) -> None:
         """Tell a legacy server that nobody waits any more; a modern one sees it by the closed connection."""
-        if era_of(request.headers, message["method"]) == "legacy":
-            task = asyncio.create_task(self._tell_cancelled(request, message))
-            self._courtesies.add(task)
-            task.add_done_callback(self._courtesies.discard)
+        if era_of(request.headers, answers.posted.method) == "legacy":
+            for number in answers.open:
+                task = asyncio.create_task(self._tell_cancelled(request, number))
+                self._courtesies.add(task)
+                task.add_done_callback(self._courtesies.discard)
 
-    async def _tell_cancelled(self, request: Request, message: Json) -> None:
-        params = {"requestId": message["id"], "reason": "the caller's time is over"}
+    async def _tell_cancelled(self, request: Request, number: object) -> None:
+        params = {"requestId": number, "reason": "the caller's time is over"}
         with contextlib.suppress(TimeoutError, RpcError):
             async with asyncio.timeout(_COURTESY_TIMEOUT):
                 await self._upstream.tell("notifications/cancelled", params, request)

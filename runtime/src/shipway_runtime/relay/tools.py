@@ -25,4 +25,5 @@ def filter_result(server: McpServer, method: str, result: Json) -> Json:
     tools = result.get("tools") if method == "tools/list" else None
     if not isinstance(tools, list):
         return result
-    return {**result, "tools": [tool for tool in tools if server.tools.allows(str(tool.get("name")))]}
+    named = [tool for tool in tools if isinstance(tool, dict)]
+    return {**result, "tools": [tool for tool in named if server.tools.allows(str(tool.get("name")))]}

@@ -5,24 +5,25 @@ is none. The credential of `auth` goes to this URL and nowhere else: redirects a
 client sent as its own credentials is not passed on.
 
 A legacy server that was restarted has forgotten its sessions. They are opened again here, with what the
-client said when it opened its own, and the client goes on with the id it knows.
+client said when it opened its own, and the client goes on with the id it knows. Cookies are not kept: they
+would mix one client's session with another's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import http.cookiejar
 import importlib
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from .endpoint import LOOPBACK
-from .messages import Json, Unavailable, encode, notification
+from .messages import MAX_MESSAGE, Json, Unavailable, encode, notification
+from .resumption import Opened, Resumption
 from .sessions import HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx2
 
@@ -31,17 +32,8 @@ if TYPE_CHECKING:
 
 _PASSED_ON = {"accept", "content-type", "last-event-id", "traceparent", "tracestate", "baggage"}
 _HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+_RESUME = "last-event-id"
 _CONNECT_TIMEOUT = 5.0
-_MOST_SESSIONS = 10_000
-
-
-@dataclass(slots=True)
-class _Session:
-    """A legacy session. `id` is the server's own; the client goes by the first it had."""
-
-    id: str
-    opening: bytes  # the client's initialize request
-    reopening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Upstream:
@@ -52,8 +44,10 @@ class Upstream:
         self._name = server.name
         self._auth = server.auth
         self._secret = secret
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self.sessions = Resumption()
         self._http: Any = None
+        self._target: Any = None  # the URL, parsed once
+        self._absent = "the relay is starting"  # why there is no client
         self._client: httpx2.AsyncClient | None = None
 
     async def open(self) -> None:
@@ -62,51 +56,86 @@ class Upstream:
     def _make_client(self) -> None:
         """Only now, and beside the loop: httpx2 and certificates take longer to load than the relay."""
         self._http = importlib.import_module("httpx2")
-        url = urlsplit(self.url)
+        try:
+            url, self._target = urlsplit(self.url), self._http.URL(self.url)
+        except (ValueError, self._http.InvalidURL) as error:
+            self._absent = f"expected a URL, saw {self.url!r}: {error}"
+            return
         self._client = self._http.AsyncClient(
             follow_redirects=False,
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
             limits=self._http.Limits(max_connections=None, max_keepalive_connections=20),
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
             trust_env=url.hostname not in LOOPBACK,  # proxies; never for a sidecar
             verify=url.scheme == "https",
         )
 
     async def close(self) -> None:
-        if self._client:
-            await self._client.aclose()
+        if client := self._client:
+            self._client, self._absent = None, "the relay is closing"
+            await client.aclose()
 
-    async def exchange(self, request: Request, body: bytes) -> httpx2.Response:
-        """A client's request, in the session it names."""
+    async def exchange(self, request: Request, body: bytes, sent: Sequence[Json]) -> httpx2.Response:
+        """A client's request, in the session it names. `sent`: the messages in its body."""
         headers = _headers(request)
-        session = self._sessions.get(headers.get(HEADER, ""))
+        session = self.sessions.get(headers.get(HEADER))
         if session is None:
             return await self.send(request.method, headers, body)
-        self._sessions.move_to_end(headers[HEADER])
-        used = session.id
-        response = await self.send(request.method, headers | {HEADER: used}, body)
         if request.method == "DELETE":
-            self._sessions.pop(headers[HEADER], None)
-        elif await self._is_forgotten(response):
-            await self._reopen(session, used, headers)
-            response = await self.send(request.method, headers | {HEADER: session.id}, body)
-        return response
+            self.sessions.forget(headers[HEADER])
+            return await self.send("DELETE", headers | {HEADER: session.id})
+        session.note(sent)
+        return await self._in_session(session, request.method, headers, body)
+
+    def session_of(self, request: Request) -> str | None:
+        """The server's own id of the client's session, as long as it can be opened again."""
+        session = self.sessions.get(request.headers.get(HEADER))
+        return session.id if session else None
+
+    async def listen(self, request: Request, last: tuple[str, str] | None) -> httpx2.Response:
+        """The stream of a session. `last`: an event's id, and the server's id of the session it came in."""
+        headers = _headers(request)
+        session = self.sessions.get(headers.get(HEADER))
+        if session is None:
+            raise Unavailable(f"MCP server {self._name!r}: the session is closed")
+        if last and last[0] == session.id:
+            headers[_RESUME] = last[1]
+        return await self._in_session(session, "GET", headers, b"")
+
+    async def _in_session(
+        self, session: Opened, method: str, headers: dict[str, str], body: bytes
+    ) -> httpx2.Response:
+        used = session.id
+        response = await self.send(method, headers | {HEADER: used}, body)
+        if not await self._is_forgotten(response):
+            return response
+        await self._reopen(session, used, headers)
+        headers.pop(_RESUME, None)  # events of the old session mean nothing in the new one
+        return await self.send(method, headers | {HEADER: session.id}, body)
 
     async def send(self, method: str, headers: Mapping[str, str], body: bytes = b"") -> httpx2.Response:
         """Raises Unavailable when the server cannot be reached, or the credential is not there."""
         if self._client is None:
-            raise Unavailable(f"MCP server {self._name!r}: the relay is starting")
+            raise Unavailable(f"MCP server {self._name!r}: {self._absent}")
         headers = {**headers, "accept-encoding": "identity", **self._credential()}
-        request = self._client.build_request(method, self.url, headers=headers, content=body or None)
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        request = self._http.Request(method, self._target, headers=raw, content=body or None)
         try:
             return await self._client.send(request, stream=True)
-        except self._http.TransportError as error:
+        except self._http.RequestError as error:
             raise self.broken(error) from None
 
     async def read(self, response: httpx2.Response) -> bytes:
-        """The whole body. Raises Unavailable when it breaks off."""
+        """The whole body. Raises Unavailable when it breaks off, or is above the limit."""
+        chunks, size = [], 0
         try:
-            return await response.aread()
-        except self._http.TransportError as error:
+            async for chunk in response.aiter_bytes():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_MESSAGE:
+                    raise Unavailable(f"an answer of MCP server {self._name!r} is too large")
+            return b"".join(chunks)
+        except self._http.RequestError as error:
             raise self.broken(error) from None
         finally:
             await response.aclose()
@@ -114,12 +143,25 @@ class Upstream:
     @property
     def connection_errors(self) -> type[Exception]:
         """What reading a response raises when the connection is lost."""
-        error: type[Exception] = self._http.TransportError
+        error: type[Exception] = self._http.RequestError
         return error
 
     def broken(self, error: Exception) -> Unavailable:
         detail = str(error) or type(error).__name__
         return Unavailable(f"MCP server {self._name!r} at {self.url} cannot be reached: {detail}")
+
+    def no_answer(self, response: httpx2.Response, content: bytes) -> Unavailable:
+        """What to tell a caller whose request got something that is not its answer in JSON-RPC."""
+        seen = f"HTTP {response.status_code}"
+        if response.is_redirect:
+            target = response.headers.get("location")
+            seen += f" to {target}; redirects are not followed, so set the final URL"
+        elif response.status_code in (401, 403):
+            key = f"mcp.{self._name}.auth"
+            seen += f"; check the secret {self._auth!r}" if self._auth else f"; name a secret in {key}"
+        elif text := content[:200].decode(errors="replace").strip():
+            seen += f": {text}"
+        return Unavailable(f"expected JSON-RPC from MCP server {self._name!r} at {self.url}, saw {seen}")
 
     def _credential(self) -> dict[str, str]:
         if self._auth is None:
@@ -132,12 +174,6 @@ class Upstream:
 
     # -- Legacy sessions ---------------------------------------------------------------------------------
 
-    def remember(self, session_id: str, opening: bytes) -> None:
-        """Keep what opened a session, to open it again."""
-        self._sessions[session_id] = _Session(session_id, opening)
-        if len(self._sessions) > _MOST_SESSIONS:
-            self._sessions.popitem(last=False)
-
     async def _is_forgotten(self, response: httpx2.Response) -> bool:
         """404 says that a session is gone; some servers say it with 400 and words."""
         if response.status_code == 404:
@@ -145,7 +181,7 @@ class Upstream:
             return True
         return response.status_code == 400 and b"session" in (await self.read(response)).lower()
 
-    async def _reopen(self, session: _Session, used: str, headers: Mapping[str, str]) -> None:
+    async def _reopen(self, session: Opened, used: str, headers: Mapping[str, str]) -> None:
         async with session.reopening:
             if session.id != used:
                 return  # another request has done it meanwhile
@@ -153,14 +189,15 @@ class Upstream:
             await self.read(response)
             if not (new := response.headers.get(HEADER)) or response.status_code != 200:
                 raise Unavailable(f"MCP server {self._name!r} lost a session and did not open it again")
+            for message in session.replay():  # what the server says to it changes nothing
+                inside = _HEADERS | _mcp(headers) | {HEADER: new}
+                await self.read(await self.send("POST", inside, encode(message)))
             session.id = new
-            opened = encode(notification("notifications/initialized", None))
-            await self.read(await self.send("POST", _HEADERS | _mcp(headers) | {HEADER: new}, opened))
 
     async def tell(self, method: str, params: Json, request: Request) -> None:
         """Send a notification in a client's session."""
         headers = _mcp(_headers(request))
-        if session := self._sessions.get(headers.get(HEADER, "")):
+        if session := self.sessions.get(headers.get(HEADER)):
             headers[HEADER] = session.id
         await self.read(await self.send("POST", _HEADERS | headers, encode(notification(method, params))))
 

@@ -1,5 +1,6 @@
 """Lines and events survive any way in which the bytes arrive."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -54,6 +55,40 @@ def test_events(texts, end, places):
     assert seen == wire
     assert [data_of(raw).decode() for raw in seen] == texts
     assert not splitter.numbered
+
+
+PIECES = st.sampled_from(
+    [b"data: {}", b"id: 7", b": ping", b"data:\xff", b"\n", b"\r\n", b"\r", b"\n\n", b"\r\n\r\n", b"\r\r"]
+)
+
+
+def lines_of(raw: bytes) -> list[bytes]:
+    return [line for line in raw.replace(b"\r", b"\n").split(b"\n") if line]
+
+
+@given(st.lists(PIECES | st.binary(max_size=5), max_size=30), st.lists(st.integers(min_value=0), max_size=20))
+def test_events_are_the_same_wherever_chunks_end_and_whatever_ends_lines(pieces, places):
+    wire = b"".join(pieces) + b"\n\n: end\n\n"
+    whole, parted = EventSplitter(1000), EventSplitter(1000)
+    expected = [lines_of(raw) for raw in whole.feed(wire)]
+    seen = [lines_of(raw) for chunk in cut(wire, places) for raw in parted.feed(chunk)]
+    assert [lines for lines in seen if lines] == [lines for lines in expected if lines]
+    assert [line for lines in seen for line in lines] == lines_of(wire)
+    assert parted.numbered == whole.numbered
+
+
+@given(st.lists(st.binary(max_size=30), max_size=30))
+def test_no_more_than_the_limit_is_kept(chunks):
+    splitter = EventSplitter(50)
+    for chunk in chunks:
+        with contextlib.suppress(TooLong):
+            splitter.feed(chunk)
+            assert len(splitter._rest) <= 50
+
+
+@given(st.binary(max_size=60))
+def test_an_event_of_anything_has_data_and_takes_other(raw):
+    assert data_of(with_data(raw, data_of(raw).replace(b"\n", b" "))) == data_of(raw).replace(b"\n", b" ")
 
 
 def test_an_event_of_several_lines_can_be_rewritten_and_keeps_its_id():
