@@ -19,6 +19,7 @@ from .eras import era_of
 from .exchange import Reply, Request, error_reply
 from .framing import EventSplitter, TooLong, data_of, event, with_data
 from .messages import (
+    INVALID_REQUEST,
     MAX_MESSAGE,
     TIMED_OUT,
     Exhausted,
@@ -141,6 +142,8 @@ class Proxy:
     ) -> Reply:
         headers = self._headers_back(response, message)
         session_gone = response.status_code == 404 and HEADER in request.headers
+        if session_gone:
+            call.failed(RpcError(INVALID_REQUEST, "the session is gone"))
         if not is_request(message) or session_gone:
             return Reply(response.status_code, content, headers)
         try:
