@@ -23,7 +23,7 @@ from .calls import Calls
 from .eras import era_of
 from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
 from .framing import EventSplitter, TooLong
-from .messages import MAX_MESSAGE, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
+from .messages import INVALID_REQUEST, MAX_MESSAGE, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
 from .posted import Posted
 from .probe import Prober
 from .sessions import HEADER
@@ -222,6 +222,7 @@ class Proxy:
     def _plain(self, request: Request, response: httpx2.Response, content: bytes, answers: Answers) -> Reply:
         headers, status = self._headers_back(response, answers), response.status_code
         if status == 404 and HEADER in request.headers:
+            answers.failed(RpcError(INVALID_REQUEST, "the session is gone"))
             return Reply(status, content, headers)  # the session is gone for the client, too
         if not answers.posted.requests:
             return self._acknowledgement(request, response, content, headers, answers)

@@ -105,6 +105,24 @@ def test_progress_streams_count_when_they_end(harness):
     asyncio.run(scenario())
 
 
+def test_a_session_that_is_gone_is_no_success(harness):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b"no such session"})
+
+    async def scenario():
+        async with contextlib.AsyncExitStack() as stack:
+            url = await stack.enter_async_context(harness.serving(app))
+            server = McpServer("toy", "service", url=url)
+            relay = await stack.enter_async_context(harness.running(server))
+            answer = await relay.client().post("tools/list", mcp_session_id="old")
+            assert answer.status_code == 404
+            assert counts(relay) == {"tools/list": "rpc_error"}
+
+    asyncio.run(scenario())
+
+
 def test_names_that_clients_make_up_are_bounded():
     calls = Calls(McpServer("toy", "inside", ("x",)))
     numbers = itertools.count()
