@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.token_server import TokenServer
@@ -453,3 +454,37 @@ def test_postgresql_runs_beside_the_agent(project: Project, engine: Callable[[st
         project.run("down")
         if project.root not in Path(data[1]).parents:
             shutil.rmtree(Path(data[1]).parent)
+
+
+def test_status_tells_how_each_mcp_server_is(project: Project) -> None:
+    shutil.copy(Path(__file__).parents[1] / "unit/runtime/relay/toy_server.py", project.root / "toy.py")
+    toy, crash = 'run = ["python", "toy.py"]', """run = ["python", "-c", "raise SystemExit('no licence')"]"""
+    project.write(
+        agent_py=ECHO,
+        agent_toml=AGENT_TOML
+        + f'[mcp.near]\nshape = "inside"\n{toy}\n[mcp.beside]\nshape = "sidecar"\n{toy}\n'
+        + f'[mcp.broken]\nshape = "inside"\n{crash}\noptional = true\n'
+        + f'[mcp.crashing]\nshape = "sidecar"\n{crash}\noptional = true\n'
+        + '[mcp.crm]\nurl = "http://127.0.0.1:9/mcp"\noptional = true\n',
+    )
+    project.up()
+
+    def servers() -> dict[str, dict[str, Any]]:
+        found = json.loads(project.run("status", "--json").stdout)["mcp"]
+        return {server["name"]: server for server in found}
+
+    for name in ("near", "beside"):
+        os.kill(servers()[name]["pid"], signal.SIGKILL)
+    assert until(lambda: all(servers()[name]["restarts"] == 1 for name in ("near", "beside")))
+    assert until(lambda: [s["state"] for s in servers().values()] == ["up", "up", "down", "down", "down"])
+    table = project.run("status").stdout
+    for line in (
+        r"near +inside +up +\d+ s +2025-11-25 +1 +\d+ s ago: was ended by SIGKILL",
+        r"beside +sidecar +up +\d+ s +2025-11-25 +1 +\d+ s ago: was ended by SIGKILL",
+        r"broken +inside +down \(optional\) +\d+ s +- +\d+ +\d+ s ago: exited with code 1; .* no licence",
+        r"crashing +sidecar +down \(optional\) +\d+ s +- +\d+ +\d+ s ago: exited with code 1; .* no licence",
+        r"crm +service +down \(optional\) +\d+ s +- +- +\d+ s ago: .* cannot be reached",
+    ):
+        assert re.search(line, table), table
+    assert "is up, MCP 2025-11-25" in project.run("logs", "mcp-beside").stdout
+    assert project.run("down").returncode == 0

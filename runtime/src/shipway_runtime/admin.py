@@ -1,7 +1,7 @@
-"""The admin port: one JSON document a path, for probes, operators and the tool.
+"""The admin port: one JSON document a path, for probes, operators and the tool; and a page of metrics.
 
-In: GET requests. Out: health, readiness, revision, config and policy of this process. It lives on the
-control thread, so a blocked agent cannot make it lie, and it is plain asyncio with h11, because a probe
+In: GET requests. Out: health, readiness, revision, config, policy and metrics of this process. It lives on
+the control thread, so a blocked agent cannot make it lie, and it is plain asyncio with h11, because a probe
 must be answered before anything large is imported (uvicorn and its command line take 150 ms, h11 takes 20).
 Every connection serves one request. Nothing here changes anything yet, so nothing needs a token.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -26,17 +26,18 @@ REQUEST_TIMEOUT_S = 10.0
 CHUNK = 65536
 
 Routes = Mapping[str, Callable[[], "Document"]]
+Pages = Mapping[str, Callable[[str], Awaitable[tuple[str, bytes]]]]
+"""Paths that answer with something else than JSON: given an Accept header, a content type and a body."""
 
 
 def routes(deployment: Deployment, heart: Heart, readiness: Readiness) -> Routes:
-    """Every path of the admin port."""
+    """Every path of the admin port that answers with a document."""
     return {
         "/healthz": heart.document,
         "/readyz": readiness.document,
         "/revision": lambda: (200, _revision(deployment)),
         "/config": lambda: (200, deployment.public()),
         "/policy": lambda: (200, _policy(deployment)),
-        "/metrics": lambda: (501, {"error": "metrics: not yet"}),
     }
 
 
@@ -60,10 +61,11 @@ def _policy(deployment: Deployment) -> dict[str, Any]:
 
 
 class Admin:
-    """Serves `routes` on one bound socket, on the running loop."""
+    """Serves `routes` and `pages` on one bound socket, on the running loop."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, pages: Pages | None = None) -> None:
         self._routes = routes
+        self._pages = pages or {}
 
     async def serve(self, sock: Any) -> asyncio.Server:
         """Start listening. Closing the returned server ends it."""
@@ -73,30 +75,30 @@ class Admin:
         connection = h11.Connection(h11.SERVER)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                status, document, head = await self._answer(connection, reader)
-                writer.write(_encode(connection, status, document, head=head))
+                writer.write(await self._answer(connection, reader))
                 await writer.drain()
         except (TimeoutError, ConnectionError):
             pass  # a client that says nothing, or left: nobody to tell
         finally:
             writer.close()
 
-    async def _answer(
-        self, connection: h11.Connection, reader: asyncio.StreamReader
-    ) -> tuple[int, dict[str, Any], bool]:
+    async def _answer(self, connection: h11.Connection, reader: asyncio.StreamReader) -> bytes:
         try:
             request = await _receive(connection, reader)
         except h11.RemoteProtocolError as error:
-            return 400, {"error": f"not an HTTP request: {error}"}, False
-        path = request.target.partition(b"?")[0].decode("ascii", "replace")
+            return _encode(connection, 400, *_json({"error": f"not an HTTP request: {error}"}))
+        path, head = request.target.partition(b"?")[0].decode("ascii", "replace"), request.method == b"HEAD"
+        if (page := self._pages.get(path)) and request.method in (b"GET", b"HEAD"):
+            accept = b",".join(value for name, value in request.headers if name == b"accept")
+            return _encode(connection, 200, *await page(accept.decode("latin-1")), head=head)
         status, document = self._document(request.method, path)
-        return status, document, request.method == b"HEAD"
+        return _encode(connection, status, *_json(document), head=head)
 
     def _document(self, method: bytes, path: str) -> Document:
         found = self._routes.get(path)
-        if found is None:
-            return 404, {"error": f"nothing at {path}; there is {', '.join(self._routes)}"}
-        if method in (b"GET", b"HEAD"):
+        if found is None and path not in self._pages:
+            return 404, {"error": f"nothing at {path}; there is {', '.join([*self._routes, *self._pages])}"}
+        if found and method in (b"GET", b"HEAD"):
             return found()
         if path == "/policy":
             return 501, {"error": "changing the policy of a running process: not yet; deploy it"}
@@ -114,10 +116,15 @@ async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> 
             raise ConnectionError("closed before a request")
 
 
-def _encode(connection: h11.Connection, status: int, document: dict[str, Any], *, head: bool) -> bytes:
-    body = json.dumps(document, indent=2).encode() + b"\n"
+def _json(document: dict[str, Any]) -> tuple[str, bytes]:
+    return "application/json", json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _encode(
+    connection: h11.Connection, status: int, content_type: str, body: bytes, *, head: bool = False
+) -> bytes:
     headers = [
-        ("content-type", "application/json"),
+        ("content-type", content_type),
         ("content-length", str(len(body))),
         ("cache-control", "no-store"),
         ("connection", "close"),

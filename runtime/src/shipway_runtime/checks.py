@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .relay import Relay
     from .secrets import Secrets
 
+SEEN = ("state", "since", "last_error", "last_error_at")
+"""What the relay saw of a server by itself, beside the check, which waits for a third failure."""
+
 
 def list_checks(
     deployment: Deployment, secrets: Secrets, relay: Relay | None, environ: Mapping[str, str]
@@ -85,8 +88,9 @@ async def _secrets_present(secrets: Secrets) -> str | None:
 
 def _server_check(relay: Relay, server: contract.McpServer) -> Check:
     def detail() -> dict[str, Any]:
-        state = relay.states()[server.name]
-        return {key: getattr(state, key) for key in ("shape", "protocol", "restarts", "pid")}
+        state = dataclasses.asdict(relay.states()[server.name])
+        shown = {key: state[key] for key in ("shape", "protocol", "restarts", "pid")}
+        return shown | {"server": {key: state[key] for key in SEEN}}
 
     probe = functools.partial(relay.probe, server.name)
     return Check(f"mcp:{server.name}", probe, not server.optional, detail)

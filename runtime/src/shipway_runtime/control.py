@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING
 
 from . import admin, checks
 from .health import Heart, Readiness, main_thread_line
+from .metrics import Metrics
 from .reaper import Reaper
 from .telemetry import log
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from prometheus_client import Metric
 
     from .config import Deployment
     from .drain import Drain
@@ -47,6 +50,8 @@ class Control:
         self._deployment, self._secrets, self._drain, self._environ = deployment, secrets, drain, environ
         self.heart = Heart()
         self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
+        self.metrics = Metrics()
+        self.metrics.add(self._vitals)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._served, self._closed = threading.Event(), threading.Event()
@@ -83,7 +88,7 @@ class Control:
 
     async def _serve(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
         routes = admin.routes(self._deployment, self.heart, self.readiness)
-        port = await admin.Admin(routes).serve(admin_socket)
+        port = await admin.Admin(routes, {"/metrics": self.metrics.page}).serve(admin_socket)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
             wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ)
@@ -109,11 +114,17 @@ class Control:
         config = uvicorn.Config(relay.app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
+        self.metrics.add(relay.collect)
         await relay.start()
         yield relay
         await relay.close(RELAY_GRACE_S)
         server.should_exit = server.force_exit = True
         await serving
+
+    def _vitals(self) -> Iterable[Metric]:
+        from .vitals import families
+
+        return families(self._deployment, self.heart, self.readiness)
 
     async def _look_after(self, wanted: list[Check]) -> None:
         async with asyncio.TaskGroup() as group:

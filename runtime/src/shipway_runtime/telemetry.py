@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OUTCOMES = "shipway.outcome"
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+"""What every record has; whatever else one has, `extra` has brought."""
 
 log = logging.getLogger("shipway")
 
@@ -25,7 +27,7 @@ def configure(*, plain: bool, revision: str, redact: Callable[[str], str]) -> No
     """Set up logging for the process: call once, before anything logs."""
     logging.setLogRecordFactory(_redacting(redact))
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Plain() if plain else Json(revision))
+    handler.setFormatter(Plain() if plain else Json(revision, redact))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs every request, URLs included
@@ -42,24 +44,40 @@ class Plain(logging.Formatter):
 
 
 class Json(logging.Formatter):
-    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, revision, and exception."""
+    """One JSON object a line: time (RFC 3339, UTC), level, logger, message, revision, and exception.
 
-    def __init__(self, revision: str) -> None:
+    What a record was given as `extra` follows as keys of their own.
+    """
+
+    def __init__(self, revision: str, redact: Callable[[str], str] = str) -> None:
         super().__init__()
         self._revision = revision
+        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {
+        line: dict[str, Any] = {
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "revision": self._revision,
         }
+        line |= {"revision": self._revision} if self._revision else {}
         if record.exc_text:
             line["exception"] = record.exc_text
+        known = _STANDARD | line.keys()
+        line |= {key: self._clean(value) for key, value in vars(record).items() if key not in known}
         return json.dumps(line, ensure_ascii=False)
+
+    def _clean(self, value: Any) -> Any:
+        """A value as JSON has it, without secrets; the redaction of records does not see `extra`."""
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, dict):
+            return {self._redact(str(key)): self._clean(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._clean(item) for item in value]
+        return self._redact(str(value))
 
 
 def _redacting(redact: Callable[[str], str]) -> Callable[..., logging.LogRecord]:

@@ -1,9 +1,10 @@
-"""`shipway status`: what runs here, and what is not ready."""
+"""`shipway status`: what runs here, what is not ready, and how the MCP servers are."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -15,20 +16,27 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from shipway.local.servers import Server
     from shipway.local.state import Stack
 
 
 @click.command("status")
-@click.option("--json", "as_json", is_flag=True, help="Processes and readiness as one JSON object.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Processes, readiness and MCP servers as one JSON object."
+)
 @click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project.")
 def command(as_json: bool, directory: Path) -> None:
-    """Show each process, and each check of the agent's readiness. Exits with 1 when it is not ready."""
+    """Show each process, each check of the agent's readiness, and each MCP server.
+
+    Exits with 1 when the agent is not ready.
+    """
     from shipway.local import state
 
     stack = state.require(directory)
-    document = asyncio.run(_readiness(stack))
+    document, servers = asyncio.run(_ask(stack))
     if as_json:
-        click.echo(json.dumps({"stack": asdict(stack), "readiness": document}, indent=2))
+        mcp = [asdict(server) for server in servers]
+        click.echo(json.dumps({"stack": asdict(stack), "readiness": document, "mcp": mcp}, indent=2))
     else:
         now = time.time()
         click.echo(f"{stack.name}, pid {stack.pid}, up {_age(now - stack.since)}\n")
@@ -39,14 +47,21 @@ def command(as_json: bool, directory: Path) -> None:
         else:
             click.echo(f"{document['status']}")
             _print(_checks(document, now))
+        if servers:
+            click.echo()
+            _print(_servers(servers, now))
     sys.exit(0 if document and document["status"] in ("ready", "degraded") else 1)
 
 
-async def _readiness(stack: Stack) -> dict[str, Any] | None:
-    from shipway.local import probes
+async def _ask(stack: Stack) -> tuple[dict[str, Any] | None, list[Server]]:
+    """The agent's readiness, and its MCP servers."""
+    from shipway.local import probes, servers
 
     async with probes.connect() as client:
-        return await probes.readiness(stack.admin, client)
+        document, sidecars = await asyncio.gather(
+            probes.readiness(stack.admin, client), servers.ask_sidecars(stack, client)
+        )
+    return document, servers.list_servers(document, sidecars)
 
 
 def _processes(stack: Stack, now: float) -> Iterator[tuple[str, ...]]:
@@ -64,21 +79,44 @@ def _processes(stack: Stack, now: float) -> Iterator[tuple[str, ...]]:
 
 
 def _checks(document: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
-    yield "CHECK", "STATE", "FOR", "SHAPE", "REASON"
+    yield "CHECK", "STATE", "FOR", "REASON"
     for name, check in document["checks"].items():
-        if name == "draining":
+        if name == "draining" or name.startswith("mcp:"):  # MCP servers have a table of their own
             continue
-        age = _age(now - check["since"])
         reason = (check.get("last_error") or "-") if check["state"] != "up" else "-"
-        yield name, check["state"], age, check.get("shape", "-"), reason
+        yield name, check["state"], _age(now - check["since"]), reason
+
+
+def _servers(servers: list[Server], now: float) -> Iterator[tuple[str, ...]]:
+    yield "MCP SERVER", "SHAPE", "STATE", "FOR", "PROTOCOL", "RESTARTS", "LAST ERROR"
+    for server in servers:
+        yield (
+            server.name,
+            server.shape,
+            f"{server.state} (optional)" if server.optional and server.state != "up" else server.state,
+            _age(now - server.since),
+            server.protocol or "-",
+            "-" if server.restarts is None else str(server.restarts),
+            _last_error(server, now),
+        )
+
+
+def _last_error(server: Server, now: float) -> str:
+    if not server.last_error:
+        return "-"
+    ago = f"{_age(now - server.last_error_at)} ago: " if server.last_error_at else ""
+    return ago + " ".join(server.last_error.split())
 
 
 def _print(rows: Iterator[tuple[str, ...]]) -> None:
+    """A table; on a terminal, a line is cut where the terminal ends."""
     table: Sequence[tuple[str, ...]] = list(rows)
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for row in table:
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        click.echo(f"  {line}".rstrip())
+        line = f"  {line}".rstrip()
+        click.echo(f"{line[: most - 1]}…" if most and len(line) > most else line)
 
 
 def _age(seconds: float) -> str:

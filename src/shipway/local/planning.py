@@ -81,11 +81,12 @@ def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mappi
     python = f"{machine.state}/venv/bin/python"
     command = _command(sidecar.name, sidecar.program, stack, machine)
     memory = sidecar.resources.memory
+    relay = relay_arguments(sidecar.name, port, command, sidecar.message_limit, memory, plain=True)
     own = {name: _here(value, stack, machine) for name, value in sidecar.env.items()}
     return Process(
         name=f"mcp-{sidecar.name}",
         role="sidecar",
-        argv=(python, *relay_arguments(sidecar.name, port, command, sidecar.message_limit, memory)),
+        argv=(python, *relay),
         env=inherited(machine.variables)
         | own
         | {name: values[name] for name in sidecar.secrets if name in values},

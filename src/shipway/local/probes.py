@@ -49,8 +49,17 @@ async def _ask(probe: Probe, client: Client) -> str | None:
 
 async def readiness(admin: str, client: Client) -> dict[str, Any] | None:
     """The document of /readyz, None when the admin port does not answer."""
+    return await _document(f"{admin}/readyz", client)
+
+
+async def health(address: str, client: Client) -> dict[str, Any] | None:
+    """The document of /healthz, None when nobody answers."""
+    return await _document(f"{address}/healthz", client)
+
+
+async def _document(url: str, client: Client) -> dict[str, Any] | None:
     try:
-        document: dict[str, Any] = (await client.get(f"{admin}/readyz")).json()
+        document: dict[str, Any] = (await client.get(url)).json()
     except _NO_ANSWER:
         return None
     return document

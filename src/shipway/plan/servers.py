@@ -75,12 +75,23 @@ def environment_path(name: str) -> str:
 
 
 def relay_arguments(
-    name: str, port: int, command: tuple[str, ...], message_limit: int, memory: int | None = None
+    name: str,
+    port: int,
+    command: tuple[str, ...],
+    message_limit: int,
+    memory: int | None = None,
+    *,
+    plain: bool = False,
 ) -> tuple[str, ...]:
-    """Python's arguments for a relay in front of a command. `memory` where no engine limits the sidecar."""
+    """Python's arguments for a relay in front of a command.
+
+    `memory` where no engine limits the sidecar; `plain` where people read its log.
+    """
+    readable = ("--plain",) if plain else ()
     larger = ("--message-limit", str(message_limit)) if message_limit != contract.MESSAGE_LIMIT else ()
     bounded = ("--memory", str(memory)) if memory is not None else ()
-    return ("-m", "shipway_runtime.relay", name, "--port", str(port), *larger, *bounded, "--", *command)
+    relay = ("-m", "shipway_runtime.relay", name, "--port", str(port))
+    return (*relay, *readable, *larger, *bounded, "--", *command)
 
 
 def relay_servers(spec: Spec) -> tuple[contract.McpServer, ...]:

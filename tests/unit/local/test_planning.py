@@ -120,7 +120,8 @@ def test_commands_of_inside_servers_are_of_this_machine(tmp_path: Path) -> None:
 def test_a_sidecar_is_a_relay_in_front_of_its_server(tmp_path: Path) -> None:
     git = process(plan(tmp_path, dotenv={"GITHUB_TOKEN": "t"}), "mcp-git")
     assert git.argv == (
-        *(f"{ROOT}/.shipway/venv/bin/python", "-m", "shipway_runtime.relay", "git", "--port", "8105", "--"),
+        *(f"{ROOT}/.shipway/venv/bin/python", "-m", "shipway_runtime.relay", "git"),
+        *("--port", "8105", "--plain", "--"),
         *(f"{ROOT}/.shipway/mcp/git/bin/mcp-server-git", "--repository", f"{ROOT}/.shipway/data/repo"),
     )
     assert git.env["GITHUB_TOKEN"] == "t"
@@ -133,7 +134,7 @@ def test_a_sidecars_limits_are_its_relays_where_no_engine_keeps_them(tmp_path: P
     limits = 'message_limit = "1MB"\nresources = { cpu = "50m", memory = "128Mi" }\n'
     made = plan(tmp_path, SUPPORT.replace("storage = true\n", "storage = true\n" + limits))
     argv = process(made, "mcp-git").argv
-    assert argv[5 : argv.index("--")] == ("8105", "--message-limit", "1000000", "--memory", "134217728")
+    assert argv[6 : argv.index("--")] == ("--plain", "--message-limit", "1000000", "--memory", "134217728")
     assert made.remarks[0] == "MCP server git: its CPU is not limited without containers"
 
 

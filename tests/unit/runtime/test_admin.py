@@ -10,12 +10,16 @@ from shipway_runtime.admin import Admin
 ROUTES = {"/healthz": lambda: (200, {"status": "ok"}), "/policy": lambda: (200, {})}
 
 
+async def page(accept: str) -> tuple[str, bytes]:
+    return "text/plain; version=0.0.4", f"for {accept}\n".encode()
+
+
 def exchange(*parts: bytes) -> bytes:
     """What the admin port answers to raw bytes, sent part by part, until it closes."""
 
     async def run() -> bytes:
         with socket.create_server(("127.0.0.1", 0)) as sock:
-            server = await Admin(ROUTES).serve(sock)
+            server = await Admin(ROUTES, {"/metrics": page}).serve(sock)
             reader, writer = await asyncio.open_connection(*sock.getsockname())
             for part in parts:
                 writer.write(part)
@@ -39,6 +43,13 @@ def test_a_document_and_a_closed_connection():
     assert body == b'{\n  "status": "ok"\n}\n'
 
 
+def test_a_page_that_is_no_document():
+    answer = exchange(b"GET /metrics HTTP/1.1\r\nhost: x\r\nAccept: a/b\r\naccept: c/d\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"content-type: text/plain; version=0.0.4\r\n" in head.lower()
+    assert body == b"for a/b,c/d\n"
+
+
 def test_head_has_no_body():
     answer = exchange(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
@@ -48,8 +59,9 @@ def test_head_has_no_body():
 @pytest.mark.parametrize(
     ("request_line", "status", "text"),
     [
-        (b"GET /nope", b"404", b"there is /healthz, /policy"),
+        (b"GET /nope", b"404", b"there is /healthz, /policy, /metrics"),
         (b"POST /healthz", b"405", b"GET and HEAD"),
+        (b"POST /metrics", b"405", b"GET and HEAD"),
         (b"PUT /policy", b"501", b"not yet"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_json_lines_hold_no_secret(configured, capsys):
         "revision": "r-1",
     }
     assert lines[1]["exception"].endswith("ValueError: [redacted]")
+
+
+def test_what_a_line_is_given_beside_its_message_becomes_keys(configured, capsys):
+    configured(plain=False)
+    fields = {"tool": "find", "took": 0.5, "seen": {"key": ["hunter2", None, True]}, "at": Path("/hunter2")}
+    logging.getLogger("theirs").info("done", extra=fields | {"level": 11, "time": 12})
+    line = json.loads(capsys.readouterr().err)
+    assert (line["tool"], line["took"], line["level"]) == ("find", 0.5, "info")
+    assert line["seen"] == {"key": ["[redacted]", None, True]}
+    assert line["at"] == "/[redacted]"
+    assert line["time"].endswith("Z")
+    assert list(line)[:5] == ["time", "level", "logger", "message", "revision"]
 
 
 def test_handlers_that_the_agent_adds_are_covered(configured, capsys):

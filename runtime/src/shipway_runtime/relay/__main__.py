@@ -3,9 +3,10 @@
     python -m shipway_runtime.relay NAME --port 8100 [--host 127.0.0.1] [--memory BYTES] -- COMMAND [ARG…]
 
 In: a command. Out: its MCP over HTTP at /mcp and /mcp/NAME; /healthz while this process lives; /readyz when
-the server answers. The server inherits this process's environment as it is: a stack gives a sidecar what
-its server may see, and nothing else. Time and concurrency are bounded tightly by the agent's relay and only
-loosely here. `--memory` is for where no container engine limits the sidecar as a whole.
+the server answers; /metrics. Log lines are JSON, or plain with --plain. The server inherits this process's
+environment as it is: a stack gives a sidecar what its server may see, and nothing else. Time and
+concurrency are bounded tightly by the agent's relay and only loosely here. `--memory` is for where no
+container engine limits the sidecar as a whole.
 Exit codes: 0 after SIGTERM or SIGINT, 1 when the port cannot be used, 2 for a wrong command line.
 """
 
@@ -24,10 +25,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ..contract import MESSAGE_LIMIT, SIDECAR_PORT, McpServer
+from ..metrics import Metrics
 from ..reaper import Reaper
-from .app import with_proxy
+from ..telemetry import Json, Plain
+from .app import collect, with_proxy
 from .endpoint import LOOPBACK, Endpoint
-from .exchange import Receive, Request, Scope, Send, deliver, json_reply
+from .exchange import Receive, Reply, Request, Scope, Send, deliver, json_reply
 from .inside import Inside
 from .watcher import Watcher
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 _GRACE = 8.0  # seconds for the server to end; `docker stop` waits ten
 _DRAIN = 1  # seconds for open requests after SIGTERM
 _REAP_S = 2.0
+_OWN = ("/healthz", "/readyz", "/metrics")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Options:
     server: McpServer
     host: str
     port: int
+    plain: bool = False
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -56,6 +61,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("name", help="the server's name, as in /mcp/NAME")
     parser.add_argument("--port", type=int, default=SIDECAR_PORT)
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--plain", action="store_true", help="log lines for people, not JSON")
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one call")
     parser.add_argument("--concurrency", type=int, default=64, help="calls at the same time")
     parser.add_argument("--message-limit", type=int, default=MESSAGE_LIMIT, help="bytes of one message")
@@ -73,7 +79,7 @@ def parse(arguments: Sequence[str]) -> Options:
         message_limit=options.message_limit,
         memory=options.memory,
     )
-    return Options(server, options.host, options.port)
+    return Options(server, options.host, options.port, options.plain)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -88,19 +94,26 @@ class Alone:
     def __init__(self, server: McpServer, environ: Mapping[str, str], *, loopback: bool) -> None:
         self.watcher = Watcher()
         self.inside = Inside(server, lambda: with_proxy(server, environ), self.watcher)
+        self._metrics = Metrics()
+        self._metrics.add(lambda: collect([self.inside]))
         self._endpoint = Endpoint({"": self.inside, server.name: self.inside}, loopback=loopback)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in ("/healthz", "/readyz"):
-            error = await self.inside.probe() if scope["path"] == "/readyz" else None
-            state = dataclasses.asdict(self.inside.state)
-            reply = json_reply(
-                {"status": "unready" if error else "ok", "error": error, "server": state},
-                503 if error else 200,
-            )
-            await deliver(reply, Request(scope, receive), send)
+        if scope["type"] == "http" and scope["path"] in _OWN:
+            request = Request(scope, receive)
+            await deliver(await self._reply(request), request, send)
         else:
             await self._endpoint(scope, receive, send)
+
+    async def _reply(self, request: Request) -> Reply:
+        if request.path == "/metrics":
+            content_type, page = await self._metrics.page(request.headers.get("accept", ""))
+            return Reply(200, page, {"content-type": content_type})
+        error = await self.inside.probe() if request.path == "/readyz" else None
+        self.inside.calls.probed(error)
+        state = dataclasses.asdict(self.inside.state)
+        document = {"status": "unready" if error else "ok", "error": error, "server": state}
+        return json_reply(document, 503 if error else 200)
 
 
 class _Server(uvicorn.Server):
@@ -151,7 +164,9 @@ async def _reap() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     options = parse(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain() if options.plain else Json(""))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     asyncio.run(serve(options, os.environ))
 
 

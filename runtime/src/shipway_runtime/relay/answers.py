@@ -6,7 +6,7 @@ them the relay's own refusals of single messages in a batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import posted as posts
 from .framing import data_of, event, with_data
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ..contract import McpServer
+    from .calls import Call
     from .posted import Posted
 
 
@@ -29,6 +30,7 @@ class Answers:
         self.posted = posted
         self.refused = [(message, error) for message, error in refused if _is_request(message)]
         self.open = {message["id"]: message["method"] for message in posted.requests}
+        self.calls: dict[Any, Call] = {}  # of the requests that are measured, by id
         self._server = server
         self._filters = bool(server.tools.allow or server.tools.deny)
 
@@ -39,6 +41,8 @@ class Answers:
 
     def failed(self, error: RpcError) -> list[Json]:
         """An answer with this error to each request that has none."""
+        for number in self.open.keys() & self.calls.keys():
+            self.calls[number].failed(error)
         return [error.answer(number) for number in self.open]
 
     def event(self, raw: bytes) -> bytes:
@@ -71,6 +75,8 @@ class Answers:
         if "method" in message:
             return message
         method = self.open.pop(message.get("id"), None)
+        if method and (call := self.calls.get(message["id"])):
+            call.answered(message)
         if not self.posted.messages:
             method = "tools/list"  # a stream taken up again: which of its results are lists of tools shows
         if method is None or not isinstance(result := message.get("result"), dict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import contract
@@ -21,6 +21,8 @@ from .stdio import MissingSecret
 from .watcher import Watcher
 
 if TYPE_CHECKING:
+    from prometheus_client import Metric
+
     from .backend import Backend, ServerState
     from .credentials import Renew
 
@@ -70,7 +72,13 @@ class Relay:
 
     async def probe(self, name: str) -> str | None:
         """None when the server answers, else the reason in words; takes two seconds at most."""
-        return await self._backends[name].probe()
+        error = await self._backends[name].probe()
+        self._backends[name].calls.probed(error)
+        return error
+
+    def collect(self) -> Iterable[Metric]:
+        """A source of metrics: every server's state and calls."""
+        return collect(self._backends.values())
 
     def _backend(
         self, server: contract.McpServer, secret: Secret, environ: Mapping[str, str], renew: Renew | None
@@ -80,6 +88,13 @@ class Relay:
         from .proxy import Proxy
 
         return Proxy(server, Credentials(server, secret, renew))
+
+
+def collect(backends: Iterable[Backend]) -> Iterable[Metric]:
+    """The metric families of these servers."""
+    from .families import families
+
+    return families([(backend.state, backend.calls) for backend in backends])
 
 
 def child_environment(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from .calls import Call, Calls
 from .eras import Era, check_envelope, discover_result, era_of, initialize_result
 from .exchange import (
     STREAM_HEADERS,
@@ -37,9 +38,10 @@ from .sessions import HEADER, Session, Sessions
 from .slots import Room
 from .stdio import StdioServer
 from .tools import check_call, filter_result
+from .trace import into_meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from ..contract import McpServer
     from .backend import ServerState
@@ -64,6 +66,7 @@ class Inside:
         self._sessions = Sessions()
         self._server = StdioServer(server, environment, self._sessions.broadcast, watcher)
         self._calls: set[asyncio.Task[Json]] = set()
+        self.calls = Calls(server)
 
     @property
     def state(self) -> ServerState:
@@ -155,7 +158,10 @@ class Inside:
 
     async def _call(self, request: Request, message: Json, era: Era, session: Session | None) -> Reply:
         method, params = message["method"], message.get("params")
-        check_call(self._spec, method, params)
+        measured = self.calls.measure(message, request.headers)
+        with measured.door():
+            check_call(self._spec, method, params)
+        params = into_meta(params, request.headers)
         takes_json, takes_events = parse_accept(request)
         stream = takes_events and ("progressToken" in meta_of(params) or not takes_json)
         inbox: asyncio.Queue[Json | None] = asyncio.Queue()
@@ -164,7 +170,8 @@ class Inside:
             if inbox.qsize() < _BACKLOG:
                 inbox.put_nowait(progress)
 
-        call = asyncio.create_task(self._server.call(method, params, era, report if stream else None))
+        work = self._server.call(method, params, era, report if stream else None)
+        call = asyncio.create_task(_measured(measured, work))
         self._track(call, message, session)
         if stream:
             call.add_done_callback(lambda _: inbox.put_nowait(None))
@@ -219,6 +226,11 @@ class Inside:
         if "error" in answer:
             return {"jsonrpc": "2.0", "id": message["id"], "error": answer["error"]}
         return _answer(message, filter_result(self._spec, message["method"], answer["result"]))
+
+
+async def _measured(call: Call, work: Awaitable[Json]) -> Json:
+    with call:
+        return call.answered(await work)
 
 
 class SessionGone(RpcError):

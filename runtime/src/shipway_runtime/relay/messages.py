@@ -65,6 +65,10 @@ class Exhausted(Unavailable):
     """The caller's time or its room in the queue is used up, which says nothing about the server's state."""
 
 
+class Denied(RpcError):
+    """A call that agent.toml or the policy does not let through."""
+
+
 class NotSent(Unavailable):
     """The message did not leave: it is safe to send it again to the server's next process."""
 

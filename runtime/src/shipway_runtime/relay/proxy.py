@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 from . import posted as posts
 from .admission import Admission
 from .answers import Answers
-from .backend import ServerState
+from .backend import ServerState, log_change
+from .calls import Calls
 from .eras import era_of
 from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
 from .framing import EventSplitter, TooLong
-from .messages import TIMED_OUT, Exhausted, Json, RpcError, Unavailable
+from .messages import INVALID_REQUEST, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
 from .posted import Posted
 from .probe import Prober
 from .sessions import HEADER
 from .slots import Room
 from .standing import Streams, is_stream
 from .tools import check_call
+from .trace import into_headers
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class Proxy:
 
     def __init__(self, server: McpServer, credentials: Credentials) -> None:
         self.state = ServerState(server.name, server.shape, optional=server.optional)
+        self.calls = Calls(server)
         self._spec = server
         self._upstream = Upstream(server, credentials)
         self._prober = Prober(self._upstream)
@@ -68,12 +71,13 @@ class Proxy:
 
     async def probe(self) -> str | None:
         error = await self._prober.probe()
-        self._note(error)
         self.state = replace(self.state, protocol=self._prober.protocol)
+        self._note(error)
         return error
 
     def _note(self, error: str | None) -> None:
-        self.state = self.state.become("down" if error else "up", error)
+        before, self.state = self.state, self.state.become("down" if error else "up", error)
+        log_change(before, self.state)
 
     # -- One request -------------------------------------------------------------------------------------
 
@@ -101,7 +105,8 @@ class Proxy:
     def _check(self, message: Json) -> None:
         if self._filters:
             posts.check_spelling(message)
-        check_call(self._spec, message.get("method", ""), message.get("params"))
+        with self.calls.measure(message, {}).door():
+            check_call(self._spec, message.get("method", ""), message.get("params"))
 
     def _refuse(self, request: Request, answers: Answers) -> Reply:
         """The reply when nothing is left to forward."""
@@ -130,7 +135,13 @@ class Proxy:
     # -- There and back ----------------------------------------------------------------------------------
 
     async def _forward(self, request: Request, body: bytes, answers: Answers) -> Reply:
+        first = next(iter(answers.posted.messages), {})
+        request.headers = into_headers(first.get("params"), request.headers)
         async with AsyncExitStack() as held:
+            if not self._stays_open(request, answers.posted):
+                for message in answers.posted.requests:
+                    call = held.enter_context(self.calls.measure(message, request.headers))
+                    answers.calls[message["id"]] = call
             deadline = await self._admit(request, answers.posted, held)
             try:
                 async with asyncio.timeout_at(deadline):
@@ -200,6 +211,7 @@ class Proxy:
     ) -> Reply:
         status = response.status_code
         if status == 404 and HEADER in request.headers:
+            answers.failed(RpcError(INVALID_REQUEST, "the session is gone"))
             return Reply(status, content, headers)  # the session is gone for the client, too
         if not answers.posted.requests:
             return self._acknowledgement(response, content, headers, answers)

@@ -13,7 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .backend import ServerState
+from .backend import ServerState, log_change
 from .child import Child
 from .eras import (
     Era,
@@ -155,9 +155,8 @@ class StdioServer:
                 self._failed_starts += 1
             self._peer = None
             self.state = replace(self.state, pid=None, restarts=self.state.restarts + 1)
-            self._become("down", reason)
             pause = _FIRST_PAUSE if time.monotonic() - began >= _STABLE else pause
-            log.warning("[%s] %s; starting it again in %.1f s", self._server.name, reason, pause)
+            self._become("down", reason, f"starting it again in {pause:.1f} s")
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -187,8 +186,11 @@ class StdioServer:
                 await asyncio.wait({reader, exited})
         return reason
 
-    def _become(self, state: Literal["starting", "up", "down"], error: str | None = None) -> None:
-        self.state = self.state.become(state, error)
+    def _become(
+        self, state: Literal["starting", "up", "down"], error: str | None = None, note: str = ""
+    ) -> None:
+        before, self.state = self.state, self.state.become(state, error)
+        log_change(before, self.state, note)
         self._changed.set()
         self._changed = asyncio.Event()
 

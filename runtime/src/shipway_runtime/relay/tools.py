@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .messages import INVALID_PARAMS, Json, RpcError
+from .messages import INVALID_PARAMS, Denied, Json
 
 if TYPE_CHECKING:
     from ..contract import McpServer
 
 
 def check_call(server: McpServer, method: str, params: Json | None) -> None:
-    """Raises RpcError for the call of a tool that agent.toml does not let through."""
+    """Raises Denied for the call of a tool that agent.toml does not let through."""
     if method != "tools/call":
         return
     tool = str((params or {}).get("name"))
     if not server.tools.allows(tool):
         key = f"mcp.{server.name}.tools"
-        raise RpcError(INVALID_PARAMS, f"tool {tool!r} of MCP server {server.name!r} is not allowed by {key}")
+        raise Denied(INVALID_PARAMS, f"tool {tool!r} of MCP server {server.name!r} is not allowed by {key}")
 
 
 def filter_result(server: McpServer, method: str, result: Json) -> Json:

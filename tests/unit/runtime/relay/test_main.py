@@ -55,6 +55,9 @@ def test_a_sidecar_behind_the_relay_of_its_agent(harness):
                 client = relay.client()
                 assert (await client.open())["serverInfo"]["name"] == "toy"
                 assert await client.call("echo", text="twice") == "twice"
+                page = await http.get(f"{url}/metrics")
+                assert page.headers["content-type"].startswith("text/plain; version=")
+                assert 'shipway_mcp_up{server="toy"} 1.0' in page.text
                 modern = await client.modern("tools/call", {"name": "echo", "arguments": {"text": "new"}})
                 assert modern.json()["result"]["content"][0]["text"] == "new"
                 assert await relay.relay.probe("toy") is None

@@ -46,6 +46,7 @@ async def as_stream(chunks):
             yield chunk
 
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 JSON = {"content-type": "application/json"}
 EVENTS = {"content-type": "text/event-stream"}
 
@@ -72,7 +73,7 @@ def test_the_credential_goes_to_the_server_and_the_clients_own_does_not(harness)
         secrets = {"CRM": "first"}
         async with in_front_of(harness, script, secrets=secrets, auth="CRM") as (_, client, service):
             await client.post(
-                "tools/list", authorization="Bearer agents-own", cookie="a=b", traceparent="00-1-2-3"
+                "tools/list", authorization="Bearer agents-own", cookie="a=b", traceparent=PARENT
             )
             secrets["CRM"] = "rotated"
             await client.post("tools/list")
@@ -82,7 +83,7 @@ def test_the_credential_goes_to_the_server_and_the_clients_own_does_not(harness)
             (_, first, _), (_, second, _) = service.requests
             assert (first["authorization"], second["authorization"]) == ("Bearer first", "Bearer rotated")
             assert "cookie" not in first
-            assert first["traceparent"] == "00-1-2-3"
+            assert first["traceparent"] == PARENT
             assert first["host"] == service.host
 
     asyncio.run(scenario())

@@ -3,9 +3,10 @@
     python toy_server.py [--modern-only] [--refuse-first N --state FILE] [--ignore-eof] [--garbage]
                          [--child]
 
-Tools: echo (its text), id (this process's), env (its environment), sleep (seconds), slow (progress, done),
-die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that size), ask (the client),
-change (notifies), cancelled (the requests that were). Calls run in threads: one does not hold up the next.
+Tools: echo (its text), id (this process's), env (its environment), meta (the request's), sleep (seconds),
+slow (progress, done), die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that
+size), ask (the client), change (notifies), cancelled (the requests that were). Calls run in threads: one
+does not hold up the next.
 """
 
 import argparse
@@ -22,6 +23,7 @@ TOOLS = (
     "echo",
     "id",
     "env",
+    "meta",
     "sleep",
     "slow",
     "die",
@@ -57,6 +59,8 @@ def call(number, name, arguments, meta):
         return text(str(os.getpid()))
     if name == "env":
         return text(dict(os.environ))
+    if name == "meta":
+        return text(meta)
     if name == "sleep":
         time.sleep(arguments["seconds"])
         return text("slept")

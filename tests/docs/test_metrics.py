@@ -1,0 +1,67 @@
+"""docs/reference/metrics.md: every metric is on it with its labels, and its rules are rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from prometheus_client import REGISTRY, Metric
+
+from shipway_runtime import vitals
+from shipway_runtime.config import read
+from shipway_runtime.contract import McpServer
+from shipway_runtime.health import Heart, Readiness
+from shipway_runtime.relay import ServerState
+from shipway_runtime.relay import families as relay
+from shipway_runtime.relay.calls import Calls, Outcome
+
+PAGE = Path("docs/reference/metrics.md").read_text(encoding="utf-8")
+ROWS = {
+    name: set(re.findall(r"`(\w+)`", row[2]))
+    for row in re.findall(r"^\| (`.+?) \| *(\w*) *\| *(.*?) *\|", PAGE, re.MULTILINE)
+    for name in re.findall(r"`(\w+)`", row[0])
+}
+"""Each documented metric and its labels."""
+
+
+def exposed(tmp_path: Path) -> list[Metric]:
+    (tmp_path / "shipway.json").write_text('{"name": "a", "entrypoint": "a:a"}')
+    deployment = read({"SHIPWAY_MANIFEST": str(tmp_path / "shipway.json"), "SHIPWAY_ENV": "development"})
+    server = McpServer("time", "inside", ("x",))
+    calls = Calls(server)
+    with calls.measure({"method": "ping"}, {}):
+        pass
+    own = vitals.families(deployment, Heart(), Readiness(1.0, draining=lambda: False))
+    return [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
+
+
+def name_of(metric: Metric) -> str:
+    return metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
+
+
+def test_every_metric_is_documented_and_every_documented_one_exists(tmp_path: Path) -> None:
+    metrics = exposed(tmp_path)
+    documented = {name for name in ROWS if name.startswith(("shipway_", "process_", "python_"))}
+    assert documented == {name_of(metric) for metric in metrics}
+    for metric in metrics:
+        if name_of(metric).startswith("shipway_"):
+            labels = {label for sample in metric.samples for label in sample.labels}
+            assert ROWS[name_of(metric)] == labels - {"le"}, metric.name
+
+
+def test_every_outcome_is_documented() -> None:
+    table = PAGE.partition("| `outcome` | |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(Outcome))
+
+
+def test_the_alerts_are_rules(tmp_path: Path, engine: Callable[[str], str]) -> None:
+    (block,) = re.findall(r"```yaml\n(groups:\n.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "rules.yml"
+    file.write_text(block)
+    done = subprocess.run([engine("promtool"), "check", "rules", str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in re.findall(r"shipway_\w+", block):
+        assert name.removesuffix("_bucket") in ROWS
