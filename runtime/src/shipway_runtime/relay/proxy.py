@@ -62,7 +62,7 @@ class Proxy:
         await self._upstream.open()
 
     async def close(self, grace: float) -> None:
-        self._streams.end()
+        await self._streams.end()
         for courtesy in self._courtesies:
             courtesy.cancel()
         if self._courtesies:

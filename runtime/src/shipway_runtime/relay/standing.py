@@ -76,7 +76,13 @@ class Streams:
         finally:
             self._standing.discard(standing)
 
-    def end(self) -> None:
+    async def end(self) -> None:
+        """Hang up on every client, and let go of the server first."""
+        readers = [standing.reader for standing in self._standing if standing.reader]
+        for reader in readers:
+            reader.cancel()
+        if readers:
+            await asyncio.wait(readers)
         for standing in self._standing:
             standing.ended.set()
 
@@ -86,6 +92,7 @@ class Standing:
 
     def __init__(self, upstream: Upstream, request: Request, show: Show) -> None:
         self.ended = asyncio.Event()
+        self.reader: asyncio.Task[None] | None = None
         self._upstream = upstream
         self._request = request
         self._show = show
@@ -93,7 +100,7 @@ class Standing:
         self._last: tuple[str, str] | None = None  # the session at the server, and its last event's id
 
     async def listen(self, response: httpx2.Response | None) -> AsyncGenerator[bytes, None]:
-        reader = asyncio.create_task(self._read(response))
+        reader = self.reader = asyncio.create_task(self._read(response))
         ended = asyncio.create_task(self.ended.wait())
         try:
             yield PING  # so that headers leave at once
