@@ -47,12 +47,26 @@ _VERSION = _PREFIX + "protocolVersion"
 _CAPABILITIES = _PREFIX + "clientCapabilities"
 _CLIENT = _PREFIX + "clientInfo"
 _SERVER = _PREFIX + "serverInfo"
+_LOG_LEVEL = _PREFIX + "logLevel"
+SUBSCRIPTION = _PREFIX + "subscriptionId"
 
 CLIENT_INFO: Json = {"name": "shipway-relay", "version": "1"}
 _NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _CACHEABLE = {"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"}
-_MODERN_CAPABILITIES = {"completions", "experimental", "extensions", "prompts", "resources", "tools"}
-_NEEDS_SUBSCRIPTIONS = {"listChanged", "subscribe"}
+_MODERN_CAPABILITIES = {
+    "completions",
+    "experimental",
+    "extensions",
+    "logging",
+    "prompts",
+    "resources",
+    "tools",
+}
+METHODS_OF_SESSIONS = frozenset(
+    {"initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+)
+"""Requests that the modern world does not have."""
+_FEATURES = ("elicitation", "roots", "sampling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +83,15 @@ class Peer:
 # -- The relay as a client of the server -------------------------------------------------------------------
 
 
-def initialize_params() -> Json:
-    """The relay declares no capabilities: sampling, elicitation and roots are not offered to servers yet."""
-    return {"protocolVersion": LEGACY_VERSIONS[-1], "capabilities": {}, "clientInfo": CLIENT_INFO}
+def initialize_params(features: Json | None = None) -> Json:
+    """`features` are what the server may ask of its client: none when many clients share it."""
+    return {"protocolVersion": LEGACY_VERSIONS[-1], "capabilities": features or {}, "clientInfo": CLIENT_INFO}
 
 
-def envelope() -> Json:
+def envelope(features: Json | None = None, level: str | None = None) -> Json:
     """The `_meta` of a modern request that the relay makes itself, or on behalf of a legacy client."""
-    return {_VERSION: MODERN_VERSIONS[-1], _CAPABILITIES: {}, _CLIENT: CLIENT_INFO}
+    meta = {_VERSION: MODERN_VERSIONS[-1], _CAPABILITIES: features or {}, _CLIENT: CLIENT_INFO}
+    return meta | ({_LOG_LEVEL: level} if level else {})
 
 
 def peer_of_initialize(result: Json) -> Peer:
@@ -113,11 +128,8 @@ def initialize_result(peer: Peer, name: str, asked: object) -> Json:
 
 
 def discover_result(peer: Peer, name: str) -> Json:
-    """What a modern client is told. Changes are not announced: `subscriptions/listen` is for later."""
+    """What a modern client is told."""
     capabilities = {k: v for k, v in peer.capabilities.items() if k in _MODERN_CAPABILITIES}
-    for key, value in capabilities.items():
-        if isinstance(value, dict):
-            capabilities[key] = {k: v for k, v in value.items() if k not in _NEEDS_SUBSCRIPTIONS}
     result: Json = {
         "supportedVersions": [*LEGACY_VERSIONS, *MODERN_VERSIONS],
         "capabilities": capabilities,
@@ -132,9 +144,38 @@ _COMPLETE: Json = {"resultType": "complete"}
 _UNCACHED: Json = {"ttlMs": 0, "cacheScope": "private"}
 
 
+def input_required(questions: Mapping[str, Json], state: str) -> Json:
+    """A result that asks a modern client for something. It sends the request again, with its answers."""
+    return {"resultType": "input_required", "inputRequests": dict(questions), "requestState": state}
+
+
+def needs_input(result: Json) -> bool:
+    return result.get("resultType") == "input_required"
+
+
+def features_of(capabilities: object) -> Json:
+    """Of a client's capabilities, those by which a server may ask it something."""
+    if not isinstance(capabilities, dict):
+        return {}
+    return {name: capabilities[name] for name in _FEATURES if isinstance(capabilities.get(name), dict)}
+
+
+def declared_features(message: Json) -> Json:
+    """What a modern request lets the server ask."""
+    return features_of(meta_of(message.get("params")).get(_CAPABILITIES))
+
+
+def log_level(message: Json) -> str | None:
+    """The least severe log message that a modern request wants to see; None for none at all."""
+    level = meta_of(message.get("params")).get(_LOG_LEVEL)
+    return level if isinstance(level, str) else None
+
+
 def era_of(headers: Mapping[str, str], method: str) -> Era:
-    """A request's world, by its version header; `initialize` exists in one of them alone."""
+    """A request's world, by its version header; an `initialize` of no known version is still to negotiate."""
     version = headers.get(VERSION_HEADER)
+    if version in MODERN_VERSIONS:
+        return "modern"
     return "legacy" if version is None or version in LEGACY_VERSIONS or method == "initialize" else "modern"
 
 
@@ -170,12 +211,12 @@ def _decode_header(value: str | None) -> str | None:
 # -- Between the two ---------------------------------------------------------------------------------------
 
 
-def to_server(params: Json | None, client: Era, server: Era) -> Json | None:
-    """A client's params in the server's world."""
+def to_server(params: Json | None, client: Era, server: Era, meta: Json | None = None) -> Json | None:
+    """A client's params in the server's world. `meta`: the envelope of a legacy client."""
     if client == server:
         return params
     if server == "modern":
-        return {**(params or {}), "_meta": {**meta_of(params), **envelope()}}
+        return {**(params or {}), "_meta": {**meta_of(params), **(meta or envelope())}}
     if not (meta := meta_of(params)):
         return params
     kept = {key: value for key, value in meta.items() if not key.startswith(_PREFIX)}

@@ -1,39 +1,45 @@
 """The HTTP face of a stdio server: streamable HTTP of every version, in front of one shared process.
 
-In: POST (a message), GET (the stream of a session), DELETE. Out: JSON for plain calls; server-sent events
-when the caller asked for progress. Legacy clients get a session; modern ones need none.
+In: POST (a message, or a batch), GET (the stream of a session), DELETE. Out: JSON, or server-sent events when
+there is something to say before the answer. Legacy clients get a session; modern ones need none. A client
+that lets the server ask it something gets a process of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from typing import TYPE_CHECKING
 
-from .calls import Call, Calls
-from .eras import Era, check_envelope, discover_result, era_of, initialize_result
-from .exchange import (
-    STREAM_HEADERS,
-    Reply,
-    Request,
-    error_reply,
-    first,
-    json_reply,
-    parse_accept,
+from . import posted
+from .audience import Audience, wish
+from .calls import Calls
+from .delivery import Delivery
+from .eras import (
+    METHODS_OF_SESSIONS,
+    Era,
+    check_envelope,
+    declared_features,
+    discover_result,
+    envelope,
+    era_of,
+    features_of,
+    initialize_result,
 )
-from .framing import PING, PING_INTERVAL, event
+from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply, parse_accept
+from .listens import Listen
 from .messages import (
-    CANCELLED,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     Json,
     RpcError,
     Unavailable,
-    decode,
-    encode,
+    answer_to,
     is_request,
-    meta_of,
-    status_of,
 )
+from .privates import Privates
+from .rounds import Rounds, ask_all, without_answers
 from .sessions import HEADER, Session, Sessions
 from .slots import Room
 from .stdio import StdioServer
@@ -41,19 +47,21 @@ from .tools import check_call, filter_result
 from .trace import into_meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ..contract import McpServer
     from .backend import ServerState
+    from .calls import Call
+    from .link import Notify
+    from .privates import Private
     from .watcher import Watcher
 
-_OURS = {"notifications/initialized", "notifications/roots/list_changed", "notifications/progress"}
-"""Notifications between the client and the relay alone: the relay is the server's only client."""
-_BACKLOG = 1000  # progress notifications kept for a caller that does not read
+_OURS = {"notifications/initialized", "notifications/progress"}
+"""Notifications between the client and the relay alone."""
 
 
 class Inside:
-    """A Backend: one stdio server, shared by all clients."""
+    """A Backend: one stdio server."""
 
     def __init__(
         self,
@@ -61,11 +69,16 @@ class Inside:
         environment: Callable[[], Mapping[str, str]],
         watcher: Watcher | None = None,
     ) -> None:
+        def make(audience: Audience, features: Json) -> StdioServer:
+            return StdioServer(server, environment, audience, watcher, features)
+
         self._spec = server
         self._room = Room(server)
         self._sessions = Sessions()
-        self._server = StdioServer(server, environment, self._sessions.broadcast, watcher)
-        self._calls: set[asyncio.Task[Json]] = set()
+        self._audience = Audience()
+        self._server = make(self._audience, {})
+        self._privates = Privates(server.name, make, server.concurrency)
+        self._rounds = Rounds(self._privates)
         self.calls = Calls(server)
 
     @property
@@ -77,10 +90,14 @@ class Inside:
 
     async def close(self, grace: float) -> None:
         self._sessions.hang_up()
-        await self._server.close(grace)
+        for ear in self._audience.ears:
+            ear.hang_up()
+        await asyncio.gather(self._server.close(grace), self._privates.close_all(grace))
 
     async def probe(self) -> str | None:
         return await self._server.probe()
+
+    # -- One HTTP request --------------------------------------------------------------------------------
 
     async def handle(self, request: Request) -> Reply:
         if request.method == "POST":
@@ -89,43 +106,83 @@ class Inside:
         if request.method == "GET" and session:
             return Reply(200, session.listen(), STREAM_HEADERS)
         if request.method == "DELETE" and session:
-            self._sessions.close(session)
+            self._end(session)
             return Reply(204)
         return Reply(405, headers={"allow": "POST"})
 
     async def _post(self, request: Request) -> Reply:
-        message = decode(await request.body(self._room))
+        sent = posted.parse(await request.body(self._room))
+        if sent.batch and era_of(request.headers, "") == "legacy":
+            return await self._batch(request, sent.messages)
+        if sent.batch:
+            raise RpcError(INVALID_REQUEST, "expected one message: MCP 2026-07-28 has no batches")
+        (message,) = sent.messages
         era = era_of(request.headers, message.get("method", ""))
         if not is_request(message):
-            self._take_notification(request, message, era)
+            self._take(request, message, era)
             return Reply(202)
         try:
-            if era == "modern":
-                check_envelope(message, request.headers)
             return await self._answer(request, message, era)
         except SessionGone as error:
             return json_reply(error.answer(message["id"]), error.status)
         except RpcError as error:
             return error_reply(error, message["id"], modern=era == "modern")
 
+    async def _batch(self, request: Request, messages: tuple[Json, ...]) -> Reply:
+        """The answers in one piece. Of the versions that are spoken here, only 2025-03-26 has batches."""
+        answers = await asyncio.gather(*(self._one_of_many(request, message) for message in messages))
+        bodies = [answer for answer in answers if answer is not None]
+        return json_reply(bodies) if bodies else Reply(202)
+
+    async def _one_of_many(self, request: Request, message: Json) -> Json | None:
+        if not is_request(message):
+            self._take(request, message, "legacy")
+            return None
+        if message["method"] == "initialize":
+            return RpcError(INVALID_REQUEST, "initialize cannot be part of a batch").answer(message["id"])
+        try:
+            delivery = Delivery(message, "legacy", json=True, events=False)
+            self._begin(delivery, request, self._session(request))
+            return await delivery.whole()
+        except RpcError as error:
+            return error.answer(message["id"])
+
     async def _answer(self, request: Request, message: Json, era: Era) -> Reply:
+        if era == "modern":
+            check_envelope(message, request.headers)
+            if message["method"] in METHODS_OF_SESSIONS:
+                raise RpcError(METHOD_NOT_FOUND, f"{message['method']} is not part of MCP 2026-07-28")
         match message["method"]:
             case "initialize":
                 return await self._initialize(message)
             case "server/discover":
                 return await self._discover(message, era)
             case "subscriptions/listen":
-                raise RpcError(METHOD_NOT_FOUND, "subscriptions/listen in front of a stdio server: not yet")
+                return await self._listen(message, era)
+        takes_json, takes_events = parse_accept(request)
         session = self._session(request) if era == "legacy" else None
-        return await self._call(request, message, era, session)
+        delivery = Delivery(message, era, json=takes_json, events=takes_events)
+        self._begin(delivery, request, session)
+        return await delivery.reply(request)
 
     # -- Introductions -----------------------------------------------------------------------------------
 
     async def _initialize(self, message: Json) -> Reply:
+        params = message.get("params") or {}
         peer = await self._server.introduce()
-        asked = (message.get("params") or {}).get("protocolVersion")
-        result = initialize_result(peer, self._spec.name, asked)
-        return json_reply(_answer(message, result), headers={HEADER: self._sessions.open().id})
+        session = self._sessions.open(features_of(params.get("capabilities")))
+        if (excess := self._sessions.excess()) is not None:
+            self._end(excess)
+        if session.features and peer.era == "legacy":
+            try:
+                peer = await (await self._private(session)).server.introduce()
+            except RpcError:
+                self._end(session)
+                raise
+        else:
+            self._audience.ears[session] = None
+        result = initialize_result(peer, self._spec.name, params.get("protocolVersion"))
+        return json_reply(answer_to(message["id"], result), headers={HEADER: session.id})
 
     async def _discover(self, message: Json, era: Era) -> Reply:
         if era == "legacy":
@@ -133,7 +190,29 @@ class Inside:
         peer = await self._server.introduce()
         if reason := await self._server.probe():  # a relay in front takes this for a sign of life
             raise Unavailable(f"MCP server {self._spec.name!r} {reason}")
-        return json_reply(_answer(message, discover_result(peer, self._spec.name)))
+        return json_reply(answer_to(message["id"], discover_result(peer, self._spec.name)))
+
+    async def _listen(self, message: Json, era: Era) -> Reply:
+        if era == "legacy":
+            raise RpcError(METHOD_NOT_FOUND, "subscriptions/listen needs MCP-Protocol-Version: 2026-07-28")
+        peer = await self._server.introduce()
+        listen = Listen.parse(message, peer.capabilities)
+        new = listen.uris - self._audience.uris
+        self._audience.ears[listen] = None
+        for uri in new:
+            await self._server.wish("resources/subscribe", {"uri": uri})
+        return Reply(200, self._until_left(listen), STREAM_HEADERS)
+
+    async def _until_left(self, listen: Listen) -> AsyncGenerator[bytes, None]:
+        """The stream. Updates of what nobody listens to any more still come, and are heard by nobody."""
+        try:
+            async with contextlib.aclosing(listen.events()) as events:
+                async for chunk in events:
+                    yield chunk
+        finally:
+            self._audience.ears.pop(listen, None)
+
+    # -- Sessions ----------------------------------------------------------------------------------------
 
     def _session(self, request: Request) -> Session | None:
         """The caller's session; None when it names none. Raises RpcError for one that is gone."""
@@ -143,94 +222,107 @@ class Inside:
             return session
         raise SessionGone
 
-    def _take_notification(self, request: Request, message: Json, era: Era) -> None:
-        method, params = message.get("method"), message.get("params") or {}
-        if era == "modern" or method is None or method in _OURS:
-            return  # a modern client cancels by hanging up, and answers nothing: the relay asks nothing
-        session, cancelled = self._session(request), params.get("requestId")
-        if method == "notifications/cancelled":
-            if session and isinstance(cancelled, (int, str)) and (call := session.calls.get(cancelled)):
-                call.cancel()
-        elif method.startswith("notifications/"):  # and no call that wants no answer
-            self._server.notify(method, message.get("params"))
+    def _end(self, session: Session) -> None:
+        self._sessions.forget(session)
+        self._audience.ears.pop(session, None)
+        if session.private:
+            self._privates.close(session.private)
+
+    async def _private(self, session: Session) -> Private:
+        """The process of a session that has one. It is started (again) when it is not there."""
+        async with session.starting:
+            if session.private is None or session.private.closed:
+                audience = Audience(session.ask)
+                audience.ears[session] = None
+                session.private = await self._privates.open(session.features, audience)
+            return session.private
+
+    def _take(self, request: Request, message: Json, era: Era) -> None:
+        """A notification, or a client's answer to a question of the server."""
+        if era == "modern":
+            return  # a modern client cancels by hanging up, and answers with its next request
+        session, method = self._session(request), message.get("method")
+        if method is None:
+            if session:
+                session.take_answer(message)
+        elif method == "notifications/cancelled":
+            number = (message.get("params") or {}).get("requestId")
+            if session and isinstance(number, (int, str)) and (delivery := session.deliveries.get(number)):
+                delivery.cancel()
+        elif method not in _OURS and method.startswith("notifications/"):  # and no call without an id
+            self._pass_on(session, message)
+
+    def _pass_on(self, session: Session | None, message: Json) -> None:
+        private = session.private if session else None
+        if message["method"] != "notifications/roots/list_changed" or private:
+            (private.server if private else self._server).notify(message["method"], message.get("params"))
 
     # -- Calls -------------------------------------------------------------------------------------------
 
-    async def _call(self, request: Request, message: Json, era: Era, session: Session | None) -> Reply:
+    def _begin(self, delivery: Delivery, request: Request, session: Session | None) -> None:
+        """Start to work on a request. Raises RpcError for the call of a tool that is denied."""
+        message = delivery.message
         method, params = message["method"], message.get("params")
         measured = self.calls.measure(message, request.headers)
         with measured.door():
             check_call(self._spec, method, params)
-        params = into_meta(params, request.headers)
-        takes_json, takes_events = parse_accept(request)
-        stream = takes_events and ("progressToken" in meta_of(params) or not takes_json)
-        inbox: asyncio.Queue[Json | None] = asyncio.Queue()
-
-        def report(progress: Json) -> None:
-            if inbox.qsize() < _BACKLOG:
-                inbox.put_nowait(progress)
-
-        work = self._server.call(method, params, era, report if stream else None)
-        call = asyncio.create_task(_measured(measured, work))
-        self._track(call, message, session)
-        if stream:
-            call.add_done_callback(lambda _: inbox.put_nowait(None))
-            return Reply(200, self._events(call, inbox, message, era), STREAM_HEADERS)
-        if era == "modern":  # hanging up is how a modern client cancels
-            await first(asyncio.wait({call}), request.disconnected())
-            call.cancel()
-        body = await self._finish(call, message)
-        modern_error = era == "modern" and "error" in body
-        return json_reply(body, status_of(_code(body)) if modern_error else 200)
-
-    def _track(self, call: asyncio.Task[Json], message: Json, session: Session | None) -> None:
-        self._calls.add(call)
-        call.add_done_callback(self._forget)
+        delivery.message = message | ({"params": p} if (p := into_meta(params, request.headers)) else {})
+        work = delivery.begin(self._work(delivery, session, measured))
         if session:
-            session.calls[message["id"]] = call
-            call.add_done_callback(lambda _: session.calls.pop(message["id"], None))
+            session.deliveries[message["id"]] = delivery
+            work.add_done_callback(lambda _: session.deliveries.pop(message["id"], None))
 
-    def _forget(self, call: asyncio.Task[Json]) -> None:
-        self._calls.discard(call)
-        if not call.cancelled():
-            call.exception()  # seen, also when a legacy client hung up before its answer came
+    async def _work(self, delivery: Delivery, session: Session | None, measured: Call) -> Json:
+        with measured:
+            answer = measured.answered(await self._find_way(delivery, session))
+        if isinstance(result := answer.get("result"), dict):
+            return {"result": filter_result(self._spec, delivery.message["method"], result)}
+        return answer
 
-    async def _events(
-        self, call: asyncio.Task[Json], inbox: asyncio.Queue[Json | None], message: Json, era: Era
-    ) -> AsyncGenerator[bytes, None]:
+    async def _find_way(self, delivery: Delivery, session: Session | None) -> Json:
+        """The answer, by the process that has to give it."""
+        features = session.features if session else declared_features(delivery.message)
+        if not features:
+            return await self._share(delivery, session)
+        peer = await self._server.introduce()
+        if session and peer.era == "modern":
+            return await ask_all(session.ask, lambda more: self._share(delivery, session, more))
+        if session:
+            private = await self._private(session)
+            private.used = time.monotonic()
+            return await self._run(private.server, private.audience, delivery, session)
+        if peer.era == "modern":
+            return await self._share(delivery, None)
+
+        async def run(private: Private, report: Notify) -> Json:
+            params = without_answers(delivery.message.get("params"))
+            return await private.server.call(delivery.message["method"], params, "modern", report)
+
+        return await self._rounds.call(delivery, features, run)
+
+    async def _share(self, delivery: Delivery, session: Session | None, more: Json | None = None) -> Json:
+        return await self._run(self._server, self._audience, delivery, session, more)
+
+    async def _run(
+        self,
+        server: StdioServer,
+        audience: Audience,
+        delivery: Delivery,
+        session: Session | None,
+        more: Json | None = None,
+    ) -> Json:
+        method, params = delivery.message["method"], delivery.message.get("params")
+        if session and method in METHODS_OF_SESSIONS - {"ping"}:
+            return await wish(server, audience, session, method, params or {})
+        before, audience.deliveries[delivery] = audience.level, session
         try:
-            while True:
-                try:
-                    async with asyncio.timeout(PING_INTERVAL):
-                        progress = await inbox.get()
-                except TimeoutError:
-                    yield PING
-                    continue
-                if progress is None:
-                    break
-                yield event(encode(progress))
-            try:
-                yield event(encode(await self._finish(call, message)))
-            except RpcError as error:
-                yield event(encode(error.answer(message["id"])))
+            if audience.level != before:  # a modern client wants to see more
+                await server.wish("logging/setLevel", {"level": audience.level})
+            params = {**(params or {}), **more} if more else params
+            meta = envelope(session.features, session.level) if session else None
+            return await server.call(method, params, delivery.era, delivery.post, meta)
         finally:
-            if era == "modern":
-                call.cancel()
-
-    async def _finish(self, call: asyncio.Task[Json], message: Json) -> Json:
-        """The message that answers `message`. Raises RpcError when the relay has to answer itself."""
-        await asyncio.wait({call})
-        if call.cancelled():
-            raise RpcError(CANCELLED, "cancelled by the caller")
-        answer = call.result()
-        if "error" in answer:
-            return {"jsonrpc": "2.0", "id": message["id"], "error": answer["error"]}
-        return _answer(message, filter_result(self._spec, message["method"], answer["result"]))
-
-
-async def _measured(call: Call, work: Awaitable[Json]) -> Json:
-    with call:
-        return call.answered(await work)
+            audience.deliveries.pop(delivery, None)
 
 
 class SessionGone(RpcError):
@@ -238,12 +330,3 @@ class SessionGone(RpcError):
 
     def __init__(self) -> None:
         super().__init__(INVALID_REQUEST, "Session not found", status=404)
-
-
-def _answer(message: Json, result: Json) -> Json:
-    return {"jsonrpc": "2.0", "id": message["id"], "result": result}
-
-
-def _code(body: Json) -> int:
-    error = body.get("error")
-    return error.get("code", 0) if isinstance(error, dict) else 0

@@ -1,8 +1,8 @@
 """JSON-RPC with one server process, from its start to its end, for every client at once.
 
 In: requests of any client, each with ids of its own; lines from the server. Out: lines for the server,
-whose ids and progress tokens are the relay's; answers; notifications. What a server asks of its client
-(sampling, elicitation, roots) is answered with "not yet": the relay declares none of these capabilities.
+whose ids and progress tokens are the relay's; answers; notifications. What the server asks of its client
+(sampling, elicitation, roots) goes to `Client.asked`, each question in a task of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .messages import (
-    METHOD_NOT_FOUND,
+    INTERNAL_ERROR,
     Json,
     NotSent,
     RpcError,
     Unavailable,
+    answer_to,
     decode,
     encode,
     is_request,
@@ -36,8 +37,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("shipway.relay")
 
-Notify = Callable[[Json], None]
+Notify = Callable[[Json], object]
 
+
+class Client(Protocol):
+    """What a server finds at the other end: the relay, on behalf of its clients."""
+
+    def notified(self, message: Json) -> None:
+        """A notification, except of progress."""
+
+    async def asked(self, method: str, params: Json | None) -> Json:
+        """The client's result. Raises RpcError when there is none."""
+
+
+_MOST_QUESTIONS = 64  # of one server at a time
 _ANSWER_ID = re.compile(rb'\{"jsonrpc": ?"2\.0", ?"id": ?(\d+),')
 
 
@@ -51,11 +64,12 @@ class _Pending:
 class Link:
     """The conversation with one process. `heard` is when it last said something (monotonic seconds)."""
 
-    def __init__(self, child: Child, on_notification: Notify) -> None:
+    def __init__(self, child: Child, client: Client) -> None:
         self.child = child
         self.heard = time.monotonic()
-        self._on_notification = on_notification
+        self._client = client
         self._pending: dict[int, _Pending] = {}
+        self._questions: dict[Any, asyncio.Task[None]] = {}
         self._ids = itertools.count(1)
         self._ended = False
 
@@ -99,6 +113,8 @@ class Link:
                 self._receive(line)
         finally:
             self._ended = True
+            for question in self._questions.values():
+                question.cancel()
             for pending in self._pending.values():
                 if not pending.answer.done():
                     name = self.child.name
@@ -117,28 +133,42 @@ class Link:
             return
         self.heard = time.monotonic()
         if is_request(message):
-            self._answer_server(message)
+            self._take_question(message)
         elif "method" in message:
             self._route(message)
         elif (pending := self._pending.get(message.get("id", -1))) and not pending.answer.done():
             pending.answer.set_result(message)
 
     def _route(self, message: Json) -> None:
-        if message["method"] != "notifications/progress":
-            self._on_notification(message)
-            return
         params = message.get("params") or {}
-        number = params.get("progressToken")
-        pending = self._pending.get(number) if isinstance(number, int) else None
-        if pending and pending.progress:
-            pending.progress({**message, "params": {**params, "progressToken": pending.token}})
-
-    def _answer_server(self, message: Json) -> None:
-        if message["method"] == "ping":
-            answer: Json = {"jsonrpc": "2.0", "id": message["id"], "result": {}}
+        if message["method"] == "notifications/cancelled" and params.get("requestId") in self._questions:
+            self._questions[params["requestId"]].cancel()
+        elif message["method"] == "notifications/progress":
+            number = params.get("progressToken")
+            pending = self._pending.get(number) if isinstance(number, int) else None
+            if pending and pending.progress:
+                pending.progress({**message, "params": {**params, "progressToken": pending.token}})
         else:
-            text = f"{message['method']}: not yet; the relay offers servers no client features"
-            answer = RpcError(METHOD_NOT_FOUND, text).answer(message["id"])
+            self._client.notified(message)
+
+    def _take_question(self, message: Json) -> None:
+        number = message["id"]
+        if message["method"] == "ping":
+            self._write(encode(answer_to(number, {})))
+        elif len(self._questions) < _MOST_QUESTIONS and number not in self._questions:
+            self._questions[number] = task = asyncio.create_task(self._answer(message))
+            task.add_done_callback(lambda _: self._questions.pop(number, None))
+        else:
+            error = RpcError(INTERNAL_ERROR, f"{len(self._questions)} questions wait for an answer already")
+            self._write(encode(error.answer(number)))
+
+    async def _answer(self, message: Json) -> None:
+        try:
+            answer = answer_to(
+                message["id"], await self._client.asked(message["method"], message.get("params"))
+            )
+        except RpcError as error:
+            answer = error.answer(message["id"])
         self._write(encode(answer))
 
     def _refuse_long(self, start: bytes) -> None:

@@ -121,6 +121,10 @@ def notification(method: str, params: Json | None) -> Json:
     return message if params is None else message | {"params": params}
 
 
+def answer_to(request_id: Any, result: Json) -> Json:
+    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+
+
 def meta_of(params: Json | None) -> Json:
     """`params._meta`, or an empty object when there is none."""
     meta = (params or {}).get("_meta")

@@ -2,12 +2,14 @@
 
 In: a command, an environment, calls. Out: answers within the server's timeout, whatever happens to it. One
 task owns the process through all of its lives; a call in flight when it ends fails at once and is not
-repeated, because a tool may have acted; the next call waits for the new process.
+repeated, because a tool may have acted; the next call waits for the new process. A process that says nothing
+for as long as a call may take, and does not answer a ping either, hangs: it is ended and started again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import replace
@@ -26,13 +28,14 @@ from .eras import (
     to_server,
 )
 from .link import Link, Notify
-from .messages import Json, NotSent, RpcError, Unavailable
+from .messages import TIMED_OUT, Exhausted, Json, NotSent, RpcError, Unavailable
 from .slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
     from ..contract import McpServer
+    from .audience import Audience
     from .watcher import Watcher
 
 log = logging.getLogger("shipway.relay")
@@ -42,7 +45,8 @@ _STABLE = 10.0  # a server that lived this long starts again without a pause
 _HOPELESS = 3  # starts in a row that never came up: callers are told at once
 _START_TIMEOUT = 60.0
 _PROBE_TIMEOUT = 2.0
-_CRASH_GRACE = 1.0  # for a server that closed its stdout and lives on
+_CRASH_GRACE = 1.0  # for a server that closed its stdout and lives on, or hangs
+_MUTE = 3  # probes in a row without an answer, and no call under way: it hangs
 
 
 class MissingSecret(Exception):
@@ -56,19 +60,25 @@ class StdioServer:
         self,
         server: McpServer,
         environment: Callable[[], Mapping[str, str]],
-        on_notification: Notify,
+        audience: Audience,
         watcher: Watcher | None = None,
+        features: Json | None = None,
     ) -> None:
         self._watcher = watcher
         self.state = ServerState(server.name, server.shape, optional=server.optional)
         self._server = server
         self._environment = environment
-        self._on_notification = on_notification
+        self._audience = audience
+        self._features = features or {}
         self._slots = Slots(server.name, server.concurrency, server.timeout_s)
         self._link: Link | None = None
         self._peer: Peer | None = None
         self._changed = asyncio.Event()
         self._failed_starts = 0
+        self._mute = 0
+        self._hung: asyncio.Future[str] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
         self._owner: asyncio.Task[None] | None = None
         self._grace = _CRASH_GRACE
 
@@ -86,22 +96,50 @@ class StdioServer:
 
     # -- Calls -------------------------------------------------------------------------------------------
 
-    async def call(self, method: str, params: Json | None, era: Era, progress: Notify | None = None) -> Json:
-        """An object with `result` or `error`, in the caller's world. Raises Unavailable, in time."""
-        async with self._slots.one():
-            while True:
-                link, peer = await self._ready()
-                if method == "ping" and peer.era == "modern":
-                    return {"result": {}}
-                try:
-                    answer = await link.request(method, to_server(params, era, peer.era), progress)
-                except NotSent:
-                    if link is self._link:  # its end is about to be noticed
-                        await self._changed.wait()
-                    continue
-                if "result" not in answer:
-                    return {"error": answer.get("error")}
-                return {"result": to_client(answer["result"], method, era, peer.era)}
+    async def call(
+        self,
+        method: str,
+        params: Json | None,
+        era: Era,
+        progress: Notify | None = None,
+        meta: Json | None = None,
+    ) -> Json:
+        """An object with `result` or `error`, in the caller's world. Raises Unavailable, in time.
+
+        `meta`: the envelope of a legacy caller, for a modern server, which gets one with each call.
+        """
+        try:
+            async with self._slots.one():
+                return await self._call(method, params, era, progress, meta)
+        except Exhausted as error:
+            if error.code == TIMED_OUT and self._link:
+                self._begin(self._examine(self._link))
+            raise
+
+    async def _call(
+        self, method: str, params: Json | None, era: Era, progress: Notify | None, meta: Json | None
+    ) -> Json:
+        while True:
+            link, peer = await self._ready()
+            if method == "ping" and peer.era == "modern":
+                return {"result": {}}
+            try:
+                answer = await link.request(method, to_server(params, era, peer.era, meta), progress)
+            except NotSent:
+                if link is self._link:  # its end is about to be noticed
+                    await self._changed.wait()
+                continue
+            if "result" not in answer:
+                return {"error": answer.get("error")}
+            return {"result": to_client(answer["result"], method, era, peer.era)}
+
+    async def wish(self, method: str, params: Json) -> Json:
+        """Tell the server of a change in what its audience wants to hear: an object as `call` gives it."""
+        if (await self.introduce()).era == "legacy":
+            return await self.call(method, params, "legacy")
+        if self._link and method != "logging/setLevel":  # the level is in each call's envelope
+            await self._settle(self._link, "modern")
+        return {"result": {}}
 
     def notify(self, method: str, params: Json | None) -> None:
         """Pass a notification on, when there is a server to hear it."""
@@ -116,19 +154,48 @@ class StdioServer:
     async def probe(self) -> str | None:
         if not (self._link and self._peer):
             return self.state.last_error or "is starting"
-        link, method = self._link, "ping" if self._peer.era == "legacy" else "server/discover"
-        params = None if self._peer.era == "legacy" else {"_meta": envelope()}
+        link = self._link
+        error = await self._ask_for_life(link)
+        if error is None:
+            self._mute = 0
+        # A server that works in its only thread is busy, not down; its calls have their own timeouts.
+        elif link.busy and time.monotonic() - link.heard < self._server.timeout_s:
+            return None
+        else:
+            self._mute += 1
+            if self._mute >= _MUTE:
+                self._give_up(link, f"{error}, {self._mute} times in a row")
+        return error
+
+    async def _ask_for_life(self, link: Link) -> str | None:
+        """None when a process answers, else the reason in words."""
+        modern = self._peer and self._peer.era == "modern"
+        method, params = ("server/discover", {"_meta": envelope()}) if modern else ("ping", None)
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT):
                 await link.request(method, params)
         except TimeoutError:
-            # A server that works in its only thread is busy, not down; its calls have their own timeouts.
-            if link.busy and time.monotonic() - link.heard < self._server.timeout_s:
-                return None
             return f"did not answer {method} within {_PROBE_TIMEOUT:g} s"
         except RpcError as error:
             return str(error)
         return None
+
+    async def _examine(self, link: Link) -> None:
+        """After a call that took too long: whether the server hangs. One that says anything does not."""
+        if time.monotonic() - link.heard < self._server.timeout_s:
+            return
+        if error := await self._ask_for_life(link):
+            self._give_up(link, f"said nothing for {self._server.timeout_s:g} s and {error}")
+
+    def _give_up(self, link: Link, reason: str) -> None:
+        if link is self._link and self._hung and not self._hung.done():
+            self._hung.set_result(reason)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _ready(self) -> tuple[Link, Peer]:
         while not (self._link and self._peer):
@@ -164,27 +231,45 @@ class StdioServer:
         """One life, from start to end. Returns how it ended; raises what kept it from coming up."""
         child = await Child.spawn(self._server, self._environment(), self._watcher)
         self.state = replace(self.state, pid=child.pid)
-        self._link = Link(child, self._on_notification)
+        self._link = Link(child, self._audience)
         reader = asyncio.create_task(self._link.read())
         exited = asyncio.create_task(child.exited())
+        hung = self._hung = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_START_TIMEOUT):
-                self._peer = await _introduce(self._link)
-            self._failed_starts = 0
-            self.state = replace(self.state, protocol=self._peer.version)
-            self._become("up")
-            await asyncio.wait({reader, exited}, return_when=asyncio.FIRST_COMPLETED)
+                peer = await _introduce(self._link, self._features)
+                await self._settle(self._link, peer.era)
+            self._come_up(peer)
+            await asyncio.wait({reader, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
         except Unavailable:
             pass  # it ended before it came up; how it ended says more
         finally:
             self._link = None  # from here on callers wait for the next one
+            for task in self._tasks:
+                task.cancel()
             try:
                 reason = await _uninterrupted(child.end(self._grace))
             finally:
                 reader.cancel()
                 exited.cancel()
                 await asyncio.wait({reader, exited})
-        return reason
+        return f"hung: it {hung.result()}, and was ended" if hung.done() else reason
+
+    def _come_up(self, peer: Peer) -> None:
+        self._peer = peer
+        self._failed_starts = self._mute = 0
+        self.state = replace(self.state, protocol=peer.version)
+        self._become("up")
+
+    async def _settle(self, link: Link, era: Era) -> None:
+        """Tell a process what its audience wants to hear. A refusal is no reason to do without the server."""
+        if self._listening:
+            self._listening.cancel()
+        for method, params in self._audience.wishes(modern=era == "modern"):
+            if era == "modern":  # a request that stays open
+                self._listening = self._begin(_listen(link, method, {**params, "_meta": envelope()}))
+            else:
+                await link.request(method, params)
 
     def _become(
         self, state: Literal["starting", "up", "down"], error: str | None = None, note: str = ""
@@ -195,9 +280,14 @@ class StdioServer:
         self._changed = asyncio.Event()
 
 
-async def _introduce(link: Link) -> Peer:
+async def _listen(link: Link, method: str, params: Json) -> None:
+    with contextlib.suppress(RpcError):  # it ends with the process, and the next one is told again
+        await link.request(method, params)
+
+
+async def _introduce(link: Link, features: Json) -> Peer:
     """Open the conversation. Raises RpcError when the server takes neither way."""
-    answer = await link.request("initialize", initialize_params())
+    answer = await link.request("initialize", initialize_params(features))
     if isinstance(result := answer.get("result"), dict):
         link.notify("notifications/initialized")
         return peer_of_initialize(result)

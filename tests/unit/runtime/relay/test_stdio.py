@@ -264,12 +264,12 @@ def test_denied_tools_are_in_no_list_and_are_refused(harness):
     asyncio.run(scenario())
 
 
-def test_what_a_server_asks_of_its_client_is_answered_with_not_yet(harness):
+def test_what_a_server_asks_of_a_client_that_offers_nothing_is_refused(harness):
     async def scenario():
         async with harness.running(harness.toy_server()) as relay:
             answer = await relay.client().call("ask")
             assert "-32601" in answer
-            assert "not yet" in answer
+            assert "did not say that it can be asked" in answer
 
     asyncio.run(scenario())
 

@@ -33,13 +33,22 @@ TOOLS = (
     "huge",
     "ask",
     "change",
+    "touch",
+    "log",
+    "wishes",
     "cancelled",
 )
 INFO = {"name": "toy", "version": "1.2.3"}
-CAPABILITIES = {"tools": {"listChanged": True}, "logging": {}}
+CAPABILITIES = {
+    "tools": {"listChanged": True},
+    "resources": {"subscribe": True, "listChanged": True},
+    "logging": {},
+}
+LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+WISHES: dict = {"level": "debug", "uris": set(), "client": None, "listens": {}}
 LOCK = threading.Lock()
 CANCELLED: list = []
-ANSWERS: list = []
+ANSWERS: dict = {}
 
 
 def send(message):
@@ -50,6 +59,24 @@ def send(message):
 
 def text(value):
     return {"content": [{"type": "text", "text": value if isinstance(value, str) else json.dumps(value)}]}
+
+
+def changed(method, params):
+    """Tell of a change: a modern client on each of its subscriptions, a legacy one as it is."""
+    for number in WISHES["listens"]:
+        meta = {"io.modelcontextprotocol/subscriptionId": number}
+        send({"method": method, "params": {**params, "_meta": meta}})
+    if not WISHES["listens"]:
+        send({"method": method, "params": params})
+
+
+def ask_modern(params):
+    """The first round asks, the second answers with what came."""
+    if "inputResponses" not in params:
+        question = {"method": "sampling/createMessage", "params": {"n": 1}}
+        return {"resultType": "input_required", "inputRequests": {"a": question}, "requestState": "s"}
+    assert params["requestState"] == "s"
+    return text({"result": params["inputResponses"]["a"]})
 
 
 def call(number, name, arguments, meta):
@@ -86,12 +113,23 @@ def call(number, name, arguments, meta):
     if name == "huge":
         return text("x" * arguments["size"])
     if name == "ask":
-        send({"id": "q1", "method": "sampling/createMessage", "params": {}})
-        while not ANSWERS:
+        question = f"q{number}"
+        send({"id": question, "method": "sampling/createMessage", "params": {"n": arguments.get("n", 0)}})
+        while question not in ANSWERS:
             time.sleep(0.005)
-        return text(ANSWERS[0])
+        return text(ANSWERS[question])
+    if name == "touch":
+        changed("notifications/resources/updated", {"uri": arguments["uri"]})
+        return text("touched")
+    if name == "log":
+        if LEVELS.index(arguments["level"]) >= LEVELS.index(WISHES["level"]):
+            params = {"level": arguments["level"], "data": arguments.get("data", "noted")}
+            send({"method": "notifications/message", "params": params})
+        return text("logged")
+    if name == "wishes":
+        return text({"level": WISHES["level"], "uris": sorted(WISHES["uris"]), "client": WISHES["client"]})
     if name == "change":
-        send({"method": "notifications/tools/list_changed"})
+        changed("notifications/tools/list_changed", {})
         return text("changed")
     if name == "cancelled":
         return text(CANCELLED)
@@ -103,6 +141,7 @@ def answer(message, modern_only):
     meta = params.get("_meta", {})
     if method == "initialize" and not modern_only:
         version = params["protocolVersion"]
+        WISHES["client"] = params["capabilities"]
         return {
             "protocolVersion": version,
             "capabilities": CAPABILITIES,
@@ -122,6 +161,18 @@ def answer(message, modern_only):
         raise LookupError
     if method == "ping" and not modern_only:
         return {}
+    if method == "logging/setLevel" and not modern_only:
+        WISHES["level"] = params["level"]
+        return {}
+    if method in ("resources/subscribe", "resources/unsubscribe") and not modern_only:
+        (WISHES["uris"].add if method == "resources/subscribe" else WISHES["uris"].discard)(params["uri"])
+        return {}
+    if method == "subscriptions/listen" and modern_only:
+        WISHES["listens"] = {message["id"]: params["notifications"]}
+        WISHES["uris"] = set(params["notifications"].get("resourceSubscriptions", ()))
+        threading.Event().wait()
+    if method == "tools/call" and params["name"] == "ask" and modern_only:
+        return ask_modern(params)
     if method == "tools/list":
         return {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in TOOLS]}
     if method == "tools/call":
@@ -168,7 +219,7 @@ def main():
         if "id" in message and "method" in message:
             threading.Thread(target=handle, args=(message, options.modern_only), daemon=True).start()
         elif "id" in message:
-            ANSWERS.append(message)
+            ANSWERS[message["id"]] = message
         elif message["method"] == "notifications/cancelled":
             CANCELLED.append(message["params"]["requestId"])
     while options.ignore_eof:
