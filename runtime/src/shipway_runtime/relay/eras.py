@@ -4,12 +4,10 @@ Legacy (2024-11-05 to 2025-11-25): a connection begins with `initialize`. Modern
 carries its version and the client's capabilities in `_meta`, and `server/discover` says what a server can
 do.
 
-The relay opens each stdio server once, for all of its clients: with `initialize`, which every server but a
-modern-only one takes (SDK servers that speak both decide by the first request), else with
-`server/discover`. A client of the other world is translated: its envelope is taken off or put on, and a
-result gets the members that the modern schema requires. So a client in `auto` mode of mcp 2.x works
-statelessly in front of a legacy server, which also means that it does not notice when the server or the
-relay restarts.
+The relay opens each stdio server once, for all of its clients (`opening`). A client of the other world is
+translated: its envelope is taken off or put on, and a result gets the members that the modern schema
+requires. So a client in `auto` mode of mcp 2.x works statelessly in front of a legacy server, which also
+means that it does not notice when the server or the relay restarts.
 
 In: messages, headers, the server's own introduction. Out: messages. Pure.
 """

@@ -79,6 +79,7 @@ class Inside:
         self._server = make(self._audience, {})
         self._privates = Privates(server.name, make, server.concurrency)
         self._rounds = Rounds(self._privates)
+        self._asks_by_rounds = False
         self.calls = Calls(server)
 
     @property
@@ -173,13 +174,13 @@ class Inside:
         session = self._sessions.open(features_of(params.get("capabilities")))
         if (excess := self._sessions.excess()) is not None:
             self._end(excess)
-        if session.features and peer.era == "legacy":
-            try:
-                peer = await (await self._private(session)).server.introduce()
-            except RpcError:
-                self._end(session)
-                raise
-        else:
+        try:
+            private = await self._private(session)
+            peer = await private.server.introduce() if private else peer
+        except RpcError:
+            self._end(session)
+            raise
+        if not private:
             self._audience.ears[session] = None
         result = initialize_result(peer, self._spec.name, params.get("protocolVersion"))
         return json_reply(answer_to(message["id"], result), headers={HEADER: session.id})
@@ -228,14 +229,26 @@ class Inside:
         if session.private:
             self._privates.close(session.private)
 
-    async def _private(self, session: Session) -> Private:
-        """The process of a session that has one. It is started (again) when it is not there."""
+    async def _private(self, session: Session) -> Private | None:
+        """The process of a client that can be asked, started (again) when it is not there.
+
+        None for other clients, and for all when the server asks in the modern way alone.
+        """
+        if not session.features or self._asks_by_rounds:
+            return None
         async with session.starting:
             if session.private is None or session.private.closed:
                 audience = Audience(session.ask)
                 audience.ears[session] = None
                 session.private = await self._privates.open(session.features, audience)
-            return session.private
+        with contextlib.suppress(Unavailable):  # whoever calls it hears why
+            await session.private.server.introduce()
+        if session.private.server.refused:
+            self._asks_by_rounds = True
+            self._privates.close(session.private)
+            return None
+        session.private.used = time.monotonic()
+        return session.private
 
     def _take(self, request: Request, message: Json, era: Era) -> None:
         """A notification, or a client's answer to a question of the server."""
@@ -281,17 +294,14 @@ class Inside:
 
     async def _find_way(self, delivery: Delivery, session: Session | None) -> Json:
         """The answer, by the process that has to give it."""
-        features = session.features if session else declared_features(delivery.message)
-        if not features:
-            return await self._share(delivery, session)
-        peer = await self._server.introduce()
-        if session and peer.era == "modern":
-            return await ask_all(session.ask, lambda more: self._share(delivery, session, more))
         if session:
-            private = await self._private(session)
-            private.used = time.monotonic()
-            return await self._run(private.server, private.audience, delivery, session)
-        if peer.era == "modern":
+            if private := await self._private(session):
+                return await self._run(private.server, private.audience, delivery, session)
+            if session.features:
+                return await ask_all(session.ask, lambda more: self._share(delivery, session, more))
+            return await self._share(delivery, session)
+        features = declared_features(delivery.message)
+        if not features or (await self._server.introduce()).era == "modern":
             return await self._share(delivery, None)
 
         async def run(private: Private, report: Notify) -> Json:
@@ -319,7 +329,7 @@ class Inside:
             if audience.level != before:  # a modern client wants to see more
                 await server.wish("logging/setLevel", {"level": audience.level})
             params = {**(params or {}), **more} if more else params
-            meta = envelope(session.features, session.level) if session else None
+            meta = envelope(session.features, session.level or "debug") if session else None
             return await server.call(method, params, delivery.era, delivery.post, meta)
         finally:
             audience.deliveries.pop(delivery, None)

@@ -17,18 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .backend import ServerState, log_change
 from .child import Child
-from .eras import (
-    Era,
-    Peer,
-    envelope,
-    initialize_params,
-    peer_of_discover,
-    peer_of_initialize,
-    to_client,
-    to_server,
-)
+from .eras import Era, Peer, envelope, to_client, to_server
 from .link import Link, Notify
 from .messages import TIMED_OUT, Exhausted, Json, NotSent, RpcError, Unavailable
+from .opening import Opening, Refused
 from .slots import Slots
 
 if TYPE_CHECKING:
@@ -54,7 +46,10 @@ class MissingSecret(Exception):
 
 
 class StdioServer:
-    """One server process at a time. `environment` is called at each start, so that rotated secrets arrive."""
+    """One server process at a time. `environment` is called at each start, so that rotated secrets arrive.
+
+    `features`: what the server may ask of its only client. `refused`: it takes no such client.
+    """
 
     def __init__(
         self,
@@ -69,13 +64,14 @@ class StdioServer:
         self._server = server
         self._environment = environment
         self._audience = audience
-        self._features = features or {}
+        self._opening = Opening("legacy" if features else "modern", features or {})
         self._slots = Slots(server.name, server.concurrency, server.timeout_s)
         self._link: Link | None = None
         self._peer: Peer | None = None
         self._changed = asyncio.Event()
         self._failed_starts = 0
         self._mute = 0
+        self.refused = False
         self._hung: asyncio.Future[str] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
@@ -88,7 +84,8 @@ class StdioServer:
     async def close(self, grace: float) -> None:
         self._grace = grace
         self._failed_starts = _HOPELESS
-        self._become("down", "the relay is closing")
+        self.state = self.state.become("down", "the relay is closing")
+        self._wake()
         if self._owner:
             self._owner.cancel()
             await asyncio.wait({self._owner})
@@ -237,12 +234,15 @@ class StdioServer:
         hung = self._hung = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_START_TIMEOUT):
-                peer = await _introduce(self._link, self._features)
+                peer = await self._opening.open(self._link)
                 await self._settle(self._link, peer.era)
             self._come_up(peer)
             await asyncio.wait({reader, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
         except Unavailable:
-            pass  # it ended before it came up; how it ended says more
+            self._opening.failed()  # it ended before it came up; how it ended says more
+        except Refused:
+            self.refused, self._failed_starts = True, _HOPELESS
+            raise
         finally:
             self._link = None  # from here on callers wait for the next one
             for task in self._tasks:
@@ -276,6 +276,10 @@ class StdioServer:
     ) -> None:
         before, self.state = self.state, self.state.become(state, error)
         log_change(before, self.state, note)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let everybody who waits for the server look again."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -283,20 +287,6 @@ class StdioServer:
 async def _listen(link: Link, method: str, params: Json) -> None:
     with contextlib.suppress(RpcError):  # it ends with the process, and the next one is told again
         await link.request(method, params)
-
-
-async def _introduce(link: Link, features: Json) -> Peer:
-    """Open the conversation. Raises RpcError when the server takes neither way."""
-    answer = await link.request("initialize", initialize_params(features))
-    if isinstance(result := answer.get("result"), dict):
-        link.notify("notifications/initialized")
-        return peer_of_initialize(result)
-    modern = await link.request("server/discover", {"_meta": envelope()})
-    if isinstance(result := modern.get("result"), dict):
-        return peer_of_discover(result)
-    error = answer.get("error")
-    message = error.get("message") if isinstance(error, dict) else error
-    raise RpcError(0, f"refused initialize and server/discover: {message}")
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, str]) -> str:

@@ -136,7 +136,11 @@ def test_a_process_of_ones_own_that_dies_is_started_again(harness):
         async with harness.running(harness.toy_server()) as relay:
             client = relay.client()
             await open_session(client)
-            os.kill(int(await client.call("id")), signal.SIGKILL)
+            dead = await client.call("id")
+            os.kill(int(dead), signal.SIGKILL)
+            while (again := await client.post("tools/call", {"name": "id"})).json().get("error"):
+                pass  # it was on its way when the process ended
+            assert again.json()["result"]["content"][0]["text"] != dead
             async with events(client, "POST", ask()) as messages:
                 await respond(client, await anext(messages))
                 assert "42" in json.dumps(await anext(messages))
