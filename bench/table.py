@@ -33,7 +33,10 @@ MACHINE = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. Without a peer `ratio` is None and `target` is of `ours`."""
+    """One measurement. Without a peer `ratio` is None and `target` is of `ours`.
+
+    `note` stands where a peer's value would, when it has none.
+    """
 
     metric: str
     unit: str
@@ -41,10 +44,14 @@ class Row:
     target: str
     peer: float | None = None
     peer_name: str = ""
+    note: str = ""
 
     @property
     def ratio(self) -> float | None:
         return round(self.ours / self.peer, 2) if self.peer else None
+
+    def document(self) -> dict[str, Any]:
+        return {k: v for k, v in asdict(self).items() if k != "note" or v} | {"ratio": self.ratio}
 
 
 def median(measure: Callable[[], float], runs: int = 7) -> float:
@@ -71,22 +78,27 @@ def seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
+def show(name: str, rows: Sequence[Row]) -> None:
+    """Print the table."""
+    print(f"\n{name}\n  {'metric':<52}{'ours':>10}{'peer':>10}{'ratio':>8}  target")
+    for row in rows:
+        peer = f"{row.peer:.3g}" if row.peer else row.note or "-"
+        ratio = f"{row.ratio:.2f}" if row.ratio else "-"
+        where = f"{row.metric} [{row.unit}]"
+        print(f"  {where:<52}{row.ours:>10.3g}{peer:>10}{ratio:>8}  {row.target:<10} {row.peer_name}")
+
+
 def report(name: str, rows: Sequence[Row], *packages: str, **programs: str) -> None:
     """Print the table, write the file, and bring the page up to date.
 
     `packages` are distributions whose version is looked up; `programs` are versions by name.
     """
-    print(f"\n{name}\n  {'metric':<52}{'ours':>10}{'peer':>10}{'ratio':>8}  target")
-    for row in rows:
-        peer = f"{row.peer:.3g}" if row.peer else "-"
-        ratio = f"{row.ratio:.2f}" if row.ratio else "-"
-        where = f"{row.metric} [{row.unit}]"
-        print(f"  {where:<52}{row.ours:>10.3g}{peer:>10}{ratio:>8}  {row.target:<10} {row.peer_name}")
+    show(name, rows)
     versions = {"python": platform.python_version()} | {p: version(p) for p in packages} | programs
     document = {
         "versions": versions,
         "machine": MACHINE,
-        "rows": [asdict(row) | {"ratio": row.ratio} for row in rows],
+        "rows": [row.document() for row in rows],
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")
@@ -126,6 +138,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _peer_cells(row: dict[str, Any] | None) -> tuple[str, str]:
+    if row and row.get("note"):
+        return row["note"], ""
     return (_amount(row["peer"], row["unit"]), f"{row['ratio']:.2f}") if row and row["peer"] else ("", "")
 
 
