@@ -31,8 +31,8 @@ from ..telemetry import Json, Plain
 from .app import collect, with_proxy
 from .endpoint import LOOPBACK, Endpoint
 from .exchange import Receive, Reply, Request, Scope, Send, deliver, json_reply
-from .inside import Inside
-from .watcher import Watcher
+from .stdio.inside import Inside
+from .stdio.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

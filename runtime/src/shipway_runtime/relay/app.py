@@ -13,18 +13,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import contract
-from .credentials import Credentials
 from .endpoint import Endpoint
-from .inside import Inside
-from .limits import is_node
-from .stdio import MissingSecret
-from .watcher import Watcher
+from .http.credentials import Credentials
+from .stdio.inside import Inside
+from .stdio.limits import is_node
+from .stdio.server import MissingSecret
+from .stdio.watcher import Watcher
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from .backend import Backend, ServerState
-    from .credentials import Renew
+    from .http.credentials import Renew
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -85,7 +85,7 @@ class Relay:
     ) -> Backend:
         if server.shape == "inside":
             return Inside(server, lambda: child_environment(server, secret, environ), self._watcher)
-        from .proxy import Proxy
+        from .http.proxy import Proxy
 
         return Proxy(server, Credentials(server, secret, renew))
 

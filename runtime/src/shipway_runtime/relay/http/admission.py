@@ -12,13 +12,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .messages import Exhausted
-from .slots import Slots
+from ..messages import Exhausted
+from ..slots import Slots
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from ..contract import McpServer
+    from ...contract import McpServer
 
 _MOST_NOTES = 64  # notifications and answers on their way at once
 _MOST_STREAMS = 1024

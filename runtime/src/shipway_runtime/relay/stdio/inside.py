@@ -12,11 +12,9 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from . import posted
-from .audience import Audience, wish
-from .calls import Calls
-from .delivery import Delivery
-from .eras import (
+from .. import posted
+from ..calls import Calls
+from ..eras import (
     METHODS_OF_SESSIONS,
     Era,
     check_envelope,
@@ -27,9 +25,8 @@ from .eras import (
     features_of,
     initialize_result,
 )
-from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply, parse_accept
-from .listens import Listen
-from .messages import (
+from ..exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply, parse_accept
+from ..messages import (
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     Json,
@@ -38,20 +35,23 @@ from .messages import (
     answer_to,
     is_request,
 )
+from ..slots import Room
+from ..tools import check_call, filter_result
+from ..trace import into_meta
+from .audience import Audience, wish
+from .delivery import Delivery
+from .listens import Listen
 from .privates import Privates
 from .rounds import Rounds, ask_all, without_answers
+from .server import StdioServer
 from .sessions import HEADER, Session, Sessions
-from .slots import Room
-from .stdio import StdioServer
-from .tools import check_call, filter_result
-from .trace import into_meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from ..contract import McpServer
-    from .backend import ServerState
-    from .calls import Call
+    from ...contract import McpServer
+    from ..backend import ServerState
+    from ..calls import Call
     from .link import Notify
     from .privates import Private
     from .watcher import Watcher

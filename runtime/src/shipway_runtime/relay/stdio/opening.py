@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .eras import (
+from ..eras import (
     MODERN_VERSIONS,
     Era,
     Peer,
@@ -23,7 +23,7 @@ from .eras import (
     peer_of_discover,
     peer_of_initialize,
 )
-from .messages import Json, RpcError
+from ..messages import Json, RpcError
 
 if TYPE_CHECKING:
     from .link import Link

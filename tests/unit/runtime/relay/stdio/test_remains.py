@@ -13,12 +13,12 @@ import httpx2
 import pytest
 
 from shipway_runtime.contract import McpServer
-from shipway_runtime.relay import remains
-from shipway_runtime.relay.child import Child
-from shipway_runtime.relay.remains import _Watch
-from shipway_runtime.relay.watcher import Watcher
+from shipway_runtime.relay.stdio import remains
+from shipway_runtime.relay.stdio.child import Child
+from shipway_runtime.relay.stdio.remains import _Watch
+from shipway_runtime.relay.stdio.watcher import Watcher
 
-FAMILY = pathlib.Path(__file__).with_name("family_server.py")
+FAMILY = pathlib.Path(__file__).parents[1] / "family_server.py"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
@@ -154,7 +154,7 @@ def test_a_process_with_the_id_of_an_old_one_is_left_alone(harness):
 
 
 def test_a_watcher_that_is_killed_is_replaced_and_told_all(harness, tmp_path, monkeypatch):
-    monkeypatch.setattr("shipway_runtime.relay.watcher._PAUSE", 0.0)
+    monkeypatch.setattr("shipway_runtime.relay.stdio.watcher._PAUSE", 0.0)
 
     async def scenario():
         watcher = Watcher()

@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..messages import Exhausted, Json
 from .audience import Audience
-from .messages import Exhausted, Json
-from .stdio import StdioServer
+from .server import StdioServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

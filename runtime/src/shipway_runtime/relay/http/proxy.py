@@ -13,22 +13,22 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import posted as posts
+from .. import posted as posts
+from ..backend import ServerState, log_change
+from ..calls import Calls
+from ..eras import era_of
+from ..exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
+from ..framing import EventSplitter, TooLong
+from ..messages import INVALID_REQUEST, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
+from ..posted import Posted
+from ..slots import Room
+from ..stdio.sessions import HEADER
+from ..tools import check_call
+from ..trace import into_headers
 from .admission import Admission
 from .answers import Answers
-from .backend import ServerState, log_change
-from .calls import Calls
-from .eras import era_of
-from .exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
-from .framing import EventSplitter, TooLong
-from .messages import INVALID_REQUEST, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
-from .posted import Posted
 from .probe import Prober
-from .sessions import HEADER
-from .slots import Room
 from .standing import Streams, is_stream
-from .tools import check_call
-from .trace import into_headers
 from .upstream import Upstream
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-    from ..contract import McpServer
+    from ...contract import McpServer
     from .credentials import Credentials
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}

@@ -11,12 +11,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from .messages import Unavailable
+from ..messages import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..contract import McpServer
+    from ...contract import McpServer
 
 Renew = Callable[[str, str], Awaitable[bool]]
 """(a secret's name, the value that was refused) -> whether there is another value now."""

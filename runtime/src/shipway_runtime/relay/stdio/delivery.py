@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from .eras import log_level
-from .exchange import STREAM_HEADERS, Reply, json_reply
-from .framing import PING, PING_INTERVAL, event
-from .messages import CANCELLED, Json, RpcError, encode, status_of
+from ..eras import log_level
+from ..exchange import STREAM_HEADERS, Reply, json_reply
+from ..framing import PING, PING_INTERVAL, event
+from ..messages import CANCELLED, Json, RpcError, encode, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
-    from .eras import Era
-    from .exchange import Request
+    from ..eras import Era
+    from ..exchange import Request
 
 _BACKLOG = 1000  # messages kept for a client that does not read
 _SILENCE: Json = {}

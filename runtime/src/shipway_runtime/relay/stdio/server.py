@@ -15,18 +15,18 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from .backend import ServerState, log_change
+from ..backend import ServerState, log_change
+from ..eras import Era, Peer, envelope, to_client, to_server
+from ..messages import TIMED_OUT, Exhausted, Json, NotSent, RpcError, Unavailable
+from ..slots import Slots
 from .child import Child
-from .eras import Era, Peer, envelope, to_client, to_server
 from .link import Link, Notify
-from .messages import TIMED_OUT, Exhausted, Json, NotSent, RpcError, Unavailable
 from .opening import Opening, Refused
-from .slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
-    from ..contract import McpServer
+    from ...contract import McpServer
     from .audience import Audience
     from .watcher import Watcher
 

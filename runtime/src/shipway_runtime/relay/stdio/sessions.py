@@ -14,10 +14,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..framing import PING, PING_INTERVAL, event
+from ..messages import INTERNAL_ERROR, Json, RpcError, encode, notification, request
 from .audience import LOG, UPDATED, concerns, severe
 from .delivery import Delivery
-from .framing import PING, PING_INTERVAL, event
-from .messages import INTERNAL_ERROR, Json, RpcError, encode, notification, request
 from .privates import Private
 
 if TYPE_CHECKING:

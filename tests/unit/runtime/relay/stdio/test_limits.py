@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from shipway_runtime.contract import McpServer
-from shipway_runtime.relay import limits
+from shipway_runtime.relay.stdio import limits
 
 MB = 2**20
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit is Linux's")

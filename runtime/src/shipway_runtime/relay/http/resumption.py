@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .messages import Json, notification, request
+from ..messages import Json, notification, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

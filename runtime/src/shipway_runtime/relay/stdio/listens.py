@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..eras import SUBSCRIPTION
+from ..framing import PING, PING_INTERVAL, event
+from ..messages import INVALID_PARAMS, Json, RpcError, answer_to, encode, meta_of, notification
 from .audience import UPDATED, concerns
-from .eras import SUBSCRIPTION
-from .framing import PING, PING_INTERVAL, event
-from .messages import INVALID_PARAMS, Json, RpcError, answer_to, encode, meta_of, notification
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

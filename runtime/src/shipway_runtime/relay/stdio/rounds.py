@@ -12,9 +12,9 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from ..eras import input_required, needs_input
+from ..messages import INTERNAL_ERROR, INVALID_PARAMS, Json, RpcError
 from .audience import Audience
-from .eras import input_required, needs_input
-from .messages import INTERNAL_ERROR, INVALID_PARAMS, Json, RpcError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,15 +16,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .framing import PING, PING_INTERVAL, EventSplitter, TooLong
-from .messages import RpcError
+from ..framing import PING, PING_INTERVAL, EventSplitter, TooLong
+from ..messages import RpcError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     import httpx2
 
-    from .exchange import Request
+    from ..exchange import Request
     from .upstream import Upstream
 
 log = logging.getLogger("shipway.relay")

@@ -10,10 +10,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .eras import LEGACY_VERSIONS, METHOD_HEADER, MODERN_VERSIONS, VERSION_HEADER, envelope, initialize_params
-from .framing import EventSplitter, TooLong, data_of
-from .messages import Json, RpcError, Unavailable, decode, encode, request
-from .sessions import HEADER
+from ..eras import (
+    LEGACY_VERSIONS,
+    METHOD_HEADER,
+    MODERN_VERSIONS,
+    VERSION_HEADER,
+    envelope,
+    initialize_params,
+)
+from ..framing import EventSplitter, TooLong, data_of
+from ..messages import Json, RpcError, Unavailable, decode, encode, request
+from ..stdio.sessions import HEADER
 from .standing import is_stream
 
 if TYPE_CHECKING:

@@ -18,19 +18,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .endpoint import LOOPBACK
-from .messages import Json, Unavailable, encode, notification
+from ..endpoint import LOOPBACK
+from ..messages import Json, Unavailable, encode, notification
+from ..stdio.sessions import HEADER
 from .resumption import Opened, Resumption
-from .sessions import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import httpx2
 
-    from ..contract import McpServer
+    from ...contract import McpServer
+    from ..exchange import Request
     from .credentials import Credentials
-    from .exchange import Request
 
 _PASSED_ON = {"accept", "content-type", "last-event-id", "traceparent", "tracestate", "baggage"}
 _HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .messages import (
+from ..messages import (
     INTERNAL_ERROR,
     Json,
     NotSent,
@@ -32,8 +32,8 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
+    from ..framing import Line
     from .child import Child
-    from .framing import Line
 
 log = logging.getLogger("shipway.relay")
 

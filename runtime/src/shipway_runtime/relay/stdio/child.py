@@ -17,14 +17,14 @@ import time
 from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from typing import TYPE_CHECKING
 
+from ..framing import Line, LineSplitter
+from ..messages import NotSent, Unavailable
 from . import limits, remains
-from .framing import Line, LineSplitter
-from .messages import NotSent, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from ..contract import McpServer
+    from ...contract import McpServer
     from .watcher import Watcher
 
 log = logging.getLogger("shipway.relay")

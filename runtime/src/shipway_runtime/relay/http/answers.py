@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import posted as posts
-from .framing import data_of, event, with_data
-from .messages import Json, RpcError, encode
-from .tools import filter_result
+from .. import posted as posts
+from ..framing import data_of, event, with_data
+from ..messages import Json, RpcError, encode
+from ..tools import filter_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..contract import McpServer
-    from .calls import Call
-    from .posted import Posted
+    from ...contract import McpServer
+    from ..calls import Call
+    from ..posted import Posted
 
 
 class Answers:

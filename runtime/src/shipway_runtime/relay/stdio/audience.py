@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from .eras import SUBSCRIPTION
-from .messages import INVALID_PARAMS, METHOD_NOT_FOUND, Json, RpcError, meta_of
+from ..eras import SUBSCRIPTION
+from ..messages import INVALID_PARAMS, METHOD_NOT_FOUND, Json, RpcError, meta_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .delivery import Delivery
+    from .server import StdioServer
     from .sessions import Session
-    from .stdio import StdioServer
 
 Ask = Callable[[str, Json | None], Awaitable[Json]]
 
