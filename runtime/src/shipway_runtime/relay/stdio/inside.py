@@ -324,9 +324,11 @@ class Inside:
         method, params = delivery.message["method"], delivery.message.get("params")
         if session and method in METHODS_OF_SESSIONS - {"ping"}:
             return await wish(server, audience, session, method, params or {})
-        before, audience.deliveries[delivery] = audience.level, session
+        # Only a modern client's own level can change it, and finding it looks at every session.
+        before = audience.level if delivery.level else None
+        audience.deliveries[delivery] = session
         try:
-            if audience.level != before:  # a modern client wants to see more
+            if delivery.level and audience.level != before:  # it wants to see more
                 await server.wish("logging/setLevel", {"level": audience.level})
             params = {**(params or {}), **more} if more else params
             meta = envelope(session.features, session.level or "debug") if session else None
