@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 from .. import posted
@@ -18,9 +17,7 @@ from ..eras import (
     METHODS_OF_SESSIONS,
     Era,
     check_envelope,
-    declared_features,
     discover_result,
-    envelope,
     era_of,
     features_of,
     initialize_result,
@@ -38,12 +35,9 @@ from ..messages import (
 from ..slots import Room
 from ..tools import check_call, filter_result
 from ..trace import into_meta
-from .audience import Audience, wish
 from .delivery import Delivery
 from .listens import Listen
-from .privates import Privates
-from .rounds import Rounds, ask_all, without_answers
-from .server import StdioServer
+from .processes import Processes
 from .sessions import HEADER, Session, Sessions
 
 if TYPE_CHECKING:
@@ -52,8 +46,6 @@ if TYPE_CHECKING:
     from ...contract import McpServer
     from ..backend import ServerState
     from ..calls import Call
-    from .link import Notify
-    from .privates import Private
     from .watcher import Watcher
 
 _OURS = {"notifications/initialized", "notifications/progress"}
@@ -69,34 +61,25 @@ class Inside:
         environment: Callable[[], Mapping[str, str]],
         watcher: Watcher | None = None,
     ) -> None:
-        def make(audience: Audience, features: Json) -> StdioServer:
-            return StdioServer(server, environment, audience, watcher, features)
-
         self._spec = server
         self._room = Room(server)
         self._sessions = Sessions()
-        self._audience = Audience()
-        self._server = make(self._audience, {})
-        self._privates = Privates(server.name, make, server.concurrency)
-        self._rounds = Rounds(self._privates)
-        self._asks_by_rounds = False
+        self._processes = Processes(server, environment, watcher)
         self.calls = Calls(server)
 
     @property
     def state(self) -> ServerState:
-        return self._server.state
+        return self._processes.shared.state
 
     async def start(self) -> None:
-        await self._server.start()
+        await self._processes.shared.start()
 
     async def close(self, grace: float) -> None:
         self._sessions.hang_up()
-        for ear in self._audience.ears:
-            ear.hang_up()
-        await asyncio.gather(self._server.close(grace), self._privates.close_all(grace))
+        await self._processes.close(grace)
 
     async def probe(self) -> str | None:
-        return await self._server.probe()
+        return await self._processes.shared.probe()
 
     # -- One HTTP request --------------------------------------------------------------------------------
 
@@ -170,48 +153,40 @@ class Inside:
 
     async def _initialize(self, message: Json) -> Reply:
         params = message.get("params") or {}
-        peer = await self._server.introduce()
         session = self._sessions.open(features_of(params.get("capabilities")))
         if (excess := self._sessions.excess()) is not None:
             self._end(excess)
         try:
-            private = await self._private(session)
-            peer = await private.server.introduce() if private else peer
+            peer = await self._processes.join(session)
         except RpcError:
             self._end(session)
             raise
-        if not private:
-            self._audience.ears[session] = None
         result = initialize_result(peer, self._spec.name, params.get("protocolVersion"))
         return json_reply(answer_to(message["id"], result), headers={HEADER: session.id})
 
     async def _discover(self, message: Json, era: Era) -> Reply:
         if era == "legacy":
             raise RpcError(METHOD_NOT_FOUND, "server/discover needs MCP-Protocol-Version: 2026-07-28")
-        peer = await self._server.introduce()
-        if reason := await self._server.probe():  # a relay in front takes this for a sign of life
+        peer = await self._processes.shared.introduce()
+        if reason := await self._processes.shared.probe():  # a relay in front takes this for a sign of life
             raise Unavailable(f"MCP server {self._spec.name!r} {reason}")
         return json_reply(answer_to(message["id"], discover_result(peer, self._spec.name)))
 
     async def _listen(self, message: Json, era: Era) -> Reply:
         if era == "legacy":
             raise RpcError(METHOD_NOT_FOUND, "subscriptions/listen needs MCP-Protocol-Version: 2026-07-28")
-        peer = await self._server.introduce()
+        peer = await self._processes.shared.introduce()
         listen = Listen.parse(message, peer.capabilities)
-        new = listen.uris - self._audience.uris
-        self._audience.ears[listen] = None
-        for uri in new:
-            await self._server.wish("resources/subscribe", {"uri": uri})
+        await self._processes.attach(listen)
         return Reply(200, self._until_left(listen), STREAM_HEADERS)
 
     async def _until_left(self, listen: Listen) -> AsyncGenerator[bytes, None]:
-        """The stream. Updates of what nobody listens to any more still come, and are heard by nobody."""
         try:
             async with contextlib.aclosing(listen.events()) as events:
                 async for chunk in events:
                     yield chunk
         finally:
-            self._audience.ears.pop(listen, None)
+            self._processes.detach(listen)
 
     # -- Sessions ----------------------------------------------------------------------------------------
 
@@ -225,30 +200,7 @@ class Inside:
 
     def _end(self, session: Session) -> None:
         self._sessions.forget(session)
-        self._audience.ears.pop(session, None)
-        if session.private:
-            self._privates.close(session.private)
-
-    async def _private(self, session: Session) -> Private | None:
-        """The process of a client that can be asked, started (again) when it is not there.
-
-        None for other clients, and for all when the server asks in the modern way alone.
-        """
-        if not session.features or self._asks_by_rounds:
-            return None
-        async with session.starting:
-            if session.private is None or session.private.closed:
-                audience = Audience(session.ask)
-                audience.ears[session] = None
-                session.private = await self._privates.open(session.features, audience)
-        with contextlib.suppress(Unavailable):  # whoever calls it hears why
-            await session.private.server.introduce()
-        if session.private.server.refused:
-            self._asks_by_rounds = True
-            self._privates.close(session.private)
-            return None
-        session.private.used = time.monotonic()
-        return session.private
+        self._processes.leave(session)
 
     def _take(self, request: Request, message: Json, era: Era) -> None:
         """A notification, or a client's answer to a question of the server."""
@@ -263,12 +215,7 @@ class Inside:
             if session and isinstance(number, (int, str)) and (delivery := session.deliveries.get(number)):
                 delivery.cancel()
         elif method not in _OURS and method.startswith("notifications/"):  # and no call without an id
-            self._pass_on(session, message)
-
-    def _pass_on(self, session: Session | None, message: Json) -> None:
-        private = session.private if session else None
-        if message["method"] != "notifications/roots/list_changed" or private:
-            (private.server if private else self._server).notify(message["method"], message.get("params"))
+            self._processes.notify(session, message)
 
     # -- Calls -------------------------------------------------------------------------------------------
 
@@ -287,54 +234,10 @@ class Inside:
 
     async def _work(self, delivery: Delivery, session: Session | None, measured: Call) -> Json:
         with measured:
-            answer = measured.answered(await self._find_way(delivery, session))
+            answer = measured.answered(await self._processes.answer(delivery, session))
         if isinstance(result := answer.get("result"), dict):
             return {"result": filter_result(self._spec, delivery.message["method"], result)}
         return answer
-
-    async def _find_way(self, delivery: Delivery, session: Session | None) -> Json:
-        """The answer, by the process that has to give it."""
-        if session:
-            if private := await self._private(session):
-                return await self._run(private.server, private.audience, delivery, session)
-            if session.features:
-                return await ask_all(session.ask, lambda more: self._share(delivery, session, more))
-            return await self._share(delivery, session)
-        features = declared_features(delivery.message)
-        if not features or (await self._server.introduce()).era == "modern":
-            return await self._share(delivery, None)
-
-        async def run(private: Private, report: Notify) -> Json:
-            params = without_answers(delivery.message.get("params"))
-            return await private.server.call(delivery.message["method"], params, "modern", report)
-
-        return await self._rounds.call(delivery, features, run)
-
-    async def _share(self, delivery: Delivery, session: Session | None, more: Json | None = None) -> Json:
-        return await self._run(self._server, self._audience, delivery, session, more)
-
-    async def _run(
-        self,
-        server: StdioServer,
-        audience: Audience,
-        delivery: Delivery,
-        session: Session | None,
-        more: Json | None = None,
-    ) -> Json:
-        method, params = delivery.message["method"], delivery.message.get("params")
-        if session and method in METHODS_OF_SESSIONS - {"ping"}:
-            return await wish(server, audience, session, method, params or {})
-        # Only a modern client's own level can change it, and finding it looks at every session.
-        before = audience.level if delivery.level else None
-        audience.deliveries[delivery] = session
-        try:
-            if delivery.level and audience.level != before:  # it wants to see more
-                await server.wish("logging/setLevel", {"level": audience.level})
-            params = {**(params or {}), **more} if more else params
-            meta = envelope(session.features, session.level or "debug") if session else None
-            return await server.call(method, params, delivery.era, delivery.post, meta)
-        finally:
-            audience.deliveries.pop(delivery, None)
 
 
 class SessionGone(RpcError):

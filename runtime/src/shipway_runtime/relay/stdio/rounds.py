@@ -83,8 +83,10 @@ class Round:
                 return
             self._changed.clear()
             changed = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait({self.call, changed}, return_when=asyncio.FIRST_COMPLETED)
-            changed.cancel()
+            try:
+                await asyncio.wait({self.call, changed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                changed.cancel()
 
     def required(self, state: str) -> Json:
         open_questions = {key: q for key, (q, answer) in self._questions.items() if not answer.done()}
