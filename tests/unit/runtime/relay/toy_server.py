@@ -1,7 +1,7 @@
 """A small stdio MCP server without an SDK, with the ways in which servers misbehave.
 
     python toy_server.py [--modern-only] [--refuse-first N --state FILE] [--ignore-eof] [--garbage]
-                         [--child]
+                         [--child] [--strict]
 
 Tools: echo (its text), id (this process's), env (its environment), meta (the request's), sleep (seconds),
 slow (progress, done), die, mute (closes stdout), hang, flood (lines on stderr), huge (an answer of that
@@ -204,6 +204,7 @@ def main():
     parser.add_argument("--ignore-eof", action="store_true")
     parser.add_argument("--garbage", action="store_true")
     parser.add_argument("--child", action="store_true")
+    parser.add_argument("--strict", action="store_true")
     options = parser.parse_args()
     if options.refuse_first:
         refuse_first(options.refuse_first, options.state)
@@ -214,8 +215,10 @@ def main():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.garbage:
         print("Welcome to the toy server!\n{not json\n[]\n42\n", flush=True)
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
         message = json.loads(line)
+        if options.strict and number == 0 and message["method"] != "initialize":
+            sys.exit(f"toy server: expected initialize, saw {message['method']}")
         if "id" in message and "method" in message:
             threading.Thread(target=handle, args=(message, options.modern_only), daemon=True).start()
         elif "id" in message:

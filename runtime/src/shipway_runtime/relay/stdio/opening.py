@@ -41,9 +41,10 @@ class Opening:
     def __init__(self, first: Era, features: Json) -> None:
         self._first, self._features = first, features
 
-    def failed(self) -> None:
-        """The process ended before it had answered: it may be one that bears no unknown request."""
-        self._first = "legacy"
+    def failed(self) -> bool:
+        """The process ended before it had answered. Whether it may have been for the way it was asked."""
+        was, self._first = self._first, "legacy"
+        return was == "modern"
 
     async def open(self, link: Link) -> Peer:
         """Raises Refused; NotSent or Unavailable when the process ends."""

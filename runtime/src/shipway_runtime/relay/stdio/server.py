@@ -232,6 +232,7 @@ class StdioServer:
         reader = asyncio.create_task(self._link.read())
         exited = asyncio.create_task(child.exited())
         hung = self._hung = asyncio.get_running_loop().create_future()
+        again = False
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 peer = await self._opening.open(self._link)
@@ -239,7 +240,7 @@ class StdioServer:
             self._come_up(peer)
             await asyncio.wait({reader, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
         except Unavailable:
-            self._opening.failed()  # it ended before it came up; how it ended says more
+            again = self._opening.failed()  # it ended before it came up; how it ended says more
         except Refused:
             self.refused, self._failed_starts = True, _HOPELESS
             raise
@@ -253,6 +254,9 @@ class StdioServer:
                 reader.cancel()
                 exited.cancel()
                 await asyncio.wait({reader, exited})
+        if again:
+            log.info("[%s] %s: it is started again and asked to initialize first", self._server.name, reason)
+            return await self._live()
         return f"hung: it {hung.result()}, and was ended" if hung.done() else reason
 
     def _come_up(self, peer: Peer) -> None:

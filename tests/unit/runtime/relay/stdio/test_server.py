@@ -43,6 +43,21 @@ def test_clients_that_use_the_same_ids_get_their_own_answers(harness):
     asyncio.run(scenario())
 
 
+def test_a_server_that_bears_nothing_before_initialize_is_started_again_for_it(harness):
+    async def scenario():
+        async with harness.running(harness.toy_server("--strict")) as relay:
+            client = relay.client()
+            assert await client.call("echo", text="hello") == "hello"
+            state = relay.relay.states()["toy"]
+            assert (state.protocol, state.restarts, state.last_error) == ("2025-11-25", 0, None)
+            os.kill(state.pid, signal.SIGKILL)
+            await harness.until(lambda: relay.relay.states()["toy"].restarts == 1)
+            assert await client.call("echo", text="hello") == "hello"
+            assert relay.relay.states()["toy"].restarts == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_server_that_is_killed_serves_the_next_call(harness):
     async def scenario():
         async with harness.running(harness.toy_server()) as relay:
