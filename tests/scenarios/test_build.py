@@ -41,7 +41,7 @@ def test_over_its_size_the_build_fails_and_names_the_largest_parts(shipway: Run,
     assert done.returncode == 1
     assert "over the limit of 10 MB" in done.stderr
     assert "layer: base (minimal" in done.stderr
-    assert re.search(r"MB  uvicorn \S+ \(/app/\.venv\), required by shipway-runtime", done.stderr)
+    assert re.search(r"MB  httpx2 \S+ \(/app/\.venv\), required by shipway-runtime", done.stderr)
     assert done.stdout == ""
     assert not (directory / ".shipway/release.json").exists()
 
