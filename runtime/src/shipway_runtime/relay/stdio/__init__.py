@@ -2,6 +2,6 @@
 
 From the client inwards: `inside` (the HTTP face), `delivery` and `sessions` (one request, one client),
 `processes` (who is answered by which), `audience`, `listens`, `rounds`, `privates` (who hears and is asked
-what), `server` (one process after the other), `opening`, `link` (JSON-RPC), `child` (the process), `limits`,
-`watcher` and `remains` (nothing is left behind).
+what), `server` (one process after the other), `opening`, `liveness`, `link` (JSON-RPC), `child` (the process),
+`limits`, `watcher` and `remains` (nothing is left behind).
 """

@@ -21,6 +21,7 @@ from ..messages import TIMED_OUT, Exhausted, Json, NotSent, RpcError, Unavailabl
 from ..slots import Slots
 from .child import Child
 from .link import Link, Notify
+from .liveness import Liveness
 from .opening import Opening, Refused
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0  # seconds between two starts, doubling
 _STABLE = 10.0  # a server that lived this long starts again without a pause
 _HOPELESS = 3  # starts in a row that never came up: callers are told at once
 _START_TIMEOUT = 60.0
-_PROBE_TIMEOUT = 2.0
 _CRASH_GRACE = 1.0  # for a server that closed its stdout and lives on, or hangs
-_MUTE = 3  # probes in a row without an answer, and no call under way: it hangs
 
 
 class MissingSecret(Exception):
@@ -70,9 +69,8 @@ class StdioServer:
         self._peer: Peer | None = None
         self._changed = asyncio.Event()
         self._failed_starts = 0
-        self._mute = 0
         self.refused = False
-        self._hung: asyncio.Future[str] | None = None
+        self._life: Liveness | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -109,8 +107,8 @@ class StdioServer:
             async with self._slots.one():
                 return await self._call(method, params, era, progress, meta)
         except Exhausted as error:
-            if error.code == TIMED_OUT and self._link:
-                self._begin(self._examine(self._link))
+            if error.code == TIMED_OUT and self._life:
+                self._begin(self._life.examine())
             raise
 
     async def _call(
@@ -149,44 +147,10 @@ class StdioServer:
             return (await self._ready())[1]
 
     async def probe(self) -> str | None:
-        if not (self._link and self._peer):
+        """None when the server answers, else the reason in words; within two seconds."""
+        if self._life is None:
             return self.state.last_error or "is starting"
-        link = self._link
-        error = await self._ask_for_life(link)
-        if error is None:
-            self._mute = 0
-        # A server that works in its only thread is busy, not down; its calls have their own timeouts.
-        elif link.busy and time.monotonic() - link.heard < self._server.timeout_s:
-            return None
-        else:
-            self._mute += 1
-            if self._mute >= _MUTE:
-                self._give_up(link, f"{error}, {self._mute} times in a row")
-        return error
-
-    async def _ask_for_life(self, link: Link) -> str | None:
-        """None when a process answers, else the reason in words."""
-        modern = self._peer and self._peer.era == "modern"
-        method, params = ("server/discover", {"_meta": envelope()}) if modern else ("ping", None)
-        try:
-            async with asyncio.timeout(_PROBE_TIMEOUT):
-                await link.request(method, params)
-        except TimeoutError:
-            return f"did not answer {method} within {_PROBE_TIMEOUT:g} s"
-        except RpcError as error:
-            return str(error)
-        return None
-
-    async def _examine(self, link: Link) -> None:
-        """After a call that took too long: whether the server hangs. One that says anything does not."""
-        if time.monotonic() - link.heard < self._server.timeout_s:
-            return
-        if error := await self._ask_for_life(link):
-            self._give_up(link, f"said nothing for {self._server.timeout_s:g} s and {error}")
-
-    def _give_up(self, link: Link, reason: str) -> None:
-        if link is self._link and self._hung and not self._hung.done():
-            self._hung.set_result(reason)
+        return await self._life.probe()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -231,21 +195,22 @@ class StdioServer:
         self._link = Link(child, self._audience)
         reader = asyncio.create_task(self._link.read())
         exited = asyncio.create_task(child.exited())
-        hung = self._hung = asyncio.get_running_loop().create_future()
-        again = False
+        life, again = None, False
         try:
             async with asyncio.timeout(_START_TIMEOUT):
                 peer = await self._opening.open(self._link)
                 await self._settle(self._link, peer.era)
+            life = self._life = Liveness(self._link, peer.era, self._server.timeout_s)
             self._come_up(peer)
-            await asyncio.wait({reader, exited, hung}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {reader, exited, life.hung}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except Unavailable:
             again = self._opening.failed()  # it ended before it came up; how it ended says more
         except Refused:
             self.refused, self._failed_starts = True, _HOPELESS
             raise
         finally:
-            self._link = None  # from here on callers wait for the next one
+            self._link = self._life = None  # from here on callers wait for the next one
             for task in self._tasks:
                 task.cancel()
             try:
@@ -257,11 +222,11 @@ class StdioServer:
         if again:
             log.info("[%s] %s: it is started again and asked to initialize first", self._server.name, reason)
             return await self._live()
-        return f"hung: it {hung.result()}, and was ended" if hung.done() else reason
+        return f"hung: it {life.hung.result()}, and was ended" if life and life.hung.done() else reason
 
     def _come_up(self, peer: Peer) -> None:
         self._peer = peer
-        self._failed_starts = self._mute = 0
+        self._failed_starts = 0
         self.state = replace(self.state, protocol=peer.version)
         self._become("up")
 

@@ -334,7 +334,7 @@ def test_a_server_whose_children_hold_its_stdout_is_seen_to_end(harness):
 
 
 def test_a_busy_server_is_not_reported_as_down(harness, monkeypatch):
-    monkeypatch.setattr("shipway_runtime.relay.stdio.server._PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr("shipway_runtime.relay.stdio.liveness._TIMEOUT", 0.2)
 
     async def scenario():
         async with harness.running(harness.toy_server(timeout_s=15)) as relay:
