@@ -27,6 +27,9 @@ _ENVELOPE = {
 }
 _MOST = 2**24  # bytes of one line
 
+Answer = tuple[int, dict[str, str], dict[str, Any]]
+"""Status, headers and message."""
+
 
 class Failed(Exception):
     """A call without a result. `code` is JSON-RPC's when there was a proper error, else None."""
@@ -119,10 +122,8 @@ class Http:
             raise Failed(f"HTTP {status}, {answer}")
         return answer
 
-    async def _post(
-        self, message: dict[str, Any], headers: dict[str, str] | None = None
-    ) -> tuple[int, dict[str, str], dict[str, Any]]:
-        """Status, headers and message. Raises Failed when the connection breaks, which is made anew then."""
+    async def _post(self, message: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
+        """The server's answer. Raises Failed when the connection breaks, which is made anew then."""
         body = json.dumps(message).encode()
         lines = [
             f"POST {self._path} HTTP/1.1",
@@ -132,12 +133,22 @@ class Http:
             "accept: application/json, text/event-stream",
             *(f"{name}: {value}" for name, value in (self._session if headers is None else headers).items()),
         ]
+        request = "\r\n".join([*lines, "", ""]).encode() + body
+        kept = self._streams is not None
         try:
-            if self._streams is None or self._streams[0].at_eof():  # closed while it was idle
+            return await self._exchange(request, message.get("id"))
+        except Failed:
+            if not kept:
+                raise
+            return await self._exchange(request, message.get("id"))  # closed while it was idle
+
+    async def _exchange(self, request: bytes, number: int | None) -> Answer:
+        try:
+            if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=_MOST)
             reader, writer = self._streams
-            writer.write("\r\n".join([*lines, "", ""]).encode() + body)
-            return await _read(reader, message.get("id"))
+            writer.write(request)
+            return await _read(reader, number)
         except (OSError, asyncio.IncompleteReadError) as error:
             await self.close()
             raise Failed(f"{type(error).__name__}: {error}") from None
@@ -146,9 +157,7 @@ class Http:
             raise
 
 
-async def _read(
-    reader: asyncio.StreamReader, number: int | None
-) -> tuple[int, dict[str, str], dict[str, Any]]:
+async def _read(reader: asyncio.StreamReader, number: int | None) -> Answer:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     if headers.get("transfer-encoding") == "chunked":
