@@ -64,11 +64,10 @@ class Upstream:
         except (ValueError, self._http.InvalidURL) as error:
             self._absent = f"expected a URL, saw {self.url!r}: {error}"
             return
-        direct = url.scheme == "http" and url.hostname in LOOPBACK
+        plain = url.scheme == "http" and url.hostname in LOOPBACK
+        wire = importlib.import_module(f"{__package__}.wire") if plain else None
         self._client = self._http.AsyncClient(
-            transport=importlib.import_module(f"{__package__}.wire").PlainTransport(_CONNECT_TIMEOUT)
-            if direct
-            else None,
+            transport=wire.PlainTransport(_CONNECT_TIMEOUT) if wire else None,
             follow_redirects=False,
             timeout=self._http.Timeout(None, connect=_CONNECT_TIMEOUT),
             # Their number is bounded by what the proxy admits: a pool that is full would be one more queue.

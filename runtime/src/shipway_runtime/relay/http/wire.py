@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,7 @@ class PlainTransport(httpx2.AsyncBaseTransport):
         except TimeoutError:
             raise httpx2.ConnectTimeout(f"no connection within {self._connect_timeout:g} s") from None
         except OSError as error:
-            raise httpx2.ConnectError(error.strerror or str(error)) from None
+            raise httpx2.ConnectError(os.strerror(error.errno) if error.errno else str(error)) from None
         return wire
 
     def give_back(self, wire: _Wire) -> None:
