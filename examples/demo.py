@@ -1,12 +1,13 @@
 """The main job, from end to end: `make demo`.
 
 Builds the image of 02-support, runs its stack with real MCP servers and a replayed model, asks a question
-that needs a tool, stops an MCP server and watches readiness name it and recover, and ends cleanly. Exits
+that needs a tool, has an MCP server hang and watches readiness name it and recover, and ends cleanly. Exits
 with 0 only if every step did what it says.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -80,19 +81,19 @@ def ask(question: str, expected: str) -> None:
 
 
 def stop_and_recover(server: str) -> None:
-    """Freeze one MCP server, as a hung one is; readiness has to name it, and to recover."""
+    """Freeze one MCP server, as a hung one is; readiness has to name it, and the relay to replace it."""
     name = f"mcp:{server}"
     pid = server_process(server)
-    say(f"stopping MCP server {server} (kill -STOP {pid})")
+    say(f"MCP server {server} hangs (kill -STOP {pid})")
     os.kill(pid, signal.SIGSTOP)
     try:
         wait_for(f"{name} to be named", lambda: readyz()["checks"][name]["state"] != "up")
         show_readyz()
+        wait_for(f"{name} to recover", lambda: readyz()["status"] == "ready")
     finally:
-        say(f"going on (kill -CONT {pid})")
-        os.kill(pid, signal.SIGCONT)
-    wait_for(f"{name} to recover", lambda: readyz()["status"] == "ready")
-    say("ready again, without a restart of the agent")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    say(f"ready again, with another server ({server_process(server)}) and without a restart of the agent")
 
 
 def readyz() -> dict[str, object]:
@@ -110,10 +111,11 @@ def stack() -> dict[str, object]:
 
 
 def server_process(server: str) -> int:
-    """The stdio server itself: the child of the sidecar's relay."""
-    relay = next(p["pid"] for p in stack()["processes"] if p["name"] == f"mcp-{server}")
-    children = Path(f"/proc/{relay}/task/{relay}/children").read_text().split()
-    return int(children[0]) if children else relay
+    """The stdio server itself, as the sidecar's relay in front of it knows it."""
+    import httpx2
+
+    relay = next(p["address"] for p in stack()["processes"] if p["name"] == f"mcp-{server}")
+    return httpx2.get(f"{relay.removesuffix('/mcp')}/healthz").json()["server"]["pid"]
 
 
 def wait_for(what: str, done: Callable[[], bool], seconds: float = 30) -> None:
