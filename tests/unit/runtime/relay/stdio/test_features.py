@@ -390,6 +390,12 @@ def test_a_batch_is_answered_in_one_piece(harness):
 # -- Servers that hang -------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr("shipway_runtime.relay.stdio.liveness._TIMEOUT", 0.3)
+
+
+@pytest.mark.usefixtures("_impatient")
 def test_a_server_that_hangs_is_ended_and_started_again(harness):
     async def scenario():
         async with harness.running(harness.toy_server(timeout_s=0.5)) as relay:
@@ -406,6 +412,7 @@ def test_a_server_that_hangs_is_ended_and_started_again(harness):
     asyncio.run(scenario())
 
 
+@pytest.mark.usefixtures("_impatient")
 def test_a_server_that_hangs_without_calls_is_found_by_probes(harness):
     async def scenario():
         async with harness.running(harness.toy_server()) as relay:
