@@ -109,6 +109,9 @@ class PlainTransport(httpx2.AsyncBaseTransport):
             await wire.write(_encode(wire.http, request, body))
             while not isinstance(event := await wire.event(), h11.Response):
                 pass  # 100 and its like
+        except h11.LocalProtocolError as error:
+            wire.close()
+            raise httpx2.LocalProtocolError(str(error)) from None
         except BaseException:
             wire.close()
             raise

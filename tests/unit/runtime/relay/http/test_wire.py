@@ -142,6 +142,15 @@ def test_what_is_no_answer_is_an_error_of_the_client(answer):
     run(Server((answer, "close")), scenario)
 
 
+def test_a_header_that_http_does_not_have_is_an_error_of_the_client():
+    async def scenario(client, url):
+        with pytest.raises(httpx2.LocalProtocolError):
+            await client.get(url, headers={"last-event-id": " "})
+        assert (await client.get(url)).content == b"ok"
+
+    run(Server((FINE, "keep")), scenario)
+
+
 def test_nobody_there():
     async def scenario(client, url):
         with pytest.raises(httpx2.ConnectError, match="refused"):
