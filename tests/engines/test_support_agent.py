@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import uv
 import uvicorn
+from tests.installing import missing
 
 from shipway.replay.app import create_app
 from shipway.replay.tape import load
@@ -73,12 +74,6 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
                 missing(f"cannot install {requirement}: {done.stderr.strip()}")
         programs[name] = str(root / name / "bin" / requirement.partition("==")[0])
     return programs
-
-
-def missing(reason: str) -> None:
-    if os.environ.get("SHIPWAY_REQUIRE_ENGINES") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture

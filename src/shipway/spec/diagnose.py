@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from shipway.spec import keys, model
+from shipway.spec.values import HeaderName, Label, SecretName
 from shipway.spec.words import dotted, listed, nearest, seen
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _wrong_name(path: Path, merged: Merged) -> Finding:
     name, table = str(path[-1]), path[:-1]
     key = keys.find(table)
     expected = keys.words(key.label) if key else "another name"
-    is_label, is_header = (key is not None and key.label == kind for kind in (model.Label, model.HeaderName))
+    is_label, is_header = (key is not None and key.label == kind for kind in (Label, HeaderName))
     problem = (_label_problem(name) if is_label else "") or "this name does not fit"
     message = f"`{merged.name(path)}`: {problem}; expected {expected}"
     better = _as_label(name) if is_label else re.sub(r"\W", "-" if is_header else "_", name)
@@ -152,7 +153,7 @@ def _wrong_value(path: Path, value: Any, merged: Merged) -> Finding:
     key = keys.find(path)
     expected = key.expected if key else "something else"
     shown = seen(value)
-    if key and isinstance(value, str) and key.kind == model.SecretName:
+    if key and isinstance(value, str) and key.kind == SecretName:
         shown = "no name of a secret (not shown: it may be the value)"
     problem = _problem(path, value)
     message = f"`{merged.name(path)}` is {shown}{problem and f', which {problem}'}; expected {expected}"

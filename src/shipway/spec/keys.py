@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from shipway.spec.model import Expects, Section, Spec
+from shipway.spec.model import Section, Spec
+from shipway.spec.values import Expects
 from shipway.spec.words import listed
 
 if TYPE_CHECKING:

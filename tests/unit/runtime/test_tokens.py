@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
 import socket
 import ssl
 import subprocess
@@ -188,8 +187,8 @@ def test_the_proxy_of_the_environment_leads_there_but_not_on_this_machine(token_
 
 
 @pytest.fixture
-def certificate(tmp_path):
-    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+def certificate(tmp_path, engine):
+    openssl = engine("openssl")
     files = (str(tmp_path / "key.pem"), str(tmp_path / "cert.pem"))
     subject = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1")
     command = (

@@ -5,7 +5,8 @@ import typing
 import pytest
 
 from shipway.spec import model
-from shipway.spec.model import Mcp, Section, parse_bytes, parse_cpu, parse_duration, parse_rate, parse_spend
+from shipway.spec.model import Mcp, Section
+from shipway.spec.values import parse_bytes, parse_cpu, parse_duration, parse_rate, parse_spend
 
 OVERLAYS = [
     (model.EnvModel, model.Model),

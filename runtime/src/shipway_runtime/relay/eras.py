@@ -39,6 +39,7 @@ MODERN_VERSIONS = ("2026-07-28",)
 VERSION_HEADER = "mcp-protocol-version"
 METHOD_HEADER = "mcp-method"
 NAME_HEADER = "mcp-name"
+SESSION_HEADER = "mcp-session-id"
 
 _PREFIX = "io.modelcontextprotocol/"
 _VERSION = _PREFIX + "protocolVersion"

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .messages import INVALID_REQUEST, Json, RpcError, decode, encode
+from .messages import INVALID_REQUEST, Json, RpcError, decode, encode, is_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ class Posted:
     @property
     def requests(self) -> tuple[Json, ...]:
         """The messages that are to be answered."""
-        return tuple(m for m in self.messages if "method" in m and "id" in m)
+        return tuple(message for message in self.messages if is_request(message))
 
     @property
     def method(self) -> str:

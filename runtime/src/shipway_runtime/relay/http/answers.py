@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import posted as posts
 from ..framing import data_of, event, with_data
-from ..messages import Json, RpcError, encode
+from ..messages import Json, RpcError, encode, is_request
 from ..tools import filter_result
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Answers:
         self, server: McpServer, posted: Posted, refused: Iterable[tuple[Json, RpcError]] = ()
     ) -> None:
         self.posted = posted
-        self.refused = [(message, error) for message, error in refused if _is_request(message)]
+        self.refused = [(message, error) for message, error in refused if is_request(message)]
         self.open = {message["id"]: message["method"] for message in posted.requests}
         self.calls: dict[Any, Call] = {}  # of the requests that are measured, by id
         self._server = server
@@ -87,7 +87,3 @@ class Answers:
 
 def _same(shown: Sequence[Json], said: Sequence[Json]) -> bool:
     return all(new is old for new, old in zip(shown, said, strict=True))
-
-
-def _is_request(message: Json) -> bool:
-    return "method" in message and "id" in message

@@ -14,13 +14,13 @@ from ..eras import (
     LEGACY_VERSIONS,
     METHOD_HEADER,
     MODERN_VERSIONS,
+    SESSION_HEADER,
     VERSION_HEADER,
     envelope,
     initialize_params,
 )
 from ..framing import EventSplitter, TooLong, data_of
 from ..messages import Json, RpcError, Unavailable, decode, encode, request
-from ..stdio.sessions import HEADER
 from .standing import is_stream
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class Prober:
             if response.status_code in (400, 404, 405, 406):  # a legacy server that knows no such request
                 return {}, {}
             raise Unavailable(f"answered HTTP {response.status_code} and no JSON-RPC") from None
-        session = response.headers.get(HEADER)
-        return answer, {HEADER: session} if session else {}
+        session = response.headers.get(SESSION_HEADER)
+        return answer, {SESSION_HEADER: session} if session else {}
 
     async def _content(self, response: httpx2.Response) -> bytes:
         """The body; of a stream only the event that answers, because some servers leave it open."""

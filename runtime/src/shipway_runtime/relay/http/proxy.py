@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from .. import posted as posts
 from ..backend import ServerState, log_change
 from ..calls import Calls
-from ..eras import era_of
+from ..eras import SESSION_HEADER, era_of
 from ..exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply
 from ..framing import EventSplitter, TooLong
 from ..messages import INVALID_REQUEST, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
 from ..posted import Posted
 from ..slots import Room
-from ..stdio.sessions import HEADER
 from ..tools import check_call
 from ..trace import into_headers
 from .admission import Admission
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from ...contract import McpServer
     from .credentials import Credentials
 
-_PASSED_BACK = {"content-type", "cache-control", "retry-after", HEADER, "mcp-protocol-version"}
+_PASSED_BACK = {"content-type", "cache-control", "retry-after", SESSION_HEADER, "mcp-protocol-version"}
 _LISTEN = "subscriptions/listen"
 _COURTESY_TIMEOUT = 2.0
 
@@ -194,8 +193,8 @@ class Proxy:
     def _headers_back(self, response: httpx2.Response, answers: Answers) -> dict[str, str]:
         headers = {k: v for k, v in response.headers.items() if k in _PASSED_BACK}
         if answers.posted.method != "initialize":
-            headers.pop(HEADER, None)  # a reopened session has another id than the client knows
-        elif (session_id := headers.get(HEADER)) and response.status_code == 200:
+            headers.pop(SESSION_HEADER, None)  # a reopened session has another id than the client knows
+        elif (session_id := headers.get(SESSION_HEADER)) and response.status_code == 200:
             self._upstream.sessions.remember(session_id, answers.posted.encode())
         return headers
 
@@ -210,7 +209,7 @@ class Proxy:
         answers: Answers,
     ) -> Reply:
         status = response.status_code
-        if status == 404 and HEADER in request.headers:
+        if status == 404 and SESSION_HEADER in request.headers:
             answers.failed(RpcError(INVALID_REQUEST, "the session is gone"))
             return Reply(status, content, headers)  # the session is gone for the client, too
         if not answers.posted.requests:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..endpoint import LOOPBACK
+from ..eras import SESSION_HEADER
 from ..messages import Json, Unavailable, encode, notification
-from ..stdio.sessions import HEADER
 from .resumption import Opened, Resumption
 
 if TYPE_CHECKING:
@@ -85,24 +85,24 @@ class Upstream:
     async def exchange(self, request: Request, body: bytes, sent: Sequence[Json]) -> httpx2.Response:
         """A client's request, in the session it names. `sent`: the messages in its body."""
         headers = _headers(request)
-        session = self.sessions.get(headers.get(HEADER))
+        session = self.sessions.get(headers.get(SESSION_HEADER))
         if session is None:
             return await self.send(request.method, headers, body)
         if request.method == "DELETE":
-            self.sessions.forget(headers[HEADER])
-            return await self.send("DELETE", headers | {HEADER: session.id})
+            self.sessions.forget(headers[SESSION_HEADER])
+            return await self.send("DELETE", headers | {SESSION_HEADER: session.id})
         session.note(sent)
         return await self._in_session(session, request.method, headers, body)
 
     def session_of(self, request: Request) -> str | None:
         """The server's own id of the client's session, as long as it can be opened again."""
-        session = self.sessions.get(request.headers.get(HEADER))
+        session = self.sessions.get(request.headers.get(SESSION_HEADER))
         return session.id if session else None
 
     async def listen(self, request: Request, last: tuple[str, str] | None) -> httpx2.Response:
         """The stream of a session. `last`: an event's id, and the server's id of the session it came in."""
         headers = _headers(request)
-        session = self.sessions.get(headers.get(HEADER))
+        session = self.sessions.get(headers.get(SESSION_HEADER))
         if session is None:
             raise Unavailable(f"MCP server {self._name!r}: the session is closed")
         if last and last[0] == session.id:
@@ -113,12 +113,12 @@ class Upstream:
         self, session: Opened, method: str, headers: dict[str, str], body: bytes
     ) -> httpx2.Response:
         used = session.id
-        response = await self.send(method, headers | {HEADER: used}, body)
+        response = await self.send(method, headers | {SESSION_HEADER: used}, body)
         if not await self._is_forgotten(response):
             return response
         await self._reopen(session, used, headers)
         headers.pop(_RESUME, None)  # events of the old session mean nothing in the new one
-        return await self.send(method, headers | {HEADER: session.id}, body)
+        return await self.send(method, headers | {SESSION_HEADER: session.id}, body)
 
     async def send(self, method: str, headers: Mapping[str, str], body: bytes = b"") -> httpx2.Response:
         """Raises Unavailable when the server cannot be reached, or a credential is not there.
@@ -201,18 +201,18 @@ class Upstream:
                 return  # another request has done it meanwhile
             response = await self.send("POST", _HEADERS, session.opening)
             await self.read(response)
-            if not (new := response.headers.get(HEADER)) or response.status_code != 200:
+            if not (new := response.headers.get(SESSION_HEADER)) or response.status_code != 200:
                 raise Unavailable(f"MCP server {self._name!r} lost a session and did not open it again")
             for message in session.replay():  # what the server says to it changes nothing
-                inside = _HEADERS | _mcp(headers) | {HEADER: new}
+                inside = _HEADERS | _mcp(headers) | {SESSION_HEADER: new}
                 await self.read(await self.send("POST", inside, encode(message)))
             session.id = new
 
     async def tell(self, method: str, params: Json, request: Request) -> None:
         """Send a notification in a client's session."""
         headers = _mcp(_headers(request))
-        if session := self.sessions.get(headers.get(HEADER)):
-            headers[HEADER] = session.id
+        if session := self.sessions.get(headers.get(SESSION_HEADER)):
+            headers[SESSION_HEADER] = session.id
         await self.read(await self.send("POST", _HEADERS | headers, encode(notification(method, params))))
 
 

@@ -8,18 +8,21 @@ A stream also begins after some silence, so that its pings keep the connection o
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from ..eras import log_level
 from ..exchange import STREAM_HEADERS, Reply, json_reply
 from ..framing import PING, PING_INTERVAL, event
-from ..messages import CANCELLED, Json, RpcError, encode, status_of
+from ..messages import CANCELLED, INTERNAL_ERROR, Json, RpcError, encode, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from ..eras import Era
     from ..exchange import Request
+
+log = logging.getLogger("shipway.relay")
 
 _BACKLOG = 1000  # messages kept for a client that does not read
 _SILENCE: Json = {}
@@ -103,8 +106,10 @@ class Delivery:
         number = self.message["id"]
         if self._work.cancelled():
             return RpcError(CANCELLED, "cancelled by the caller").answer(number), 200
-        error = self._work.exception()
-        if isinstance(error, RpcError):
+        if error := self._work.exception():
+            if not isinstance(error, RpcError):
+                log.error("%s failed", self.message["method"], exc_info=error)
+                error = RpcError(INTERNAL_ERROR, "the relay failed; see its log")
             return error.answer(number), error.status
         answer = self._work.result()
         body = {"jsonrpc": "2.0", "id": number, **answer}

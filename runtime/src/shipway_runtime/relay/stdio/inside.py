@@ -15,6 +15,7 @@ from .. import posted
 from ..calls import Calls
 from ..eras import (
     METHODS_OF_SESSIONS,
+    SESSION_HEADER,
     Era,
     check_envelope,
     discover_result,
@@ -38,7 +39,7 @@ from ..trace import into_meta
 from .delivery import Delivery
 from .listens import Listen
 from .processes import Processes
-from .sessions import HEADER, Session, Sessions
+from .sessions import Session, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -162,7 +163,7 @@ class Inside:
             self._end(session)
             raise
         result = initialize_result(peer, self._spec.name, params.get("protocolVersion"))
-        return json_reply(answer_to(message["id"], result), headers={HEADER: session.id})
+        return json_reply(answer_to(message["id"], result), headers={SESSION_HEADER: session.id})
 
     async def _discover(self, message: Json, era: Era) -> Reply:
         if era == "legacy":
@@ -192,7 +193,7 @@ class Inside:
 
     def _session(self, request: Request) -> Session | None:
         """The caller's session; None when it names none. Raises RpcError for one that is gone."""
-        if (session_id := request.headers.get(HEADER)) is None:
+        if (session_id := request.headers.get(SESSION_HEADER)) is None:
             return None
         if session := self._sessions.get(session_id):
             return session

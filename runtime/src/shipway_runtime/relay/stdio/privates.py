@@ -54,9 +54,6 @@ class Privates:
         self._janitor: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     async def open(self, features: Json, audience: Audience) -> Private:
         """Start a process. Raises Exhausted when all of them are at work."""
         if len(self._open) >= self._most:

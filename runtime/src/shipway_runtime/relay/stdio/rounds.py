@@ -71,8 +71,9 @@ class Round:
     def answer(self, answers: Json) -> None:
         """What the client brings; what it leaves out is asked again."""
         for key, result in answers.items():
-            if (question := self._questions.get(key)) and isinstance(result, dict):
-                question[1].set_result(result)
+            _, answer = self._questions.get(key, (None, None))
+            if answer and not answer.done() and isinstance(result, dict):
+                answer.set_result(result)
 
     async def next(self) -> None:
         """Wait for the end of the call, or for a question that has no answer yet."""

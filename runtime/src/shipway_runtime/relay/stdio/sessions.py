@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 
-HEADER = "mcp-session-id"
-
 _MOST = 10_000  # sessions kept; of the others, clients hear that they are gone and open a new one
 _BACKLOG = 256  # messages kept for a client that does not read
 
