@@ -51,7 +51,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 
 
 pins: setup  # moves every pinned tool of requirements/ to its newest release
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
-	$(COMPILE) pyproject.toml runtime/pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) --all-extras pyproject.toml runtime/pyproject.toml requirements/dev.in -o requirements/dev.txt
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache examples/*/.shipway

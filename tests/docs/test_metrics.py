@@ -10,13 +10,13 @@ from typing import get_args
 
 from prometheus_client import REGISTRY, Metric
 
-from shipway_runtime import vitals
 from shipway_runtime.config import read
 from shipway_runtime.contract import McpServer
 from shipway_runtime.health import Heart, Readiness
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
 from shipway_runtime.relay.calls import Calls, Outcome
+from shipway_runtime.telemetry import vitals
 
 PAGE = Path("docs/reference/metrics.md").read_text(encoding="utf-8")
 ROWS = {

@@ -100,7 +100,8 @@ def test_every_key_of_the_schema_is_described() -> None:
 
 def _is_self_explaining(value: dict[str, Any]) -> bool:
     """A table of tables with names that the user chooses; each of those has a page of its own."""
-    return any("$ref" in named for named in value.get("patternProperties", {}).values())
+    named = [*value.get("patternProperties", {}).values(), value.get("additionalProperties") or {}]
+    return any("$ref" in table for table in named)
 
 
 # -- Findings ----------------------------------------------------------------------------------------------

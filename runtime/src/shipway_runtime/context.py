@@ -13,6 +13,7 @@ from typing import Any
 
 from .contract import Model
 from .secrets import Secrets
+from .telemetry.tally import Tally, read_usage
 
 SUFFIXES = ("", ".md", ".txt")
 
@@ -37,6 +38,15 @@ class Context:
     """The agent's volume, the only writable place beside /tmp."""
     prompts: Path = field(repr=False)
     secrets: Secrets = field(repr=False)
+    tally: Tally = field(default_factory=Tally, repr=False)
+
+    def used(self, usage: Any, model: str | None = None) -> None:
+        """Report what a request to a model used: the `usage` of its response, as the SDK gave it.
+
+        Adapters of frameworks do this by themselves. `model` is for agents that ask more than one. Raises
+        TypeError for something without token counts.
+        """
+        self.tally.use(read_usage(usage, model))
 
     def prompt(self, name: str) -> str:
         """The text of a prompt: the file of that name, or with .md or .txt added.

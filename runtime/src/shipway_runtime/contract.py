@@ -69,6 +69,7 @@ class env:
     POLICY_JSON = "SHIPWAY_POLICY_JSON"
     SECRETS = "SHIPWAY_SECRETS"  # directory
     CONTROL_URL = "SHIPWAY_CONTROL_URL"
+    CONTROL_TOKEN = "SHIPWAY_CONTROL_TOKEN"  # noqa: S105 - a name, not a token
     REVISION = "SHIPWAY_REVISION"
     ADMIN_TOKEN = "SHIPWAY_ADMIN_TOKEN"  # noqa: S105 - a name, not a token
     CHECK_INTERVAL = "SHIPWAY_CHECK_INTERVAL"  # seconds between two rounds of readiness checks
@@ -114,6 +115,7 @@ PROVIDER_URLS: Mapping[str, str] = {
 
 REVISION_HEADER = "x-shipway-revision"
 CONVERSATION_HEADER = "x-conversation-id"
+TENANT_HEADER = "x-shipway-tenant"  # counts from trusted proxies alone
 
 CHILD_VARIABLES: frozenset[str] = frozenset(
     {
@@ -153,6 +155,14 @@ def parse_response_id(value: str) -> tuple[str, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """The model the agent talks to. `provider` is anthropic, openai, gemini, or a URL that speaks one."""
 
@@ -161,6 +171,7 @@ class Model:
     fallbacks: tuple[str, ...] = ()
     max_tokens: int | None = None
     timeout_s: float | None = None
+    prices: dict[str, Price] = field(default_factory=dict)  # model -> price; of fallbacks, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +200,13 @@ class Api:
     auth: Literal["keys", "jwt", "none"] | None = None
     keys: str | None = None
     jwks: str | None = None
+    audience: str | None = None  # what a token has to be for
+    issuer: str | None = None  # and from
     tenant_claim: str | None = None
+    trusted_proxies: tuple[str, ...] = ()  # networks whose tenant header counts
     body_limit: int = 4_000_000  # bytes
+    timeout_s: float = 600.0  # of a turn
+    when_busy: Literal["wait", "refuse"] = "wait"  # a second turn of a conversation that has one running
 
 
 @dataclass(frozen=True, slots=True)

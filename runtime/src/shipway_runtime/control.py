@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from . import admin, checks
 from .health import Heart, Readiness, main_thread_line
-from .metrics import Metrics
 from .reaper import Reaper
 from .telemetry import log
+from .telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     import socket
@@ -122,7 +122,7 @@ class Control:
         await serving
 
     def _vitals(self) -> Iterable[Metric]:
-        from .vitals import families
+        from .telemetry.vitals import families
 
         return families(self._deployment, self.heart, self.readiness)
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 import signal
 import time
 
-RETRY_AFTER_S = 1
-
 
 class Leave(KeyboardInterrupt):
     """A signal came before anything was served: there is nothing to drain."""

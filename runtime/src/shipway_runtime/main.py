@@ -11,20 +11,22 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from . import config, contract, entrypoint, ports, telemetry
+from . import config, contract, entrypoint, ports
 from .contract import env
 from .control import Control
 from .drain import Drain, Leave, handle_signals
 from .errors import StartError
 from .secrets import Secrets
-from .telemetry import log
+from .telemetry import log, logs
 
 if TYPE_CHECKING:
     from socket import socket
 
     from .adapters.kinds import AsgiApp
     from .config import Deployment
-    from .turns import Agent, Turns
+    from .conversations.store import Store
+    from .dialogue import Agent
+    from .turns import Turns
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
     try:
         deployment = config.read(os.environ)
         secrets = Secrets(deployment.settings.secrets, deployment.places.secrets, os.environ)
-        telemetry.configure(plain=deployment.development, revision=deployment.revision, redact=secrets.redact)
+        logs.configure(plain=deployment.development, revision=deployment.revision, redact=secrets.redact)
         config.refuse_unsafe(deployment)
         return run(deployment, secrets)
     except (StartError, contract.ContractError) as error:
@@ -103,25 +105,33 @@ async def serve(
     beating = asyncio.create_task(control.heart.beat())
     kind = adapt(await target.agent(), target.text)
     turns: Turns | None = None
+    store: Store | None = None
     app: AsgiApp
     if isinstance(kind, OwnApp):
         app = kind.app
     else:
-        turns, app = build_api(deployment, secrets, control, drain, kind.agent)
+        store = open_store(deployment)
+        turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
     drain.serving()
     await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
-    if turns:
-        turns.close()
+    if store:
+        await store.close()
     beating.cancel()
 
 
+def open_store(deployment: Deployment) -> Store:
+    """Where this deployment keeps its conversations. Raises StartError."""
+    from .conversations.sqlite import Conversations
+
+    return Conversations(deployment.places.storage)
+
+
 def build_api(
-    deployment: Deployment, secrets: Secrets, control: Control, drain: Drain, agent: Agent
+    deployment: Deployment, secrets: Secrets, control: Control, drain: Drain, agent: Agent, store: Store
 ) -> tuple[Turns, AsgiApp]:
     """The runtime's own API in front of an agent."""
     from .api import app
     from .context import Context
-    from .conversations import Conversations
     from .turns import Turns
 
     settings, places = deployment.settings, deployment.places
@@ -136,7 +146,7 @@ def build_api(
         prompts=places.prompts,
         secrets=secrets,
     )
-    turns = Turns(agent, Conversations(places.storage), context, drain, deployment.revision)
+    turns = Turns(agent, store, context, drain, deployment.revision)
     return turns, app.build(
         turns,
         model=settings.model.name if settings.model else deployment.manifest.name,

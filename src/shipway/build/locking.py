@@ -123,7 +123,7 @@ def environment_inputs(environment: Environment, base: Base, lock: Lock) -> str:
     python = PYTHON if base.kind == "minimal" else base_inputs(base)
     asked = [sorted(environment.requirements), python]
     own = [lock.kind, lock.digest, environment.groups, environment.extras] if environment.lock else []
-    runtime = sorted(runtime_requirements()) if environment.runtime else []
+    runtime = sorted(runtime_requirements(environment.runtime_extras)) if environment.runtime else []
     return f"sha256:{digest_of('environment', asked, own, runtime)}"
 
 

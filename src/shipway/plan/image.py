@@ -75,8 +75,8 @@ class Environment:
     """One set of Python distributions in a virtual environment of its own.
 
     `lock` is the project's file that says which, else `requirements` do; `runtime` adds what
-    shipway-runtime needs, resolved under the project's own pins; `script` is a console script that must
-    be there when all is installed; `split` gives each heavy wheel a layer of its own.
+    shipway-runtime needs, with its `runtime_extras`, resolved under the pins of the project; `script` is a
+    console script that must be there when all is installed; `split` gives each heavy wheel its own layer.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Environment:
     extras: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     runtime: bool = False
+    runtime_extras: tuple[str, ...] = ()
     script: str | None = None
     split: bool = False
 
@@ -241,6 +242,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         groups=spec.image.groups,
         extras=spec.image.extras,
         runtime=True,
+        runtime_extras=_runtime_extras(spec),
         split=True,
     )
     return ImagePlan(
@@ -270,6 +272,15 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         version=project.version,
         licence=project.licence,
     )
+
+
+def _runtime_extras(spec: Spec) -> tuple[str, ...]:
+    """What the runtime needs for what this agent asks for in any environment: one image is for all."""
+    environments = spec.env.values()
+    auths = {spec.api.auth, *(env.api.auth for env in environments if env.api)}
+    urls = [s.url for s in (spec.storage, *(env.storage for env in environments)) if s]
+    asked = {"jwt": "jwt" in auths, "postgres": any(urls)}
+    return tuple(extra for extra, wanted in asked.items() if wanted)
 
 
 def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:

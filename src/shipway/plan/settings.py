@@ -28,7 +28,14 @@ def settings(spec: model.Spec) -> contract.Settings:
 
 
 def _model(model: model.Model) -> contract.Model:
-    return contract.Model(model.provider, model.name, model.fallbacks, model.max_tokens, model.timeout)
+    return contract.Model(
+        provider=model.provider,
+        name=model.name,
+        fallbacks=model.fallbacks,
+        max_tokens=model.max_tokens,
+        timeout_s=model.timeout,
+        prices={name: contract.Price(price.input, price.output) for name, price in model.prices.items()},
+    )
 
 
 def _secret(source: model.SecretSource) -> contract.Secret:
@@ -40,7 +47,18 @@ def _secret(source: model.SecretSource) -> contract.Secret:
 
 
 def _api(api: model.Api) -> contract.Api:
-    return contract.Api(api.auth, api.keys, api.jwks, api.tenant_claim, api.body_limit)
+    return contract.Api(
+        auth=api.auth,
+        keys=api.keys,
+        jwks=api.jwks,
+        audience=api.audience,
+        issuer=api.issuer,
+        tenant_claim=api.tenant_claim,
+        trusted_proxies=api.trusted_proxies,
+        body_limit=api.body_limit,
+        timeout_s=api.timeout,
+        when_busy=api.when_busy,
+    )
 
 
 def _storage(storage: model.Storage) -> contract.Storage:

@@ -21,6 +21,7 @@ from shipway.spec.values import (
     Expects,
     HeaderName,
     Label,
+    Network,
     Platform,
     Provider,
     Rate,
@@ -55,12 +56,20 @@ class Image(Section):
     size: Bytes | None = None
 
 
+class Price(Section):
+    """US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
 class Model(Section):
     provider: Provider
     name: str
     fallbacks: tuple[str, ...] = ()
     max_tokens: int | None = Field(default=None, ge=1)
     timeout: Duration | None = None
+    prices: dict[str, Price] = {}
 
 
 class BrokerSecret(Section):
@@ -140,8 +149,13 @@ class Api(Section):
     auth: Literal["keys", "jwt", "none"] | None = None
     keys: SecretName | None = None
     jwks: Url | None = None
+    audience: str | None = None
+    issuer: str | None = None
     tenant_claim: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
     body_limit: Bytes = 4_000_000
+    timeout: Duration = 600.0
+    when_busy: Literal["wait", "refuse"] = "wait"
 
 
 class Resources(Section):
@@ -221,6 +235,7 @@ class EnvModel(Section):
     fallbacks: tuple[str, ...] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     timeout: Duration | None = None
+    prices: dict[str, Price] | None = None
 
 
 class EnvResources(Section):
@@ -233,8 +248,13 @@ class EnvApi(Section):
     auth: Literal["keys", "jwt", "none"] | None = None
     keys: SecretName | None = None
     jwks: Url | None = None
+    audience: str | None = None
+    issuer: str | None = None
     tenant_claim: str | None = None
+    trusted_proxies: tuple[Network, ...] | None = None
     body_limit: Bytes | None = None
+    timeout: Duration | None = None
+    when_busy: Literal["wait", "refuse"] | None = None
 
 
 class EnvStorage(Section):

@@ -6,11 +6,12 @@ reference print `Expects`; the JSON Schema has the patterns.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 DURATION = r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$"
 BYTES = r"^(\d+(?:\.\d+)?)(B|kB|KB|MB|GB|Ki|Mi|Gi|KiB|MiB|GiB)?$"
@@ -67,6 +68,12 @@ def parse_spend(value: Any) -> tuple[float, int]:
     """`"20USD/day"` -> (20.0, 86400): US dollars and seconds. Raises ValueError otherwise."""
     match = _match(SPEND, value)
     return float(match[1]), _PERIODS[match[2]]
+
+
+def parse_network(value: str) -> str:
+    """`"10.0.0.0/8"` as it is. Raises ValueError for what is no network or address, or has bits of a host."""
+    ipaddress.ip_network(value)
+    return value
 
 
 def _text(pattern: str) -> Any:
@@ -132,6 +139,11 @@ Url = Annotated[
     str,
     StringConstraints(pattern=r"^https?://[^\s/]\S*$"),
     Expects('a URL such as "https://host.example.com/path"'),
+]
+Network = Annotated[
+    str,
+    AfterValidator(parse_network),
+    Expects('a network such as "10.0.0.0/8" or "fd00::/8", or one address'),
 ]
 AbsolutePath = Annotated[
     str, StringConstraints(pattern=r"^/[^\s]*[^\s/]$"), Expects('an absolute path such as "/data"')

@@ -27,8 +27,8 @@ def _only(found: tuple[Finding, ...]) -> Finding:
         (
             "timeout = '3s'\n",
             3,
-            "unknown key `timeout`; `timeout` belongs in [model] or [mcp.NAME]",
-            "move it to [model] or [mcp.NAME]",
+            "unknown key `timeout`; `timeout` belongs in [model], [mcp.NAME] or [api]",
+            "move it to [model], [mcp.NAME] or [api]",
         ),
         (
             "[image]\nentrypoint = 'a:b'\n",

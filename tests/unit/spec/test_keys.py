@@ -49,6 +49,6 @@ def test_expected_in_the_words_of_the_file(pattern: str, expected: str) -> None:
 
 
 def test_below() -> None:
-    assert keys.below(("api",)) == ["auth", "keys", "jwks", "tenant_claim", "body_limit"]
+    assert keys.below(("storage",)) == ["path", "size", "url"]
     assert keys.below(("config",)) == [], "names that the user chooses"
     assert "entrypoint" in keys.below(())

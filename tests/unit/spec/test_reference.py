@@ -47,7 +47,8 @@ def test_every_key_has_a_comment() -> None:
         for pattern in reference.documented()
         if (key := keys.known()[pattern]).owner and (_type(key), pattern[-1]) not in described
     }
-    assert silent <= {("mcp",), ("services",), ("env",), ("tenants",)}, "which nobody writes by themselves"
+    tables = {("model", "prices"), ("mcp",), ("services",), ("env",), ("tenants",)}
+    assert silent <= tables, "which nobody writes by themselves"
 
 
 def _type(key: keys.Key) -> str:

@@ -16,15 +16,16 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..dialogue import Dialogue, Memory, Piece, ToolCall, ToolResult, Usage
 from .kinds import Conversational
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
     from ..context import Context
-    from ..conversations import Message
 
 EXPECTED = "`async def agent(messages, ctx)` that returns a text"
+PIECES = (str, ToolCall, ToolResult, Usage, Memory)
 _END = object()
 
 
@@ -37,7 +38,8 @@ def adapt(function: Any) -> Conversational:
     takes_context = _takes_context(function)
     is_async = any(map(_is_async, (function, getattr(function, "__call__", None))))  # noqa: B004
 
-    async def agent(messages: list[Message], ctx: Context) -> AsyncGenerator[str, None]:
+    async def agent(dialogue: Dialogue, ctx: Context) -> AsyncGenerator[Piece, None]:
+        messages = dialogue.messages
         call = functools.partial(function, *((messages, ctx) if takes_context else (messages,)))
         if is_async:
             result = call()
@@ -47,7 +49,7 @@ def adapt(function: Any) -> Conversational:
             result = await result
         async with contextlib.aclosing(_stream(result)) as pieces:
             async for piece in pieces:
-                if not isinstance(piece, str):
+                if not isinstance(piece, PIECES):
                     raise TypeError(f"the agent gave a {type(piece).__qualname__}; expected text")
                 yield piece
 

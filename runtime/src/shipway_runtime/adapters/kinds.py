@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..turns import Agent
+from ..dialogue import Agent
 
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
 

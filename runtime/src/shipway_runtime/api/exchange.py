@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from ..turns import Turn, TurnError
+from ..turn import Turn, TurnError
 from .errors import ApiError
 
 if TYPE_CHECKING:

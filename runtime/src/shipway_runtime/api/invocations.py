@@ -16,8 +16,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from ..contract import CONVERSATION_HEADER
-from ..turns import Ask, Turn, TurnError, Turns
+from ..turn import Ask, Turn, TurnError
 from . import openai
+from .callers import caller
 from .errors import ApiError
 from .exchange import cancelled_when_gone, encode_event, errors_answered, read_json, send_events
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+    from ..turns import Turns
 
 SESSION_HEADER = "x-amzn-bedrock-agentcore-runtime-session-id"
 
@@ -39,7 +42,7 @@ class Invocations:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with errors_answered(scope, receive, send):
             given = Headers(scope=scope)
-            ask = _ask(await read_json(scope, receive, self._body_limit), given)
+            ask = _ask(await read_json(scope, receive, self._body_limit), given, caller(scope).tenant)
             async with cancelled_when_gone(receive), self._turns.begin(ask) as turn:
                 headers = {CONVERSATION_HEADER: turn.context.conversation}
                 if "text/event-stream" in given.get("accept", ""):
@@ -55,18 +58,19 @@ class Invocations:
         return JSONResponse({"status": status, "time_of_last_update": int(self._turns.changed)})
 
 
-def _ask(body: Any, headers: Headers) -> Ask:
+def _ask(body: Any, headers: Headers, tenant: str | None) -> Ask:
     prompt = body.get("prompt") if isinstance(body, dict) else body
     content = prompt if isinstance(prompt, str) else json.dumps(body, ensure_ascii=False)
     name = SESSION_HEADER if SESSION_HEADER in headers else CONVERSATION_HEADER
     conversation = openai.conversation_id(headers[name], name) if name in headers else None
-    return Ask([{"role": "user", "content": content}], conversation)
+    return Ask([{"role": "user", "content": content}], conversation, tenant=tenant)
 
 
 async def _events(turn: Turn) -> AsyncGenerator[bytes, None]:
     try:
         async with contextlib.aclosing(turn.pieces()) as pieces:
             async for piece in pieces:
-                yield encode_event(piece)
+                if isinstance(piece, str):
+                    yield encode_event(piece)
     except TurnError as error:
         yield encode_event({"error": ApiError.of(error).document()})

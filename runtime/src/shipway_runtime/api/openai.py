@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 from ..contract import CONVERSATION_HEADER, parse_response_id
-from ..turns import Ask, Turn, TurnError
+from ..turn import Ask, Turn, TurnError
 from .errors import ApiError
 
 if TYPE_CHECKING:
-    from ..conversations import Message
+    from ..dialogue import Message
+    from ..telemetry.tally import Tally
 
 ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 TEXT_PARTS = ("input_text", "output_text", "text")
@@ -39,8 +40,8 @@ class Request:
     echo: Mapping[str, Any]
 
 
-def parse(body: Any, headers: Mapping[str, str]) -> Request:
-    """Read the body of POST /v1/responses."""
+def parse(body: Any, headers: Mapping[str, str], tenant: str | None = None) -> Request:
+    """Read the body of POST /v1/responses, sent by `tenant`."""
     if not isinstance(body, dict):
         _refuse("body", "an object", body)
     for name in REFUSED:
@@ -54,6 +55,7 @@ def parse(body: Any, headers: Mapping[str, str]) -> Request:
         previous=previous,
         instructions=instructions,
         store=_optional(body, "store", bool) is not False,
+        tenant=tenant,
     )
     echo = {
         "instructions": instructions,
@@ -159,19 +161,19 @@ def response(
         "tool_choice": "none",
         "tools": [],
         "top_p": None,
-        "usage": usage(0, 0) if status == "completed" else None,
+        "usage": usage(turn.tally) if status == "completed" else None,
         **echo,
     }
 
 
-def usage(tokens_in: int, tokens_out: int) -> dict[str, Any]:
+def usage(tally: Tally) -> dict[str, Any]:
     """Token counts; zeros where the agent does not report them."""
     return {
-        "input_tokens": tokens_in,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": tokens_out,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": tokens_in + tokens_out,
+        "input_tokens": tally.input,
+        "input_tokens_details": {"cached_tokens": tally.cached},
+        "output_tokens": tally.output,
+        "output_tokens_details": {"reasoning_tokens": tally.reasoning},
+        "total_tokens": tally.input + tally.output,
     }
 
 

@@ -15,14 +15,17 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from ..contract import CONVERSATION_HEADER
-from ..turns import Turn, TurnError, Turns
+from ..turn import Turn, TurnError
 from . import openai
+from .callers import caller
 from .exchange import cancelled_when_gone, encode_event, errors_answered, read_json, send_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from starlette.types import Receive, Scope, Send
+
+    from ..turns import Turns
 
 
 class Responses:
@@ -34,7 +37,7 @@ class Responses:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with errors_answered(scope, receive, send):
             body = await read_json(scope, receive, self._body_limit)
-            request = openai.parse(body, Headers(scope=scope))
+            request = openai.parse(body, Headers(scope=scope), caller(scope).tenant)
             async with cancelled_when_gone(receive), self._turns.begin(request.ask) as turn:
                 headers = {CONVERSATION_HEADER: turn.context.conversation}
                 if request.stream:
@@ -65,7 +68,8 @@ class Responses:
         try:
             async with contextlib.aclosing(turn.pieces()) as pieces:
                 async for piece in pieces:
-                    yield event("response.output_text.delta", **at, delta=piece, logprobs=[])
+                    if isinstance(piece, str):
+                        yield event("response.output_text.delta", **at, delta=piece, logprobs=[])
         except TurnError as error:
             yield event("response.failed", response=response("failed", error))
             return

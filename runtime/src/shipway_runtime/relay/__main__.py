@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from ..contract import MESSAGE_LIMIT, SIDECAR_PORT, McpServer
-from ..metrics import Metrics
 from ..reaper import Reaper
-from ..telemetry import Json, Plain
+from ..telemetry.logs import Json, Plain
+from ..telemetry.metrics import Metrics
 from .app import collect, with_proxy
 from .endpoint import LOOPBACK, Endpoint
 from .exchange import Receive, Reply, Request, Scope, Send, deliver, json_reply

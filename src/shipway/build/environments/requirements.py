@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from shipway.build.answers import FRESH_S, answer
@@ -39,6 +40,8 @@ from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from packaging.markers import Marker
 
 __all__ = [
     "locked",
@@ -103,9 +106,14 @@ def resolve(
     return _to_pins(found, wanted, root, options, cache)
 
 
-def runtime_requirements() -> list[str]:
-    """What shipway-runtime needs, from the metadata of the installed one."""
-    return [r for r in importlib.metadata.requires("shipway-runtime") or [] if "extra ==" not in r]
+def runtime_requirements(extras: Sequence[str] = ()) -> list[str]:
+    """What shipway-runtime needs, with its `extras`, from the metadata of the installed one."""
+    found = map(Requirement, importlib.metadata.requires("shipway-runtime") or [])
+    return [str(r).partition(";")[0] for r in found if r.marker is None or _asked(r.marker, extras)]
+
+
+def _asked(marker: Marker, extras: Sequence[str]) -> bool:
+    return any(marker.evaluate({"extra": extra}) for extra in extras)
 
 
 # -- Resolving: index and lock -> Resolution -------------------------------------------------------------
@@ -177,7 +185,7 @@ def _wanted(environment: Environment, root: Path) -> str:
     else:
         refuse_choice("the project, without dependencies of its own,", environment.groups, environment.extras)
     if environment.runtime:
-        lines += runtime_requirements()
+        lines += runtime_requirements(environment.runtime_extras)
     text = "\n".join(lines)
     for line in text.splitlines():
         if not line.lstrip().startswith(("#", "--")) and (match := _DIRECT.search(line.partition(" #")[0])):
@@ -263,9 +271,12 @@ class _Compilation:
                 raise ResolveError(message, error.hint or self._runtime_hint(message)) from error
             return out.read_text()
 
+    def _runtime(self) -> list[str]:
+        return runtime_requirements(self.environment.runtime_extras) if self.environment.runtime else []
+
     def _runtime_hint(self, message: str) -> str:
         """Whose requirement stands in the way, where it is none that the user has written."""
-        own = runtime_requirements() if self.environment.runtime else []
+        own = self._runtime()
         named = [r for r in own if f" {r}" in message]
         return f"{', '.join(named)} is what shipway-runtime needs inside the image: allow it" if named else ""
 
@@ -275,9 +286,7 @@ class _Compilation:
 
     def _extra(self) -> str:
         """What is asked beside pyproject.toml, which uv reads itself: with its sources and indexes."""
-        return "\n".join(
-            [*self.environment.requirements, *(runtime_requirements() if self.environment.runtime else [])]
-        )
+        return "\n".join([*self.environment.requirements, *self._runtime()])
 
     def _project_sources(self) -> Iterable[str]:
         if not self._is_pyproject:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-TOY = Path(__file__).parent / "relay/toy_server.py"
+TOY = Path(__file__).parents[1] / "relay/toy_server.py"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HELLO = "async def agent(messages, ctx): return 'ok'"
 AGENT = """

@@ -20,8 +20,6 @@ OUTCOMES = "shipway.outcome"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """What every record has; whatever else one has, `extra` has brought."""
 
-log = logging.getLogger("shipway")
-
 
 def configure(*, plain: bool, revision: str, redact: Callable[[str], str]) -> None:
     """Set up logging for the process: call once, before anything logs."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
-from . import __version__
+from .. import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client import Metric
 
-    from .config import Deployment
-    from .health import Heart, Readiness
+    from ..config import Deployment
+    from ..health import Heart, Readiness
 
 
 def families(deployment: Deployment, heart: Heart, readiness: Readiness) -> Iterator[Metric]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .telemetry import log
+from . import log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

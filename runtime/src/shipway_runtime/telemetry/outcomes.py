@@ -10,8 +10,8 @@ import dataclasses
 import json
 import logging
 
-from .contract import Outcome, TokenCounts
-from .telemetry import OUTCOMES
+from ..contract import Outcome, TokenCounts
+from .logs import OUTCOMES
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Outcome) if field.name != "tokens")
 TOKENS = tuple(field.name for field in dataclasses.fields(TokenCounts))

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from shipway_runtime import telemetry
+from shipway_runtime.telemetry import logs
 
 
 @pytest.fixture
 def configured():
     """`configure` for one test; the process's logging is put back afterwards."""
     root, factory = logging.getLogger(), logging.getLogRecordFactory()
-    outcomes = logging.getLogger(telemetry.OUTCOMES)
+    outcomes = logging.getLogger(logs.OUTCOMES)
     before = root.handlers[:], root.level, outcomes.handlers[:], outcomes.propagate
     levels = {name: logging.getLogger(name).level for name in ("uvicorn", "httpx2")}
-    yield lambda **given: telemetry.configure(
+    yield lambda **given: logs.configure(
         redact=lambda text: text.replace("hunter2", "[redacted]"), revision="r-1", **given
     )
     logging.setLogRecordFactory(factory)
@@ -85,6 +85,6 @@ def test_a_message_with_wrong_arguments_raises_nothing(configured, capsys, monke
 
 def test_outcomes_are_bare_lines_on_stdout(configured, capsys):
     configured(plain=True)
-    logging.getLogger(telemetry.OUTCOMES).info("{}")
+    logging.getLogger(logs.OUTCOMES).info("{}")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("{}\n", "")

@@ -1,0 +1,63 @@
+"""What one turn costs: tokens, tool calls, tool errors; counted while it runs.
+
+In: usage, calls and results as the agent gives them. Out: numbers. `read_usage` understands the usage objects
+of the providers' own SDKs by the names of their fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..dialogue import ToolCall, ToolResult, Usage
+
+INPUT = ("input_tokens", "prompt_tokens", "prompt_token_count")
+OUTPUT = ("output_tokens", "completion_tokens", "candidates_token_count")
+"""Anthropic's and OpenAI Responses' names, OpenAI Chat Completions', Gemini's."""
+
+
+class Tally:
+    """Sums over one turn. `usages` keeps each report, for what differs between models."""
+
+    __slots__ = ("cached", "input", "output", "reasoning", "tool_calls", "tool_errors", "usages")
+
+    def __init__(self) -> None:
+        self.input = self.output = self.cached = self.reasoning = self.tool_calls = self.tool_errors = 0
+        self.usages: list[Usage] = []
+
+    def use(self, usage: Usage) -> None:
+        self.input += usage.input
+        self.output += usage.output
+        self.cached += usage.cached
+        self.reasoning += usage.reasoning
+        self.usages.append(usage)
+
+    def note(self, piece: ToolCall | ToolResult) -> None:
+        if isinstance(piece, ToolCall):
+            self.tool_calls += 1
+        elif piece.error:
+            self.tool_errors += 1
+
+
+def read_usage(given: Any, model: str | None = None) -> Usage:
+    """A provider's usage object, or its JSON, as `Usage`. Raises TypeError when there are no counts in it."""
+    if isinstance(given, Usage):
+        return given
+    found = [_count(given, names) for names in (INPUT, OUTPUT)]
+    if None in found:
+        raise TypeError(
+            f"no token counts in a {type(given).__qualname__}; expected the `usage` of a model's response, "
+            "with input_tokens and output_tokens (or prompt_tokens and completion_tokens)"
+        )
+    cached = _count(given, ("cache_read_input_tokens",)) or 0
+    written = _count(given, ("cache_creation_input_tokens",)) or 0
+    # Anthropic's input_tokens leaves out what came from and went into its cache.
+    return Usage((found[0] or 0) + cached + written, found[1] or 0, cached=cached, model=model)
+
+
+def _count(given: Any, names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = given.get(name) if isinstance(given, Mapping) else getattr(given, name, None)
+        if isinstance(value, int):
+            return value
+    return None

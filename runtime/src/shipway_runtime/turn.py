@@ -1,0 +1,190 @@
+"""One turn in flight: the agent's pieces as they come, and what is kept of them at the end.
+
+In: an answer that is being made. Out: its pieces, once; when it ends, its messages are in the store and its
+outcome is recorded, once, whatever the end was: ok, error or cancelled. Errors: TurnError, with a message
+that is safe to show to a client; what the agent raised goes to the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from . import contract
+from .conversations.store import StoreError, Turned
+from .dialogue import Memory, Message, Piece, ToolCall, ToolResult, Usage
+from .telemetry import log, outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from .context import Context
+    from .conversations.store import Place, Store
+    from .telemetry.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """New messages, who asks, and what they continue: a turn by number, else the last one, else nothing."""
+
+    messages: list[Message]
+    conversation: str | None = None
+    previous: int | None = None
+    instructions: str | None = None  # for this turn alone
+    store: bool = True
+    tenant: str | None = None
+
+
+class TurnError(Exception):
+    """A turn that gives no answer; the message is for the client, `status` and `code` for its program.
+
+    `retry_s` says when to come back, in seconds; None where that would not help.
+    """
+
+    status = 500
+    code = "server_error"
+    retry_s: float | None = None
+
+
+class AgentError(TurnError):
+    """The agent raised, or gave something that is not text."""
+
+
+class UnknownTurnError(TurnError):
+    """The turn to continue is not known, or cannot be continued."""
+
+    status = 404
+    code = "previous_response_not_found"
+
+
+class DrainingError(TurnError):
+    """This process is on its way out; another one answers."""
+
+    status = 503
+    code = "shutting_down"
+    retry_s = 1.0
+
+
+class Turn:
+    """`pieces` may be consumed once. `place` is its conversation, `previous` the turn it continues."""
+
+    def __init__(
+        self,
+        ask: Ask,
+        context: Context,
+        place: Place,
+        previous: int | None,
+        first_seen: float,
+        answer: AsyncGenerator[Piece, None],
+        store: Store,
+        revision: str,
+    ) -> None:
+        self.ask, self.context, self.place, self.previous = ask, context, place, previous
+        self.id = contract.response_id(context.conversation, context.turn)
+        self.started = time.time()
+        self.tell: Callable[[], Awaitable[None]] | None = None  # set by a stream, to be told of a drain
+        self._answer, self._store, self._revision, self._first_seen = answer, store, revision, first_seen
+        self._clock = time.perf_counter()
+        self._first_token_s: float | None = None
+        self._text: list[str] = []
+        self._memory: Memory | None = None
+        self._task = asyncio.current_task()
+        self._stopped = self._finished = False
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._text)
+
+    @property
+    def tally(self) -> Tally:
+        """What the turn has cost so far."""
+        return self.context.tally
+
+    def stop(self) -> None:
+        """End this turn: its `pieces` raise DrainingError."""
+        if self._task and not self._finished:
+            self._stopped = True
+            self._task.cancel()
+
+    async def pieces(self) -> AsyncGenerator[str | ToolCall | ToolResult, None]:
+        """The agent's answer as it comes; stored and recorded when the last piece was taken."""
+        async with contextlib.aclosing(self._answer) as answer:
+            try:
+                async for piece in answer:
+                    if isinstance(piece, Usage):
+                        self.tally.use(piece)
+                    elif isinstance(piece, Memory):
+                        self._memory = piece
+                    else:
+                        self._note(piece)
+                        yield piece
+            except asyncio.CancelledError as error:
+                if self._stopped and self._task:
+                    self._task.uncancel()
+                    raise DrainingError("this instance shut down before the turn had finished") from None
+                if self._task and self._task.cancelling():
+                    raise
+                raise await self._failed(error) from None  # nobody cancelled this turn: the agent's own doing
+            except TurnError:
+                await self.finish("error")
+                raise
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the agent raises
+                raise await self._failed(error) from None
+        await self.finish("ok")
+
+    def _note(self, piece: str | ToolCall | ToolResult) -> None:
+        if isinstance(piece, str):
+            self._first_token_s = self._first_token_s or time.perf_counter() - self._clock
+            self._text.append(piece)
+        else:
+            self.tally.note(piece)
+
+    async def _failed(self, error: BaseException) -> AgentError:
+        log.error("turn %s: the agent failed", self.id, exc_info=error)
+        await self.finish("error")
+        return AgentError("the agent failed to answer; the log of this instance says why")
+
+    async def finish(self, status: Literal["ok", "error", "cancelled"]) -> None:
+        """Keep the turn and record its outcome; the first call counts. Raises TurnError."""
+        if self._finished:
+            return
+        self._finished = True
+        answer: Message = {"role": "assistant", "content": self.text}
+        keep = status == "ok" and self.ask.store
+        turned = Turned(
+            turn=self.context.turn,
+            previous=self.previous,
+            started=self.started,
+            status=status,
+            messages=[*self.ask.messages, answer] if keep else None,
+            memory=self._memory if keep else None,
+        )
+        try:
+            await self._store.add(self.place, turned)
+        except StoreError as error:
+            log.error("turn %s: the answer could not be kept: %s", self.id, error)
+            raise TurnError("the conversation could not be stored") from None
+        finally:
+            outcomes.record(self._outcome(status))
+
+    def _outcome(self, status: Literal["ok", "error", "cancelled"]) -> contract.Outcome:
+        latency, tally = time.perf_counter() - self._clock, self.tally
+        return contract.Outcome(
+            conversation=self.context.conversation,
+            turn=self.context.turn,
+            revision=self._revision,
+            tenant=self.context.tenant,
+            first_seen=self._first_seen,
+            started=self.started,
+            finished=self.started + latency,
+            status=status,
+            latency_s=round(latency, 6),
+            first_token_s=self._first_token_s,
+            tokens=contract.TokenCounts(tally.input, tally.output),
+            tool_calls=tally.tool_calls,
+            tool_errors=tally.tool_errors,
+        )
