@@ -9,6 +9,7 @@ import pytest
 
 from shipway_runtime import adapters
 from shipway_runtime.adapters import Conversational, OwnApp
+from shipway_runtime.dialogue import Dialogue
 from shipway_runtime.errors import StartError
 
 
@@ -18,7 +19,7 @@ def pieces(agent, messages=("m",), ctx="c"):
 
     async def run():
         async with asyncio.timeout(20):
-            return [piece async for piece in kind.agent(list(messages), ctx)]
+            return [piece async for piece in kind.agent(Dialogue(list(messages)), ctx)]
 
     return asyncio.run(run())
 
@@ -117,7 +118,7 @@ def test_a_thread_ends_at_its_next_piece_once_nobody_waits():
     kind = adapters.adapt(agent, "a:b")
 
     async def first():
-        stream = kind.agent([], None)
+        stream = kind.agent(Dialogue([]), None)
         await anext(stream)
         await stream.aclose()
 
