@@ -6,7 +6,6 @@ is behind it. The peers are installed by uv into environments of their own. Noth
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
 import os
@@ -20,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uv
+import processes
 from conversations import Http
 from loopback import free_port, wait
+from processes import family, install, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,21 +64,8 @@ class Peers:
 
     @classmethod
     def install(cls, place: Path) -> Peers:
-        versions = {name: _install(place / name, name) for name in ("mcp-proxy", "fastmcp")}
+        versions = {name: install(place / name, name) for name in ("mcp-proxy", "fastmcp")}
         return cls(place / "mcp-proxy", place / "fastmcp", versions)
-
-
-def _install(directory: Path, package: str) -> str:
-    """The version that uv has chosen."""
-    program = uv.find_uv_bin()
-    for words in (
-        ("venv", "-q", "-p", sys.executable, directory),
-        ("pip", "install", "-q", "--compile-bytecode", "-p", directory, package),
-    ):
-        subprocess.run((program, *words), check=True)
-    show = (program, "pip", "show", "-p", directory, package)
-    lines = subprocess.run(show, check=True, capture_output=True, text=True).stdout.splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("Version:"))
 
 
 # -- The three -----------------------------------------------------------------------------------------------
@@ -150,27 +137,6 @@ def fastmcp(peers: Peers) -> Start:
 
 
 @contextmanager
-def running(
-    command: Sequence[str], environ: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the time of the `with`; then it and what it started are ended."""
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(
-        command, env=environ, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            left = family(process.pid)
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            for pid in (process.pid, *left):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, 9)
-
-
-@contextmanager
 def toy_over_http(port: int) -> Iterator[subprocess.Popen[bytes]]:
     with running((sys.executable, "-S", TOY, str(port))) as process:
         listening(port)
@@ -193,20 +159,6 @@ def listening(port: int) -> None:
     raise SystemExit(f"nothing answers on port {port} within 30 s")
 
 
-def family(pid: int) -> list[int]:
-    """All descendants of a process that run now."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, parent = stat.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
-            if state != "Z":
-                children.setdefault(int(parent), []).append(int(stat.parent.name))
-    found = list(children.get(pid, ()))
-    for child in found:  # grows while it is read
-        found += children.get(child, ())
-    return found
-
-
 def runs_toy(pid: int) -> bool:
     """Whether a process is the server itself, and no relay that has its path among its arguments."""
     try:
@@ -218,10 +170,4 @@ def runs_toy(pid: int) -> bool:
 
 def memory_mb(pid: int) -> tuple[float, float]:
     """RSS and PSS of a relay and of what it runs, its MCP servers not counted."""
-    rss = pss = 0
-    for member in (pid, *family(pid)):
-        if not runs_toy(member):
-            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
-            amounts = {line.split(":")[0]: int(line.split()[1]) for line in lines[1:]}
-            rss, pss = rss + amounts["Rss"], pss + amounts["Pss"]
-    return rss / 1024, pss / 1024
+    return processes.memory_mb(member for member in (pid, *family(pid)) if not runs_toy(member))

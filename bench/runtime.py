@@ -1,158 +1,190 @@
-"""A heavy agent's start and cost: the runtime beside a bare uvicorn + starlette server.
+"""What the runtime costs: beside a bare uvicorn + starlette server, and beside other servers of agents.
 
-The agent imports the Anthropic SDK, as most do. Both servers answer the same small JSON; loopback only.
+The agent of the first table imports the Anthropic SDK, as most do; in the others it imports nothing, so that
+what is measured is the server. Everything on loopback, one process each.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import os
+import json
 import re
 import shutil
-import socket
+import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx2
-from table import Row, median, report
+import streams
+from loopback import wait
+from processes import family, memory_mb
+from servers import NEW, Peers, Server, Start, adk, bare, bentoml, langgraph, shipway
+from table import Row, medians, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-AGENT = "import anthropic\n\nasync def agent(messages):\n    return 'pong'\n"
-BARE = """
-import anthropic
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-async def answer(request):
-    await request.json()
-    return JSONResponse({"output": "pong"})
-
-async def health(request):
-    return JSONResponse({"status": "ok"})
-
-app = Starlette(routes=[Route("/v1/responses", answer, methods=["POST"]), Route("/healthz", health)])
-"""
+OURS = "shipway"
+OPEN = 1000
+HEAVY = "import anthropic"
 POST = """
-wrk.method = "POST"
-wrk.body = '{"input": "ping"}'
 wrk.headers["Content-Type"] = "application/json"
+local body, count = {body}, 0
+request = function()
+  count = count + 1
+  return wrk.format("POST", nil, nil, (body:gsub("{new}", "s" .. count)))
+end
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@dataclass(frozen=True)
+class Bench:
+    """The servers that are measured by name, ours first, and a place for their files."""
+
+    place: Path
+    starts: Mapping[str, Start]
+
+    def row(self, metric: str, unit: str, values: Mapping[str, float], target: str = "") -> list[Row]:
+        """One for each peer. The target is for the first of them."""
+        own, peers = values[OURS], [name for name in values if name != OURS]
+        return [
+            Row(metric, unit, own, "" if nth else target, values[name], name)
+            for nth, name in enumerate(peers)
+        ]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[dict[str, Server]]:
+        with contextlib.ExitStack() as stack:
+            servers = {name: stack.enter_context(start(self.place)) for name, start in self.starts.items()}
+            for server in servers.values():
+                await_server(server)
+            yield servers
 
 
-@contextlib.contextmanager
-def ours(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
-    (directory / "agent.py").write_text(AGENT)
-    (directory / "shipway.json").write_text('{"name": "a", "entrypoint": "agent:agent"}')
-    api, admin = free_port(), free_port()
-    environ = os.environ | {
-        "SHIPWAY_ENV": "development",
-        "SHIPWAY_HOST": "127.0.0.1",
-        "SHIPWAY_MANIFEST": str(directory / "shipway.json"),
-        "SHIPWAY_SOURCE": str(directory),
-        "SHIPWAY_API_PORT": str(api),
-        "SHIPWAY_ADMIN_PORT": str(admin),
-    }
-    with running([sys.executable, "-m", "shipway_runtime"], environ, directory) as process:
-        yield process, api, admin
-
-
-@contextlib.contextmanager
-def bare(directory: Path) -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
-    (directory / "bare.py").write_text(BARE)
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "bare:app", "--port", str(port), "--log-level", "error"]
-    with running([*command, "--no-access-log"], dict(os.environ), directory) as process:
-        yield process, port, port
-
-
-@contextlib.contextmanager
-def running(command: list[str], environ: dict[str, str], cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, env=environ, cwd=cwd, stdout=quiet, stderr=quiet) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def wait(port: int, path: str = "/healthz") -> None:
-    """Return at the first 200; give up after half a minute."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"http://127.0.0.1:{port}{path}").status_code == 200:
-                return
-        time.sleep(0.002)
-    raise SystemExit(f"no 200 from port {port}{path} within 30 s")
-
-
-def start_seconds(server, directory: Path, path: str) -> float:
-    started = time.perf_counter()
-    with server(directory) as (_, _, admin):
-        wait(admin, path)
-        return time.perf_counter() - started
-
-
-def rate(port: int, directory: Path) -> float:
-    """Requests per second, by wrk: a client in Python would be the bottleneck."""
-    script = directory / "post.lua"
-    script.write_text(POST)
-    command = ("wrk", "-t1", "-c16", "-d3s", "-s", str(script), f"http://127.0.0.1:{port}/v1/responses")
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    if "Non-2xx" in said:
-        raise SystemExit(said)
-    return float(re.findall(r"Requests/sec:\s+([0-9.]+)", said)[0])
-
-
-def rss_mb(process: subprocess.Popen[bytes]) -> float:
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+def await_server(server: Server) -> None:
+    port, path = server.ready
+    wait(f"http://127.0.0.1:{port}{path}")
 
 
 def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not on PATH: apt-get install wrk")
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        alive = [median(lambda s=s: start_seconds(s, directory, "/healthz"), 5) for s in (ours, bare)]
-        ready = median(lambda: start_seconds(ours, directory, "/readyz"), 5)
-        with ours(directory) as (process, api, _), bare(directory) as (peer, port, _):
-            wait(api)
-            wait(port)
-            memory = [rss_mb(process), rss_mb(peer)]
-            rates = [median(lambda p=p: rate(p, directory), 3) for p in (api, port)]
-    peer_name = "uvicorn + starlette"
-    report(
-        "runtime",
-        [
-            Row(
-                "process start to the first /healthz",
-                "ms",
-                alive[0] * 1e3,
-                "<= 250 ms",
-                alive[1] * 1e3,
-                peer_name,
-            ),
-            Row("process start to /readyz", "ms", ready * 1e3, "", alive[1] * 1e3, peer_name),
-            Row("RSS, idle", "MB", memory[0], "<= 15 MB more", memory[1], peer_name),
-            Row("POST /v1/responses", "1/s", rates[0], ">= 0.8 x", rates[1], peer_name),
-        ],
-        *("shipway-runtime", "uvicorn", "starlette", "anthropic"),
-    )
+        place = Path(name)
+        peers = Peers.install(place / "peers")
+        heavy = Bench(place, {OURS: shipway(HEAVY), "uvicorn + starlette": bare(HEAVY)})
+        bench = Bench(
+            place,
+            {
+                OURS: shipway(),
+                "uvicorn + starlette": bare(),
+                "adk api_server": adk(peers),
+                "BentoML": bentoml(peers),
+                "langgraph dev": langgraph(peers),
+            },
+        )
+        rows = [
+            *starts(heavy, "with the Anthropic SDK, process start to /healthz", "<= 250 ms"),
+            *starts(bench, "with a light agent, process start to /healthz"),
+            *starts(bench, "with a light agent, process start to /readyz", ready=True),
+            *memory(bench),
+            *requests(bench),
+            *first_pieces(bench),
+        ]
+    report("runtime", rows, "shipway-runtime", "uvicorn", "starlette", "anthropic", **peers.versions)
+
+
+def starts(bench: Bench, metric: str, target: str = "", *, ready: bool = False) -> list[Row]:
+    def measure(start: Start) -> Callable[[], float]:
+        def once() -> float:
+            began = time.perf_counter()
+            with start(bench.place) as server:
+                port, path = server.ready if ready else server.alive
+                wait(f"http://127.0.0.1:{port}{path}")
+                return time.perf_counter() - began
+
+        return once
+
+    found = medians([measure(start) for start in bench.starts.values()], runs=5)
+    return bench.row(metric, "ms", {n: s * 1e3 for n, s in zip(bench.starts, found, strict=True)}, target)
+
+
+# -- Memory --------------------------------------------------------------------------------------------------
+
+
+def memory(bench: Bench) -> list[Row]:
+    idle, busy = {}, {}
+    for name, start in bench.starts.items():
+        with start(bench.place) as server:
+            await_server(server)
+            asyncio.run(streams.first_piece(server))
+            idle[name] = rss_mb(server)
+            busy[name] = asyncio.run(with_streams(server))
+    return [
+        *bench.row("RSS, idle", "MB", idle, "<= 15 MB more"),
+        *bench.row(f"RSS with {OPEN} open streams", "MB", busy, "<= 70 MB"),
+    ]
+
+
+async def with_streams(server: Server) -> float:
+    async with streams.held(server, OPEN):
+        return await asyncio.to_thread(rss_mb, server)
+
+
+def rss_mb(server: Server) -> float:
+    """Of the whole family: some servers start workers."""
+    return memory_mb((server.process.pid, *family(server.process.pid)))[0]
+
+
+# -- Requests ------------------------------------------------------------------------------------------------
+
+
+def requests(bench: Bench) -> list[Row]:
+    """By wrk: a client in Python would be the bottleneck."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in bench.starts}
+    with bench.running() as servers:
+        for _ in range(4):
+            for name, server in servers.items():
+                found[name].append(hammer(server, bench.place))
+    rates = {name: statistics.median(rate for rate, _ in values[1:]) for name, values in found.items()}
+    slowest = {name: statistics.median(p99 for _, p99 in values[1:]) for name, values in found.items()}
+    return [
+        *bench.row("turns, 16 at once", "1/s", rates, ">= 0.8 x"),
+        *bench.row("turns, 16 at once, p99", "ms", slowest),
+    ]
+
+
+def hammer(server: Server, place: Path) -> tuple[float, float]:
+    """Requests per second, and the 99th percentile in milliseconds."""
+    script = place / "post.lua"
+    script.write_text(POST.format(body=json.dumps(json.dumps(server.ask.body("ping"))), new=NEW))
+    url = f"http://127.0.0.1:{server.port}{server.ask.path}"
+    command = ("wrk", "-t1", "-c16", "-d2s", "--timeout", "10s", "--latency", "-s", str(script), url)
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    if "Non-2xx" in said:
+        raise SystemExit(said)
+    [(amount, unit)] = re.findall(r"99%\s+([0-9.]+)(us|ms|s)", said)
+    rate = float(re.findall(r"Requests/sec:\s+([0-9.]+)", said)[0])
+    return rate, float(amount) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[unit]
+
+
+def first_pieces(bench: Bench) -> list[Row]:
+    found: dict[str, list[float]] = {name: [] for name in bench.starts}
+    with bench.running() as servers:
+        for _ in range(6):
+            for name, server in servers.items():
+                found[name] += asyncio.run(several(server))
+    values = {name: statistics.median(taken) * 1e3 for name, taken in found.items()}
+    return bench.row("request to the agent's first word", "ms", values)
+
+
+async def several(server: Server) -> list[float]:
+    return [await streams.first_piece(server) for _ in range(20)]
 
 
 main()

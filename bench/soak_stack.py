@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 
 import httpx2
 from loopback import free_port, wait
-from relays import TOY, family, listening, runs_toy
+from processes import family
+from relays import TOY, listening, runs_toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
