@@ -121,9 +121,10 @@ async def serve(
 
 def open_store(deployment: Deployment) -> Store:
     """Where this deployment keeps its conversations. Raises StartError."""
-    from .conversations.sqlite import Conversations
+    from .conversations.sql import Conversations
+    from .conversations.sqlite import Sqlite
 
-    return Conversations(deployment.places.storage)
+    return Conversations(Sqlite(deployment.places.storage))
 
 
 def build_api(

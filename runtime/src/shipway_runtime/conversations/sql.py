@@ -1,0 +1,173 @@
+"""The store, written once for every database that speaks SQL.
+
+In and out: as store.py and budgets.py say, above a `Database`, which runs statements. Long histories come in
+steps of some turns, so that the main loop goes on in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..dialogue import Memory, Past
+from . import statements
+from .budgets import Spent, begin
+from .store import Before, BusyError, Conversation, Place, StoreError, Turned
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+STEP = 16  # turns that are read at once
+LAST = 2**31 - 1  # above every number of a turn
+
+Row = tuple[Any, ...]
+
+
+class Database(Protocol):
+    """What runs statements. Every call raises StoreError when it cannot be done."""
+
+    async def fetch(self, statement: str, values: Mapping[str, Any]) -> Sequence[Row]:
+        """The rows of a query."""
+
+    async def change(self, values: Mapping[str, Any], *wanted: str) -> int:
+        """Run statements as one transaction and return the first one's count of rows; where that is 0,
+        nothing has changed."""
+
+    async def check(self) -> str | None: ...
+
+    async def close(self) -> None: ...
+
+
+class Conversations:
+    """The store in one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._locks: weakref.WeakValueDictionary[Place, asyncio.Lock] = weakref.WeakValueDictionary()
+        self.check = database.check
+        self.close = database.close
+
+    @contextlib.asynccontextmanager
+    async def hold(self, place: Place, wait_s: float | None = None) -> AsyncIterator[None]:
+        lock = self._locks.get(place)
+        if lock is None:
+            lock = self._locks[place] = asyncio.Lock()
+        if wait_s == 0 and lock.locked():
+            raise BusyError
+        try:
+            async with asyncio.timeout(wait_s or None):
+                await lock.acquire()
+        except TimeoutError:
+            raise BusyError from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    async def before(self, place: Place, previous: int | None) -> Before | None:
+        rows = await self._database.fetch(statements.BEFORE, _key(place) | {"upto": previous or LAST})
+        last, started, continued = rows[0] if rows else (0, None, None)
+        if previous not in (None, continued):
+            return None
+        past = await self._history(place, continued) if continued else ()
+        return Before(last, continued, past, started or time.time())
+
+    async def _history(self, place: Place, turn: int | None) -> tuple[Past, ...]:
+        past: list[Past] = []
+        while turn is not None:
+            values = _key(place) | {"turn": turn, "depth": STEP}
+            rows = await self._database.fetch(statements.HISTORY, values)
+            past += [Past(json.loads(row[1]), _memory(row[2])) for row in rows if row[1] is not None]
+            turn = rows[-1][0] if len(rows) == STEP else None
+            await asyncio.sleep(0)
+        return tuple(reversed(past))
+
+    async def add(self, place: Place, turned: Turned) -> None:
+        values = {
+            "turn": turned.turn,
+            "previous": turned.previous,
+            "started": turned.started,
+            "status": turned.status,
+            "messages": _dump(turned.messages),
+            "memory": _dump(turned.memory and [turned.memory.kind, turned.memory.data]),
+            "response": _dump(turned.response),
+        }
+        if not await self._database.change(_key(place) | values, statements.COUNT_TURN, statements.ADD):
+            raise StoreError(f"turn {turned.turn} was taken by another process in the meantime")
+
+    async def read(self, place: Place, turn: int) -> Turned | None:
+        rows = await self._database.fetch(statements.READ, _key(place) | {"turn": turn})
+        return _turned(rows[0]) if rows else None
+
+    async def turns(
+        self, place: Place, *, after: int | None = None, limit: int = 100, newest_first: bool = False
+    ) -> list[Turned]:
+        start = after if after is not None else LAST if newest_first else 0
+        statement = statements.TURNS_BACK if newest_first else statements.TURNS
+        values = _key(place) | {"after": start, "limit": limit}
+        return [_turned(row) for row in await self._database.fetch(statement, values)]
+
+    async def create(self, place: Place, metadata: dict[str, Any]) -> bool:
+        values = _key(place) | {"started": time.time(), "metadata": _dump(metadata)}
+        return bool(await self._database.change(values, statements.CREATE))
+
+    async def find(self, place: Place) -> Conversation | None:
+        rows = await self._database.fetch(statements.FIND, _key(place))
+        return Conversation(rows[0][0], json.loads(rows[0][1]), rows[0][2]) if rows else None
+
+    async def update(self, place: Place, metadata: dict[str, Any]) -> bool:
+        values = _key(place) | {"metadata": _dump(metadata)}
+        return bool(await self._database.change(values, statements.UPDATE))
+
+    async def delete(self, place: Place) -> bool:
+        return bool(await self._database.change(_key(place), statements.DELETE, statements.DELETE_TURNS))
+
+    async def delete_turn(self, place: Place, turn: int) -> bool:
+        return bool(await self._database.change(_key(place) | {"turn": turn}, statements.DELETE_TURN))
+
+    async def spent(self, tenant: str | None, windows: Collection[int], at: float) -> dict[int, Spent]:
+        rows = await self._database.fetch(statements.SPENT, {"tenant": tenant or ""})
+        known = {(seconds, began): Spent(tokens, cost) for seconds, began, tokens, cost in rows}
+        return {window: known.get((window, begin(window, at)), Spent()) for window in windows}
+
+    async def spend(
+        self, tenant: str | None, windows: Collection[int], tokens: int, cost: float, at: float
+    ) -> None:
+        values: dict[str, Any] = {"tenant": tenant or "", "tokens": tokens, "cost": cost}
+        values |= {f"began_{window}": begin(window, at) for window in windows}
+        rows = ", ".join(f"(:tenant, {window:d}, :began_{window:d}, :tokens, :cost)" for window in windows)
+        if rows:
+            await self._database.change(values, statements.SPEND.format(rows=rows))
+
+
+def _key(place: Place) -> dict[str, Any]:
+    return {"tenant": place.tenant or "", "conversation": place.conversation}
+
+
+def _turned(row: Row) -> Turned:
+    turn, previous, started, status, messages, memory, response = row
+    return Turned(turn, previous, started, status, _load(messages), _memory(memory), response=_load(response))
+
+
+def _dump(value: Any) -> str | None:
+    """JSON as UTF-8 can hold it: half of a surrogate pair, which clients do send, stays escaped."""
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
+
+
+def _load(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _memory(text: str | None) -> Memory | None:
+    return Memory(*json.loads(text)) if text else None
