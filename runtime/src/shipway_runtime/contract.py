@@ -147,7 +147,7 @@ def response_id(conversation: str, turn: int) -> str:
 
 def parse_response_id(value: str) -> tuple[str, int] | None:
     """The conversation and turn of a response id, or None when it is not one of ours."""
-    match = re.fullmatch(r"resp_([A-Za-z0-9-]+)_([0-9]{1,9})", value)
+    match = re.fullmatch(r"resp_([A-Za-z0-9_-]+)_([0-9]{1,9})", value)
     return (match[1], int(match[2])) if match else None
 
 

@@ -147,9 +147,10 @@ def build_api(
         prompts=places.prompts,
         secrets=secrets,
     )
-    turns = Turns(agent, store, context, drain, deployment.revision)
+    turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s)
     return turns, app.build(
         turns,
+        name=deployment.manifest.name,
         model=settings.model.name if settings.model else deployment.manifest.name,
         body_limit=settings.api.body_limit,
         alive=control.heart.document,

@@ -41,16 +41,27 @@ class Ask:
 class TurnError(Exception):
     """A turn that gives no answer; the message is for the client, `status` and `code` for its program.
 
-    `retry_s` says when to come back, in seconds; None where that would not help.
+    `retry_s` says when to come back, in seconds; None where that would not help. `began` says that the agent
+    had begun: it may have acted already, and would act again for the same request. `outcome` is the turn's.
     """
 
     status = 500
     code = "server_error"
     retry_s: float | None = None
+    began = False
+    outcome: Literal["error", "cancelled"] = "error"
 
 
 class AgentError(TurnError):
     """The agent raised, or gave something that is not text."""
+
+    began = True
+
+
+class UnkeptError(TurnError):
+    """The agent has answered, and the answer could not be stored."""
+
+    began = True
 
 
 class UnknownTurnError(TurnError):
@@ -66,6 +77,32 @@ class DrainingError(TurnError):
     status = 503
     code = "shutting_down"
     retry_s = 1.0
+
+
+class CutOffError(TurnError):
+    """This process is on its way out, and the turn did not finish in time."""
+
+    status = 503
+    code = "shutting_down"
+    began = True
+    outcome = "cancelled"
+
+
+class TurnTimeoutError(TurnError):
+    """The turn took longer than `api.timeout`."""
+
+    status = 504
+    code = "turn_timeout"
+    began = True
+
+
+class TurnCancelledError(TurnError):
+    """Somebody asked for the turn to end."""
+
+    status = 409
+    code = "response_cancelled"
+    began = True
+    outcome = "cancelled"
 
 
 class Turn:
@@ -92,7 +129,8 @@ class Turn:
         self._text: list[str] = []
         self._memory: Memory | None = None
         self._task = asyncio.current_task()
-        self._stopped = self._finished = False
+        self.stopped: TurnError | None = None  # why it is to end early
+        self._finished = False
 
     @property
     def text(self) -> str:
@@ -104,10 +142,10 @@ class Turn:
         """What the turn has cost so far."""
         return self.context.tally
 
-    def stop(self) -> None:
-        """End this turn: its `pieces` raise DrainingError."""
-        if self._task and not self._finished:
-            self._stopped = True
+    def stop(self, error: TurnError) -> None:
+        """End this turn: its `pieces` raise `error`."""
+        if self._task and not self._finished and not self.stopped:
+            self.stopped = error
             self._task.cancel()
 
     async def pieces(self) -> AsyncGenerator[str | ToolCall | ToolResult, None]:
@@ -123,9 +161,8 @@ class Turn:
                         self._note(piece)
                         yield piece
             except asyncio.CancelledError as error:
-                if self._stopped and self._task:
-                    self._task.uncancel()
-                    raise DrainingError("this instance shut down before the turn had finished") from None
+                if self.stopped:
+                    raise await self.ended(self.stopped) from None
                 if self._task and self._task.cancelling():
                     raise
                 raise await self._failed(error) from None  # nobody cancelled this turn: the agent's own doing
@@ -133,6 +170,8 @@ class Turn:
                 await self.finish("error")
                 raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the agent raises
+                if self.stopped:  # it made something else of its cancellation
+                    raise await self.ended(self.stopped) from None
                 raise await self._failed(error) from None
         await self.finish("ok")
 
@@ -142,6 +181,13 @@ class Turn:
             self._text.append(piece)
         else:
             self.tally.note(piece)
+
+    async def ended(self, error: TurnError) -> TurnError:
+        """The error to raise instead of the cancellation by which this turn was stopped."""
+        if self._task:
+            self._task.uncancel()
+        await self.finish(error.outcome)
+        return error
 
     async def _failed(self, error: BaseException) -> AgentError:
         log.error("turn %s: the agent failed", self.id, exc_info=error)
@@ -167,7 +213,7 @@ class Turn:
             await self._store.add(self.place, turned)
         except StoreError as error:
             log.error("turn %s: the answer could not be kept: %s", self.id, error)
-            raise TurnError("the conversation could not be stored") from None
+            raise UnkeptError("the conversation could not be stored") from None
         finally:
             outcomes.record(self._outcome(status))
 

@@ -17,7 +17,16 @@ from .conversations.store import Place, StoreError
 from .dialogue import Agent, Dialogue
 from .telemetry import log
 from .telemetry.tally import Tally
-from .turn import Ask, DrainingError, Turn, TurnError, UnknownTurnError
+from .turn import (
+    Ask,
+    CutOffError,
+    DrainingError,
+    Turn,
+    TurnCancelledError,
+    TurnError,
+    TurnTimeoutError,
+    UnknownTurnError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -28,11 +37,20 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """Runs turns of one agent. `context` is the template of every turn's."""
+    """Runs turns of one agent. `context` is the template of every turn's; one that takes longer than
+    `timeout_s` is stopped."""
 
-    def __init__(self, agent: Agent, store: Store, context: Context, drain: Drain, revision: str) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        store: Store,
+        context: Context,
+        drain: Drain,
+        revision: str,
+        timeout_s: float = 600.0,
+    ) -> None:
         self._agent, self._store, self._context = agent, store, context
-        self._drain, self._revision = drain, revision
+        self._drain, self._revision, self._timeout_s = drain, revision, timeout_s
         self._running: set[Turn] = set()
         self.changed = time.time()
         """When the process last became busy or idle; seconds since the epoch."""
@@ -49,9 +67,15 @@ class Turns:
                 raise DrainingError("this instance is shutting down; try again")
             turn = await self._open(ask, place)
             self._track(turn, self._running.add)
+            timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out, turn)
             try:
                 yield turn
+            except asyncio.CancelledError:
+                if turn.stopped:  # while it waited for its client to read
+                    raise await turn.ended(turn.stopped) from None
+                raise
             finally:
+                timer.cancel()
                 self._track(turn, self._running.discard)
                 await turn.finish("cancelled")
 
@@ -88,6 +112,18 @@ class Turns:
         await asyncio.gather(*(t.tell() for t in self._running if t.tell), return_exceptions=True)
 
     def stop_all(self) -> None:
-        """End every turn in flight; each gets a DrainingError."""
+        """End every turn in flight; each gets a CutOffError."""
         for turn in list(self._running):
-            turn.stop()
+            turn.stop(CutOffError("this instance shut down before the turn had finished"))
+
+    def running(self, response: str, tenant: str | None) -> Turn | None:
+        """The turn in flight whose response has this id, if it is this tenant's."""
+        return next((t for t in self._running if t.id == response and t.ask.tenant == tenant), None)
+
+    def cancel(self, turn: Turn) -> None:
+        """End a turn; whoever waits for it gets a TurnCancelledError."""
+        turn.stop(TurnCancelledError("the response was cancelled"))
+
+    def _time_out(self, turn: Turn) -> None:
+        log.error("turn %s: stopped, it took longer than the %g s of api.timeout", turn.id, self._timeout_s)
+        turn.stop(TurnTimeoutError(f"the agent did not answer within {self._timeout_s:g} s"))

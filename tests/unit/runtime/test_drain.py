@@ -57,7 +57,7 @@ def test_an_endless_stream_is_ended_within_grace(start):
     assert running.exit_code() == 0
     last = text.strip().split("\n\n")[-1]
     assert last.startswith("event: response.failed\n")
-    assert json.loads(last.partition("data: ")[2])["response"]["error"]["code"] == "shutting_down"
+    assert json.loads(last.partition("data: ")[2])["response"]["error"]["type"] == "shutting_down"
     assert [o["status"] for o in running.outcomes()] == ["cancelled"]
 
 

@@ -1,69 +1,60 @@
 """The API's application: every path of port 8080.
 
 In: the turns of an agent, and the two health documents, which come from the same caches as on the admin
-port. Out: an ASGI application. Paths that are not there answer in OpenAI's error shape too.
+port. Out: an ASGI application.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
-from .errors import ApiError
+from .exchange import send_json
 from .invocations import Invocations
+from .models import Models
 from .responses import Responses
+from .routes import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from ..health import Document
     from ..turns import Turns
+    from .exchange import Endpoint
 
 
 def build(
     turns: Turns,
     *,
+    name: str,
     model: str,
     body_limit: int,
     alive: Callable[[], Document],
     ready: Callable[[], Document],
-) -> Starlette:
-    """The application that serves `turns`."""
-    responses = Responses(turns, model=model, body_limit=body_limit)
+) -> Routes:
+    """The application that serves `turns` of the agent `name`."""
+    responses = Responses(turns, model=model, label=name, body_limit=body_limit)
     invocations = Invocations(turns, body_limit=body_limit)
-    return Starlette(
-        routes=[
-            Route("/v1/responses", responses, methods=["POST"]),
-            Route("/responses", responses, methods=["POST"]),
-            Route("/invocations", invocations, methods=["POST"]),
-            Route("/ping", invocations.ping),
-            Route("/healthz", _show(alive)),
-            Route("/readyz", _show(ready)),
-            Route("/readiness", _show(ready)),
-        ],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
+    models = Models(model, name)
+    return Routes(
+        {
+            "/v1/responses": {"POST": responses},
+            "/responses": {"POST": responses},
+            "/v1/models": {"GET": models.list},
+            "/v1/models/{model}": {"GET": models.show},
+            "/invocations": {"POST": invocations},
+            "/ping": {"GET": invocations.ping},
+            "/healthz": {"GET": _show(alive)},
+            "/readyz": {"GET": _show(ready)},
+            "/readiness": {"GET": _show(ready)},
+        }
     )
 
 
-def _show(document: Callable[[], Document]) -> Callable[[Request], JSONResponse]:
-    async def show(request: Request) -> JSONResponse:
+def _show(document: Callable[[], Document]) -> Endpoint:
+    async def show(scope: Scope, receive: Receive, send: Send) -> None:
         status, content = document()
-        return JSONResponse(content, status)
+        await send_json(send, content, status)
 
-    return show  # type: ignore[return-value]
-
-
-def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    reason = {404: "nothing at", 405: "another method than"}.get(status, "refused:")
-    return ApiError(status, f"{reason} {request.method} {request.url.path}").response()
-
-
-def _failed(request: Request, error: Exception) -> JSONResponse:
-    return ApiError(500, "the request failed; the log of this instance says why").response()
+    return show

@@ -1,34 +1,41 @@
-"""OpenAI's Responses format: what a request may hold, and what a response and its events look like.
+"""OpenAI's Responses format: what a request may ask for, and what a response looks like.
 
-In: a parsed body and headers; a turn. Out: `Request` with an `Ask`; documents as dictionaries. Errors:
-ApiError 400 naming the field. Pure functions, no I/O.
+In: a parsed body; a turn. Out: `Request` with an `Ask`; response objects as dictionaries. Errors: ApiError
+400 naming the field. Pure functions, no I/O. Items are input.py's and items.py's.
 Source: https://platform.openai.com/docs/api-reference/responses
 
 Fields that tune a model (model, temperature, max_output_tokens, reasoning, …) are accepted and belong to
-the agent: it chose its model. Fields that ask for another kind of answer are refused.
+the agent: it chose its model. Those about OpenAI's own service (include, truncation, service_tier, user, …)
+are accepted and have no effect. Fields that ask for another kind of answer are refused.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..contract import CONVERSATION_HEADER, parse_response_id
 from ..turn import Ask, Turn, TurnError
+from . import input  # noqa: A004 - OpenAI's word for it
 from .errors import ApiError
+from .input import refuse
 
 if TYPE_CHECKING:
-    from ..dialogue import Message
     from ..telemetry.tally import Tally
+    from .items import Item
 
-ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
-TEXT_PARTS = ("input_text", "output_text", "text")
-REFUSED = ("background", "tools", "prompt")
-CONVERSATION = re.compile(r"[A-Za-z0-9-]{1,128}")
+REFUSED = {
+    "background": "ask with stream instead, and POST …/cancel to end it",
+    "tools": "the agent has its own",
+    "prompt": "the agent has its own",
+}
+CONVERSATION = re.compile(r"[A-Za-z0-9_-]{1,128}")
+MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512  # of metadata, as OpenAI has it
 
-Status = Literal["in_progress", "completed", "failed"]
+Status = Literal["in_progress", "completed", "failed", "incomplete", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +47,24 @@ class Request:
     echo: Mapping[str, Any]
 
 
-def parse(body: Any, headers: Mapping[str, str], tenant: str | None = None) -> Request:
-    """Read the body of POST /v1/responses, sent by `tenant`."""
+def parse(body: Any, header: str | None = None, tenant: str | None = None) -> Request:
+    """Read the body of POST /v1/responses, sent by `tenant`. `header` names the conversation as well."""
     if not isinstance(body, dict):
-        _refuse("body", "an object", body)
-    for name in REFUSED:
+        refuse("body", "an object", body)
+    for name, instead in REFUSED.items():
         if body.get(name):
-            raise ApiError(400, f"{name}: not supported here", code="unsupported_parameter", param=name)
-    conversation, previous = _place(body, headers)
+            message = f"{name}: not supported here; {instead}"
+            raise ApiError(400, message, code="unsupported_parameter", param=name)
+    _plain_text(body.get("text"))
+    conversation, previous = _place(body, header)
     instructions = _optional(body, "instructions", str)
-    ask = Ask(
-        messages=_messages(body.get("input")),
-        conversation=conversation,
-        previous=previous,
-        instructions=instructions,
-        store=_optional(body, "store", bool) is not False,
-        tenant=tenant,
-    )
+    store = _optional(body, "store", bool) is not False
+    ask = Ask(input.messages(body.get("input")), conversation, previous, instructions, store, tenant)
     echo = {
         "instructions": instructions,
         "previous_response_id": body.get("previous_response_id"),
-        "metadata": _optional(body, "metadata", dict) or {},
+        "metadata": metadata(body),
+        "store": store,
     }
     return Request(ask, bool(_optional(body, "stream", bool)), echo)
 
@@ -68,16 +72,34 @@ def parse(body: Any, headers: Mapping[str, str], tenant: str | None = None) -> R
 def conversation_id(value: Any, param: str) -> str:
     """A conversation's name as clients give it. Response ids hold it, hence the narrow alphabet."""
     if not isinstance(value, str) or not CONVERSATION.fullmatch(value):
-        _refuse(param, "1 to 128 letters, digits and hyphens", value)
+        refuse(param, "1 to 128 letters, digits, hyphens and underscores", value)
     return value
 
 
-def _place(body: dict[str, Any], headers: Mapping[str, str]) -> tuple[str | None, int | None]:
+def metadata(body: dict[str, Any]) -> dict[str, str]:
+    """Up to 16 short texts by name."""
+    given: dict[str, Any] = _optional(body, "metadata", dict) or {}
+    fits = (isinstance(v, str) and len(v) <= MAX_VALUE and len(k) <= MAX_KEY for k, v in given.items())
+    if len(given) > MAX_PAIRS or not all(fits):
+        expected = f"at most {MAX_PAIRS} texts of {MAX_VALUE} characters, names of {MAX_KEY}"
+        refuse("metadata", expected, given)
+    return given
+
+
+def _plain_text(given: Any) -> None:
+    format = given.get("format") if isinstance(given, dict) else None  # noqa: A001 - OpenAI's word for it
+    kind = format.get("type") if isinstance(format, dict) else None
+    if kind not in (None, "text"):
+        message = "text.format: not supported here; the agent decides what its answers look like"
+        raise ApiError(400, message, code="unsupported_parameter", param="text.format")
+
+
+def _place(body: dict[str, Any], header: str | None) -> tuple[str | None, int | None]:
     """Which conversation, and which of its turns to continue."""
     given = body.get("conversation")
     given = given.get("id") if isinstance(given, dict) else given
     named = None if given is None else conversation_id(given, "conversation")
-    if header := headers.get(CONVERSATION_HEADER):
+    if header:
         header = conversation_id(header, CONVERSATION_HEADER)
         if named not in (None, header):
             raise ApiError(400, f"conversation differs from {CONVERSATION_HEADER}", param="conversation")
@@ -88,104 +110,88 @@ def _place(body: dict[str, Any], headers: Mapping[str, str]) -> tuple[str | None
         raise ApiError(400, "give conversation or previous_response_id, not both", param="conversation")
     place = parse_response_id(previous)
     if place is None or header not in (None, "", place[0]):
-        message = f"{previous} is not a response of {'this conversation' if header else 'this agent'}"
+        whose = "this conversation" if header else "this agent"
+        message = f"{previous[:200]} is not a response of {whose}"
         raise ApiError(404, message, code="previous_response_not_found", param="previous_response_id")
     return place
-
-
-def _messages(given: Any) -> list[Message]:
-    if isinstance(given, str) and given:
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list) or not given:
-        _refuse("input", "a text or a list of messages, not empty", given)
-    return [_message(item, f"input[{index}]") for index, item in enumerate(given)]
-
-
-def _message(item: Any, param: str) -> Message:
-    if not isinstance(item, dict) or item.get("type", "message") != "message":
-        _refuse(param, "a message; other kinds of items are not supported", item)
-    role = item.get("role")
-    if role not in ROLES:
-        _refuse(f"{param}.role", f"one of {', '.join(ROLES)}", role)
-    return cast(
-        "Message", {"role": ROLES[role], "content": _content(item.get("content"), f"{param}.content")}
-    )
-
-
-def _content(content: Any, param: str) -> str:
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        _refuse(param, "a text or a list of parts", content)
-    texts = []
-    for index, part in enumerate(content):
-        text = part.get("text") if isinstance(part, dict) and part.get("type") in TEXT_PARTS else None
-        if not isinstance(text, str):
-            _refuse(f"{param}[{index}]", "a part of type input_text or output_text", part)
-        texts.append(text)
-    return "".join(texts)
 
 
 def _optional(body: dict[str, Any], name: str, kind: type) -> Any:
     value = body.get(name)
     if value is not None and not isinstance(value, kind):
-        _refuse(name, {str: "a text", bool: "true or false", dict: "an object"}[kind], value)
+        refuse(name, {str: "a text", bool: "true or false", dict: "an object"}[kind], value)
     return value
-
-
-def _refuse(param: str, expected: str, seen: object) -> NoReturn:
-    shown = repr(seen)
-    shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    raise ApiError(400, f"{param}: expected {expected}, saw {shown}", code="invalid_type", param=param)
 
 
 # -- What goes back -----------------------------------------------------------------------------------
 
 
 def response(
-    turn: Turn, model: str, echo: Mapping[str, Any], status: Status, error: TurnError | None = None
+    turn: Turn,
+    model: str,
+    echo: Mapping[str, Any],
+    status: Status,
+    output: list[Item],
+    error: TurnError | None = None,
 ) -> dict[str, Any]:
-    """The response object, with the answer when it is complete."""
-    return {
-        "id": turn.id,
-        "object": "response",
-        "created_at": int(turn.started),
-        "status": status,
-        "error": {"code": error.code, "message": str(error)} if error else None,
-        "incomplete_details": None,
-        "model": model,
-        "conversation": {"id": turn.context.conversation},
-        "output": [item(turn, "completed")] if status == "completed" else [],
-        "parallel_tool_calls": False,
-        "temperature": None,
-        "tool_choice": "none",
-        "tools": [],
-        "top_p": None,
-        "usage": usage(turn.tally) if status == "completed" else None,
+    """The response object, with what there is of the answer."""
+    over = status == "completed"
+    return document(turn.id, int(turn.started), turn.context.conversation, model, status, output) | {
+        "error": failure(error) if error else None,
+        "completed_at": int(time.time()) if over else None,
+        "usage": usage(turn.tally) if over else None,
         **echo,
     }
+
+
+def document(
+    identity: str,
+    created: int,
+    conversation: str,
+    model: str,
+    status: Status,
+    output: list[Item],
+) -> dict[str, Any]:
+    """A response object by what is known of every response; the rest is as if nothing had been asked for."""
+    return {
+        "id": identity,
+        "object": "response",
+        "created_at": created,
+        "status": status,
+        "background": False,
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "model": model,
+        "conversation": {"id": conversation},
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "store": True,
+        "temperature": None,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None,
+        "metadata": {},
+    }
+
+
+def failure(error: TurnError) -> dict[str, Any]:
+    """What a response that failed says. OpenAI has a closed list of codes; ours is the type."""
+    code = "rate_limit_exceeded" if error.status == 429 else "server_error"
+    return {"code": code, "message": str(error), "type": error.code}
 
 
 def usage(tally: Tally) -> dict[str, Any]:
     """Token counts; zeros where the agent does not report them."""
     return {
         "input_tokens": tally.input,
-        "input_tokens_details": {"cached_tokens": tally.cached},
+        "input_tokens_details": {"cached_tokens": tally.cached, "cache_write_tokens": 0},
         "output_tokens": tally.output,
         "output_tokens_details": {"reasoning_tokens": tally.reasoning},
         "total_tokens": tally.input + tally.output,
     }
-
-
-def item(turn: Turn, status: Literal["in_progress", "completed"]) -> dict[str, Any]:
-    """The answer as an output item; without content while it is in progress."""
-    content = [part(turn.text)] if status == "completed" else []
-    return {"id": item_id(turn), "type": "message", "status": status, "role": "assistant", "content": content}
-
-
-def item_id(turn: Turn) -> str:
-    return turn.id.replace("resp_", "msg_", 1)
-
-
-def part(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": []}

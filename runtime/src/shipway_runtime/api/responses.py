@@ -8,72 +8,91 @@ as the event `response.failed`.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from typing import TYPE_CHECKING, Any
-
-from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
 
 from ..contract import CONVERSATION_HEADER
 from ..turn import Turn, TurnError
 from . import openai
 from .callers import caller
-from .exchange import cancelled_when_gone, encode_event, errors_answered, read_json, send_events
+from .events import encode_event, send_end, send_events
+from .exchange import cancelled_when_gone, headers_of, read_json, send_json
+from .items import Items
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
     from ..turns import Turns
+    from .items import Event
+
+RAW_CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
 
 
 class Responses:
-    """The endpoint. `model` is what responses name as their model; `body_limit` is in bytes."""
+    """The endpoint. `model` is what responses name as their model, `label` whose tools the agent's own are;
+    `body_limit` is in bytes."""
 
-    def __init__(self, turns: Turns, *, model: str, body_limit: int) -> None:
-        self._turns, self._model, self._body_limit = turns, model, body_limit
+    def __init__(self, turns: Turns, *, model: str, label: str, body_limit: int) -> None:
+        self._turns, self._model, self._label, self._body_limit = turns, model, label, body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with errors_answered(scope, receive, send):
-            body = await read_json(scope, receive, self._body_limit)
-            request = openai.parse(body, Headers(scope=scope), caller(scope).tenant)
+        given = headers_of(scope)
+        body = await read_json(given, receive, self._body_limit)
+        named = given.get(RAW_CONVERSATION_HEADER, b"").decode("latin-1")
+        request = openai.parse(body, named, caller(scope).tenant)
+        if request.stream:
             async with cancelled_when_gone(receive), self._turns.begin(request.ask) as turn:
-                headers = {CONVERSATION_HEADER: turn.context.conversation}
-                if request.stream:
-                    await send_events(self._events(turn, request.echo), turn, send, headers)
-                else:
-                    document = await self._complete(turn, request.echo)
-                    await JSONResponse(document, headers=headers)(scope, receive, send)
+                await send_events(self._events(turn, request.echo), turn, send, _headers(turn))
+            await send_end(send)
+        else:
+            document: dict[str, Any] = {}
+            async with cancelled_when_gone(receive), self._turns.begin(request.ask) as turn:
+                document = await self._complete(turn, request.echo)
+            await send_json(send, document, headers=_headers(turn))
 
     async def _complete(self, turn: Turn, echo: Mapping[str, Any]) -> dict[str, Any]:
-        async for _ in turn.pieces():
-            pass
-        return openai.response(turn, self._model, echo, "completed")
+        items = Items(turn.id, self._label)
+        async for piece in turn.pieces():
+            items.take(piece)
+        items.end()
+        return openai.response(turn, self._model, echo, "completed", items.output)
 
     async def _events(self, turn: Turn, echo: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        numbers = itertools.count()
-
-        def event(kind: str, **data: Any) -> bytes:
-            return encode_event({"type": kind, "sequence_number": next(numbers), **data}, kind)
+        items, numbered = Items(turn.id, self._label), Numbered()
 
         def response(status: openai.Status, error: TurnError | None = None) -> dict[str, Any]:
-            return openai.response(turn, self._model, echo, status, error)
+            return {"response": openai.response(turn, self._model, echo, status, items.output, error)}
 
-        at = {"item_id": openai.item_id(turn), "output_index": 0, "content_index": 0}
-        yield event("response.created", response=response("in_progress"))
-        yield event("response.in_progress", response=response("in_progress"))
-        yield event("response.output_item.added", output_index=0, item=openai.item(turn, "in_progress"))
-        yield event("response.content_part.added", **at, part=openai.part(""))
+        begun = response("in_progress")
+        yield numbered.encode([("response.created", begun), ("response.in_progress", begun)])
         try:
             async with contextlib.aclosing(turn.pieces()) as pieces:
                 async for piece in pieces:
-                    if isinstance(piece, str):
-                        yield event("response.output_text.delta", **at, delta=piece, logprobs=[])
+                    if events := items.take(piece):
+                        yield numbered.encode(events)
         except TurnError as error:
-            yield event("response.failed", response=response("failed", error))
+            items.break_off()
+            yield numbered.encode([("response.failed", response("failed", error))])
             return
-        yield event("response.output_text.done", **at, text=turn.text, logprobs=[])
-        yield event("response.content_part.done", **at, part=openai.part(turn.text))
-        yield event("response.output_item.done", output_index=0, item=openai.item(turn, "completed"))
-        yield event("response.completed", response=response("completed"))
+        ended = items.end()
+        yield numbered.encode([*ended, ("response.completed", response("completed"))])
+
+
+class Numbered:
+    """Events of one stream, numbered from 0."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        """All of them in one block, which is one write."""
+        encoded = []
+        for kind, data in events:
+            encoded.append(encode_event({"type": kind, "sequence_number": self._next, **data}, kind))
+            self._next += 1
+        return b"".join(encoded)
+
+
+def _headers(turn: Turn) -> dict[str, str]:
+    return {CONVERSATION_HEADER: turn.context.conversation}

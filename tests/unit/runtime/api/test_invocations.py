@@ -29,14 +29,14 @@ def running(start_shared):
 )
 def test_any_json_is_answered(running, body, content):
     response = running.api.post("/invocations", json=body)
-    assert response.json() == {"response": f"1: {content}"}
+    assert response.json() == {"response": f"1: {content}", "status": "success"}
 
 
 def test_the_session_header_names_the_conversation(running):
     headers = {"X-Amzn-Bedrock-AgentCore-Runtime-Session-Id": "3f0c8a52-session-of-more-than-33-characters"}
     for turn in (1, 2):
         response = running.api.post("/invocations", json={"prompt": "hi"}, headers=headers)
-        assert response.json() == {"response": f"{turn}: hi"}
+        assert response.json() == {"response": f"{turn}: hi", "status": "success"}
 
 
 def test_events_where_they_are_accepted(running):

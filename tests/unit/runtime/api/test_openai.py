@@ -7,7 +7,7 @@ from shipway_runtime.api.openai import parse
 
 
 def messages(given):
-    return parse({"input": given}, {}).ask.messages
+    return parse({"input": given}).ask.messages
 
 
 def test_a_text_is_one_user_message():
@@ -45,7 +45,7 @@ def test_messages_with_text_or_parts():
         ({"input": "x", "instructions": 1}, "instructions"),
         ({"input": "x", "metadata": []}, "metadata"),
         ({"input": "x", "previous_response_id": 1}, "previous_response_id"),
-        ({"input": "x", "conversation": "a_b"}, "conversation"),
+        ({"input": "x", "conversation": "a b"}, "conversation"),
         ({"input": "x", "conversation": {"id": 7}}, "conversation"),
         ({"input": "x", "conversation": "a", "previous_response_id": "resp_a_1"}, "conversation"),
         ({"input": "x", "tools": [{"type": "function"}]}, "tools"),
@@ -55,12 +55,12 @@ def test_messages_with_text_or_parts():
 )
 def test_what_is_wrong_is_named(body, param):
     with pytest.raises(ApiError) as caught:
-        parse(body, {})
+        parse(body)
     assert (caught.value.status, caught.value.param) == (400, param)
 
 
 def test_header_and_body_must_agree():
-    header = {"x-conversation-id": "a"}
+    header = "a"
     assert parse({"input": "x", "previous_response_id": "resp_a_2"}, header).ask.previous == 2
     with pytest.raises(ApiError):
         parse({"input": "x", "conversation": "b"}, header)
@@ -71,4 +71,4 @@ def test_header_and_body_must_agree():
 
 def test_settings_of_a_model_are_accepted():
     given = {"input": "x", "model": "m", "temperature": 0.2, "max_output_tokens": 5, "tools": []}
-    assert not parse(given, {}).stream
+    assert not parse(given).stream

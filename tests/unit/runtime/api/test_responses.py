@@ -64,7 +64,9 @@ def test_an_answer_has_openais_shape(running):
     assert body["usage"]["total_tokens"] == 0
     (item,) = body["output"]
     assert (item["type"], item["role"], item["status"]) == ("message", "assistant", "completed")
-    assert item["content"] == [{"type": "output_text", "text": "You said: hi ", "annotations": []}]
+    assert item["content"] == [
+        {"type": "output_text", "text": "You said: hi ", "annotations": [], "logprobs": []}
+    ]
 
 
 def test_the_alias_answers_too(running):
