@@ -64,7 +64,6 @@ def parse(body: Any, header: str | None = None, tenant: str | None = None) -> Re
         "instructions": instructions,
         "previous_response_id": body.get("previous_response_id"),
         "metadata": metadata(body),
-        "store": store,
     }
     return Request(ask, bool(_optional(body, "stream", bool)), echo)
 
@@ -168,7 +167,6 @@ def document(
         "output": output,
         "parallel_tool_calls": True,
         "previous_response_id": None,
-        "store": True,
         "temperature": None,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
