@@ -1,6 +1,6 @@
 """Connections of the API port: those of slow clients end.
 
-In: uvicorn's own HTTP protocol, whichever is installed. Out: a class of it that waits for headers, and for a
+In: uvicorn's own HTTP protocol on httptools. Out: a class of it that waits for headers, and for a
 client to read, only so long. uvicorn waits for both without a bound, and one machine could hold every
 descriptor. Bodies are bounded where they are read, in exchange.py: another application may take longer ones.
 """
@@ -17,7 +17,7 @@ HEADERS_S = 20.0
 """From the connection, or from the first byte after an answer, to the end of the headers."""
 
 HEADERS_LIMIT = 65536
-"""Bytes of one request's headers, as h11 has it; httptools has no limit."""
+"""Bytes of one request's headers, as h11 has it; httptools has no limit of its own."""
 
 READ_S = 60.0
 """For a client to take what fills the connection's buffer."""
@@ -25,9 +25,9 @@ READ_S = 60.0
 
 def protocol(headers_s: float = HEADERS_S, read_s: float = READ_S) -> type[asyncio.Protocol]:
     """The protocol class to give to uvicorn."""
-    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    base: Any = AutoHTTPProtocol  # chosen at run time: h11's or httptools'
+    base: Any = HttpToolsProtocol
 
     class Bounded(base):  # type: ignore[misc]
         """One connection."""
