@@ -16,7 +16,7 @@ import uvicorn
 from ..contract import REVISION_HEADER
 from ..errors import StartError
 from ..telemetry import log
-from . import connections
+from .protocol import Bounded
 
 if TYPE_CHECKING:
     import socket
@@ -38,7 +38,7 @@ def configure(app: AsgiApp, revision: str) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
-        http=connections.protocol(),
+        http=Bounded,
         headers=[(REVISION_HEADER, revision)],
         timeout_keep_alive=KEEP_ALIVE_S,
     )

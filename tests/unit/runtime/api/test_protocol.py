@@ -9,7 +9,7 @@ import socket
 import pytest
 import uvicorn
 
-from shipway_runtime.api import connections, exchange
+from shipway_runtime.api import exchange, protocol
 
 BOUND_S = 20
 
@@ -40,7 +40,9 @@ class App:
 @contextlib.asynccontextmanager
 async def serving(app, **limits):
     sock = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=connections.protocol(**limits), log_config=None, lifespan="off")
+    config = uvicorn.Config(
+        app, http=type("Quick", (protocol.Bounded,), limits), log_config=None, lifespan="off"
+    )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # this process's signals are pytest's
     task = asyncio.create_task(server.serve([sock]))
