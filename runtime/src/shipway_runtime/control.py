@@ -3,7 +3,7 @@
 In: a deployment, bound sockets. Out: answers that do not depend on the agent. `start` returns once
 everything is served, so the agent's import can rely on its MCP URLs; `close` stops the relay, then the admin
 port, last of all. The thread then stays behind as a guard: whatever holds the interpreter open after that
-(a thread, an atexit hook of a library) has MARGIN_S seconds.
+(a task that ignores its cancellation, a thread, an atexit hook of a library) has LEAVE_S seconds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import contextlib
 import functools
 import importlib
 import os
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from . import admin, checks
 from .health import Heart, Readiness, main_thread_line
@@ -39,6 +40,7 @@ WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
 EARLY_S = 1.0  # for the import to give way to a signal; code of the user's may have caught it
 MARGIN_S = 10.0  # beyond the grace: flushing, the application's shutdown, the relay
+LEAVE_S = 5.0  # for the interpreter to end: threads, hooks, tasks that do not stop
 
 
 class Control:
@@ -56,7 +58,7 @@ class Control:
         self._stop = asyncio.Event()
         self._served, self._closed = threading.Event(), threading.Event()
         self._failure: Exception | None = None
-        self._exit_code, self._guard_s = 1, MARGIN_S
+        self._exit_code, self._guard_s = 1, LEAVE_S
 
     def start(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
         """Serve, and return when everything listens. Raises what kept it from serving."""
@@ -83,8 +85,8 @@ class Control:
             self._failure = error
         self._closed.set()
         self._served.set()
-        time.sleep(self._guard_s)
-        os._exit(self._exit_code)
+        time.sleep(min(self._guard_s, max(self._drain.left(MARGIN_S + RELAY_GRACE_S), 1.0)))
+        leave(self._exit_code)
 
     async def _serve(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
         routes = admin.routes(self._deployment, self.heart, self.readiness)
@@ -149,3 +151,17 @@ class Control:
                 log.error("not done in time: the main thread is at %s; leaving", main_thread_line())
                 self._guard_s = 0.0
                 self._stop.set()
+
+
+def leave(code: int) -> NoReturn:
+    """End the process as it stands; what was printed and not yet written has a second to go."""
+    last = threading.Thread(target=_flush, daemon=True)
+    last.start()
+    last.join(1.0)
+    os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

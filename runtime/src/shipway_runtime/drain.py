@@ -33,9 +33,11 @@ class Drain:
         """SIGTERM or SIGINT. Raises Leave as long as nothing is served."""
         now = time.monotonic()
         if not self._serving:
-            # Code that is being imported may catch whatever is raised here: it is remembered as well.
-            self.began = self.hastened = self.began or now
-            raise Leave
+            if self.began is None:  # raised once: a second one would come in the midst of the way out
+                # Code that is being imported may catch whatever is raised here: it is remembered as well.
+                self.began = self.hastened = now
+                raise Leave
+            return
         if self.began is None:
             self.began = now
         else:
@@ -70,10 +72,14 @@ class Drain:
 
     def overdue(self, margin_s: float) -> bool:
         """Whether the process should have ended `margin_s` ago: something holds the main thread."""
+        return self.began is not None and self.left(margin_s) <= 0
+
+    def left(self, margin_s: float) -> float:
+        """Seconds until the process should have ended, `margin_s` beyond the grace included."""
         if self.began is None:
-            return False
+            return margin_s
         end = self.hastened or self.began + self.grace_s
-        return time.monotonic() > end + margin_s
+        return end + margin_s - time.monotonic()
 
 
 def handle_signals(drain: Drain) -> None:

@@ -38,27 +38,37 @@ def main() -> int:
         config.refuse_unsafe(deployment)
         return run(deployment, secrets)
     except (StartError, contract.ContractError) as error:
-        log.critical("%s", error, exc_info=getattr(error, "cause", None))
-        return 1
+        return refuse(error)
+    except Leave:
+        return 0
+
+
+def refuse(error: Exception) -> int:
+    """Say why it does not start; returns the exit code."""
+    log.critical("%s", error, exc_info=getattr(error, "cause", None))
+    return 1
 
 
 def run(deployment: Deployment, secrets: Secrets) -> int:
-    """Serve until the drain is over; returns the exit code. Raises StartError."""
+    """Serve until the drain is over; returns the exit code. Raises StartError and Leave."""
     drain = Drain(delay_s=deployment.drain_delay_s, grace_s=deployment.settings.health.grace_s)
     handle_signals(drain)
     api, admin, relay = bind(deployment)
     control = Control(deployment, secrets, drain, dict(os.environ))
-    code = 1
+    code, runner = 1, asyncio.Runner()
     try:
         control.start(admin, relay)
         prepare(deployment, secrets)
         target = entrypoint.load(deployment.manifest.entrypoint)
-        asyncio.run(serve(deployment, secrets, control, drain, target, api))
+        runner.run(serve(deployment, secrets, control, drain, target, api))
         code = 0
+    except StartError as error:
+        refuse(error)
     except Leave:
         code = 0
     finally:
         control.close(code)
+        runner.close()  # last: it waits for tasks and threads that may never end, and control guards it
     return code
 
 
@@ -95,6 +105,7 @@ async def serve(
     from .api.server import Server, configure
 
     def started() -> None:
+        drain.serving()
         control.readiness.agent_imported()
         log.info(
             "%s, revision %s, %s: API on port %d, admin on port %d",
@@ -112,7 +123,6 @@ async def serve(
     else:
         store = open_store(deployment)
         turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
-    drain.serving()
     await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
     if store:
         await store.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,6 +17,7 @@ import uvicorn
 from ..contract import REVISION_HEADER
 from ..errors import StartError
 from ..telemetry import log
+from .farewell import Farewell, stop_listening
 from .protocol import Bounded
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from ..drain import Drain
     from ..turns import Turns
 
+TICK_S = 0.05
+CLOSE = (b"connection", b"close")
 FLUSH_S = 1.0  # for the last event of a stopped stream to leave
 LIFESPAN_S = 5.0
 KEEP_ALIVE_S = 75  # longer than the idle timeout of common load balancers, which reuse connections
@@ -78,31 +82,51 @@ class Server(uvicorn.Server):
             *(len(self.server_state.tasks), self._drain.delay_s, self._drain.grace_s),
         )
         # Clients that keep connections alive open their next one elsewhere.
-        self.config.encoded_headers.append((b"connection", b"close"))
-        self.server_state.default_headers.append((b"connection", b"close"))
+        self.config.encoded_headers.append(CLOSE)
+        self.server_state.default_headers.append(CLOSE)
         if self._turns:
             await self._turns.tell_draining()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._drain.closing = True
-        ender = asyncio.create_task(self._end_late_turns())
-        bound = self._drain.remaining() + 2 * FLUSH_S
-        self.config.timeout_graceful_shutdown = int(bound) + 1
+        await stop_listening(self.servers, sockets or [], self._protocol)
+        farewell = Farewell()
+        while self._drain.remaining() > 0 and not await self._all_gone(farewell, within_s=TICK_S):
+            pass
+        if self._under_way():
+            await self._end_late(farewell)
+        farewell.close()
         try:
-            async with asyncio.timeout(bound + LIFESPAN_S):
-                await super().shutdown(sockets)
+            async with asyncio.timeout(LIFESPAN_S):
+                await self.lifespan.shutdown()
         except TimeoutError:
             log.error("the application's own shutdown took more than %g s; left behind", LIFESPAN_S)
-        finally:
-            ender.cancel()
 
-    async def _end_late_turns(self) -> None:
-        while self._drain.remaining() > 0:  # noqa: ASYNC110 - a signal handler sets it, and may set nothing else
-            await asyncio.sleep(0.1)
-        if late := len(self.server_state.tasks):
-            log.warning("%d requests did not finish in time and are stopped", late)
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Callable[..., asyncio.Protocol] = self.config.http_protocol_class  # type: ignore[assignment]
+        return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _under_way(self) -> int:
+        return max(len(self.server_state.tasks), len(self.server_state.connections))
+
+    async def _all_gone(self, farewell: Farewell, *, within_s: float) -> bool:
+        """Close what may be closed; whether nothing is left."""
+        end = time.monotonic() + within_s
+        while True:
+            farewell.release(list(self.server_state.connections))
+            gone = not self._under_way() and farewell.done(self.server_state.connections)
+            if gone or time.monotonic() >= end:
+                return gone
+            await asyncio.sleep(min(TICK_S, within_s))
+
+    async def _end_late(self, farewell: Farewell) -> None:
+        log.warning("%d requests did not finish in time and are stopped", self._under_way())
         if self._turns:
             self._turns.stop_all()
-        await asyncio.sleep(FLUSH_S)
-        for task in self.server_state.tasks:  # the user's own application, or a client that does not read
+        if await self._all_gone(farewell, within_s=FLUSH_S):
+            return
+        for task in self.server_state.tasks:  # the user's own application, or an agent that does not stop
             task.cancel()
+        if not await self._all_gone(farewell, within_s=FLUSH_S):
+            for connection in list(self.server_state.connections):  # clients that do not read
+                connection.transport.abort()  # type: ignore[union-attr]
