@@ -1,19 +1,18 @@
 """The readiness checks of one deployment.
 
-In: the deployment, its secrets, its relay if it has MCP servers. Out: a list of `Check`. The model is
-asked for a TCP connection and nothing more: paid calls are no health check, real traffic tells the rest.
+In: the deployment, its secrets, its relay if it has MCP servers, what turns tell. Out: a list of `Check`. The
+model is asked for a TCP connection and nothing more: paid calls are no health check, traffic tells the rest.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import functools
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from . import config
 from .health import Check
+from .reach import Reach
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,20 +21,24 @@ if TYPE_CHECKING:
     from .config import Deployment
     from .relay import Relay
     from .secrets import Secrets
+    from .traffic import Traffic
 
 SEEN = ("state", "since", "last_error", "last_error_at")
 """What the relay saw of a server by itself, beside the check, which waits for a third failure."""
 
 
 def list_checks(
-    deployment: Deployment, secrets: Secrets, relay: Relay | None, environ: Mapping[str, str]
+    deployment: Deployment,
+    secrets: Secrets,
+    relay: Relay | None,
+    environ: Mapping[str, str],
+    traffic: Traffic,
 ) -> list[Check]:
     """Every check this deployment needs, in the order they are shown."""
     checks = []
     if model := deployment.settings.model:
         required = deployment.settings.health.when_model_down == "unready"
-        url = config.model_url(model, environ)
-        checks.append(Check("model", functools.partial(connect, url, environ), required))
+        checks.append(_model_check(model, required, environ, traffic))
     if secrets:
         checks.append(Check("secrets", functools.partial(_secrets_present, secrets)))
     if relay:
@@ -43,33 +46,15 @@ def list_checks(
     return [dataclasses.replace(check, probe=_redacted(check, secrets)) for check in checks]
 
 
-async def connect(url: str, environ: Mapping[str, str]) -> str | None:
-    """Open and close a TCP connection to a URL's host, or to the proxy that leads there."""
-    host, port = route(url, environ)
-    try:
-        _, writer = await asyncio.open_connection(host, port)
-    except OSError as error:
-        return f"{host}:{port}: {error.strerror or error}"
-    writer.close()
-    return None
+def _model_check(
+    model: contract.Model, required: bool, environ: Mapping[str, str], traffic: Traffic
+) -> Check:
+    reach = Reach(config.model_url(model, environ), environ)
 
+    async def probe() -> str | None:
+        return await reach.probe() or traffic.problem()
 
-def route(url: str, environ: Mapping[str, str]) -> tuple[str, int]:
-    """Host and port that a client of `url` connects to, a proxy of the environment included."""
-    target = urlsplit(url)
-    proxy = _variable(environ, f"{target.scheme}_proxy") or _variable(environ, "all_proxy")
-    if proxy and not _bypassed(target.hostname or "", _variable(environ, "no_proxy") or ""):
-        target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    return target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
-
-
-def _variable(environ: Mapping[str, str], name: str) -> str | None:
-    return environ.get(name) or environ.get(name.upper())
-
-
-def _bypassed(host: str, no_proxy: str) -> bool:
-    suffixes = [part.strip().lstrip(".") for part in no_proxy.split(",") if part.strip()]
-    return any(part == "*" or host == part or host.endswith(f".{part}") for part in suffixes)
+    return Check("model", probe, required)
 
 
 def _redacted(check: Check, secrets: Secrets) -> Callable[[], Awaitable[str | None]]:

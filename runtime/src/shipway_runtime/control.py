@@ -23,6 +23,7 @@ from .health import Heart, Readiness, main_thread_line
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
+from .traffic import Traffic
 
 if TYPE_CHECKING:
     import socket
@@ -52,6 +53,7 @@ class Control:
         self._deployment, self._secrets, self._drain, self._environ = deployment, secrets, drain, environ
         self.heart = Heart()
         self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
+        self.traffic = Traffic()
         self.metrics = Metrics()
         self.metrics.add(self._vitals)
         self._loop = asyncio.new_event_loop()
@@ -93,7 +95,7 @@ class Control:
         port = await admin.Admin(routes, {"/metrics": self.metrics.page}).serve(admin_socket)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
-            wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ)
+            wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ, self.traffic)
             background = asyncio.create_task(self._look_after(wanted))
             self._served.set()
             stopped = asyncio.create_task(self._stop.wait())

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from . import config, contract, entrypoint, ports
 from .contract import env
@@ -144,6 +145,7 @@ def build_api(
     from .api import app
     from .context import Context
     from .turns import Turns
+    from .watched import watch
 
     settings, places = deployment.settings, deployment.places
     context = Context(
@@ -157,6 +159,9 @@ def build_api(
         prompts=places.prompts,
         secrets=secrets,
     )
+    if settings.model:
+        host = urlsplit(config.model_url(settings.model, os.environ)).hostname or ""
+        agent = watch(agent, control.traffic, host)
     turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s)
     return turns, app.build(
         turns,

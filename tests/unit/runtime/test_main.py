@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -148,6 +149,92 @@ def test_a_model_that_is_down(start, choice, status, word):
     )
     running.wait_for(lambda: state()["status"] == (status, word), word)
     assert "127.0.0.1:9" in state()["model"]["last_error"]
+
+
+FAILING_MODEL = """
+import os, anthropic
+client = anthropic.AsyncAnthropic(max_retries=0)
+
+async def agent(messages):
+    if messages[-1]["content"] == "no model":
+        return "fine"
+    message = await client.messages.create(model="m", max_tokens=1, messages=messages)
+    return message.content[0].text
+"""
+
+MODEL = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(int(sys.argv[1]))
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def model():
+    """Start a model API that takes connections and answers everything with one status; gives its URL."""
+    started = []
+
+    def start(status: int) -> str:
+        command = [sys.executable, "-c", MODEL, str(status)]
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        return f"http://127.0.0.1:{started[-1].stdout.readline().strip()}"
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("choice", ["unready", "degraded"])
+@pytest.mark.parametrize(("status", "code"), [(529, "model_unavailable"), (401, "model_unauthorized")])
+def test_turns_tell_that_a_model_which_takes_connections_is_down(start, model, choice, status, code):
+    settings = {
+        "model": {"provider": "anthropic", "name": "m"},
+        "health": {"when_model_down": choice},
+    }
+    env = {"ANTHROPIC_BASE_URL": model(status), "ANTHROPIC_API_KEY": "key"}
+    running = start(FAILING_MODEL, env=env, settings=settings)
+    for _ in range(3):
+        response = running.ask()
+        assert response.status_code == (503 if status == 529 else 500)
+        assert response.json()["error"]["code"] == code
+    down = (503, "unready") if choice == "unready" else (200, "degraded")
+
+    def ready():
+        answer = running.admin.get("/readyz")
+        return answer.status_code, answer.json()["status"], answer.json()["checks"]["model"]
+
+    running.wait_for(lambda: ready()[:2] == down, "failing check")
+    assert f"(HTTP {status}, " in ready()[2]["last_error"] or f"HTTP {status} (" in ready()[2]["last_error"]
+    assert running.ask("no model").status_code == 200
+    running.wait_for(lambda: ready()[:2] == (200, "ready"), "recovery by a turn that succeeds")
+
+
+def test_requests_that_the_model_finds_wrong_say_nothing_about_it(start, model):
+    settings = {"model": {"provider": "anthropic", "name": "m"}}
+    env = {"ANTHROPIC_BASE_URL": model(400), "ANTHROPIC_API_KEY": "key"}
+    running = start(FAILING_MODEL, env=env, settings=settings)
+    assert {running.ask().json()["error"]["code"] for _ in range(6)} == {"server_error"}
+    since = running.admin.get("/readyz").json()["checks"]["model"]["since"]
+    time.sleep(0.5)  # five probes
+    assert running.admin.get("/readyz").json()["checks"]["model"] == {
+        "state": "up",
+        "since": since,
+        "last_error": None,
+    }
 
 
 def test_a_blocked_agent_blocks_no_admin_port(start):

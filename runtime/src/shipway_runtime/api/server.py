@@ -103,7 +103,7 @@ class Server(uvicorn.Server):
             log.error("the application's own shutdown took more than %g s; left behind", LIFESPAN_S)
 
     def _protocol(self) -> asyncio.Protocol:
-        kind: Callable[..., asyncio.Protocol] = self.config.http_protocol_class  # type: ignore[assignment]
+        kind: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
         return kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def _under_way(self) -> int:
@@ -129,4 +129,4 @@ class Server(uvicorn.Server):
             task.cancel()
         if not await self._all_gone(farewell, within_s=FLUSH_S):
             for connection in list(self.server_state.connections):  # clients that do not read
-                connection.transport.abort()  # type: ignore[union-attr]
+                connection.transport.abort()

@@ -1,0 +1,51 @@
+"""What turns tell about the model: the part of its health that a connection does not show.
+
+In: how turns ended, from the main loop (watched.py). Out: `problem`, for the check `model` on the control
+loop. Nothing is asked of the model for it.
+
+Turns that fail in a row are evidence; one that succeeds takes it all away, whoever's it was. An instance that
+is not ready gets no turns, so evidence lapses after a while, twice as long each time up to LONGEST_S: a few
+turns are let through, and the first of them that fails is evidence enough.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .faults import Fault
+
+ENOUGH = 3  # turns in a row
+LAPSE_S, LONGEST_S = 30.0, 300.0
+
+
+class Traffic:
+    """The turns of one process. Written by the main loop, read by the control loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures, self._lapses, self._last = 0, 0, 0.0
+        self._fault: Fault | None = None
+
+    def succeeded(self) -> None:
+        with self._lock:
+            self._failures = self._lapses = 0
+
+    def failed(self, fault: Fault) -> None:
+        with self._lock:
+            self._failures += 1
+            self._fault, self._last = fault, time.monotonic()
+
+    def problem(self) -> str | None:
+        """What turns say against the model; None when nothing, or when it is time to try again."""
+        with self._lock:
+            if self._fault is None or self._failures < ENOUGH:
+                return None
+            if time.monotonic() - self._last > min(LAPSE_S * 2**self._lapses, LONGEST_S):
+                self._failures, self._lapses = ENOUGH - 1, min(self._lapses + 1, 10)
+                return None
+            return (
+                f"{self._failures} turns in a row got no answer from it; the last one: {self._fault.reason}"
+            )
