@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+from tests.conftest import _engine
 from tests.docker import BUILDKIT, Docker
+from tests.postgres import PostgresServer, free_port
 
 CONFIG = """\
 version: 0.1
@@ -84,3 +87,17 @@ def hadolint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
         return subprocess.run(strict, capture_output=True, text=True).stdout
 
     return lint
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the tests of a module."""
+    server = PostgresServer(Path(_engine("postgres")).resolve().parent, free_port())
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def agent() -> str:
+    """The name of an agent, and so of a schema, that nobody else has."""
+    return f"agent-{uuid.uuid4().hex[:12]}"

@@ -15,7 +15,7 @@ from .health import Check
 from .reach import Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from . import contract
     from .config import Deployment
@@ -43,7 +43,7 @@ def list_checks(
         checks.append(Check("secrets", functools.partial(_secrets_present, secrets)))
     if relay:
         checks += [_server_check(relay, server) for server in deployment.manifest.mcp]
-    return [dataclasses.replace(check, probe=_redacted(check, secrets)) for check in checks]
+    return [redacted(check, secrets) for check in checks]
 
 
 def _model_check(
@@ -57,14 +57,14 @@ def _model_check(
     return Check("model", probe, required)
 
 
-def _redacted(check: Check, secrets: Secrets) -> Callable[[], Awaitable[str | None]]:
-    """The check's probe. Its reasons are shown on the admin port, and servers may repeat what they got."""
+def redacted(check: Check, secrets: Secrets) -> Check:
+    """The check; its reasons are shown on the admin port, and servers may repeat what they got."""
 
     async def probe() -> str | None:
         reason = await check.probe()
         return reason and secrets.redact(reason)
 
-    return probe
+    return dataclasses.replace(check, probe=probe)
 
 
 async def _secrets_present(secrets: Secrets) -> str | None:

@@ -110,10 +110,6 @@ def refuse_unsafe(deployment: Deployment) -> None:
             f'Set api.auth = "none" in agent.toml if a gateway authenticates, '
             f"or {env.ENVIRONMENT}={DEVELOPMENT} to try it out"
         )
-    if deployment.settings.storage and deployment.settings.storage.url_secret:
-        raise NotYetError(
-            "storage.url (PostgreSQL)", "leave it out: conversations live in SQLite on the volume"
-        )
     if not deployment.development and (unenforced := list_unenforced(deployment)):
         raise NotYetError(", ".join(unenforced), "remove it, or enforce it in a gateway")
 

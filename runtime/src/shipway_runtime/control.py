@@ -70,6 +70,10 @@ class Control:
         if self._failure:
             raise self._failure
 
+    def watch(self, check: Check) -> None:
+        """Let readiness depend on one more thing."""
+        self.readiness.add(checks.redacted(check, self._secrets), self._loop)
+
     def close(self, exit_code: int) -> None:
         """Stop the relay, then the admin port. The process is about to exit with `exit_code`."""
         self._exit_code = exit_code

@@ -133,6 +133,7 @@ class Readiness:
     def __init__(self, interval_s: float, *, draining: Callable[[], bool]) -> None:
         self._checks: list[Check] = []
         self._states: dict[str, CheckState] = {}
+        self._added: asyncio.Queue[Check] = asyncio.Queue()
         self._agent = CheckState()
         self._interval_s = interval_s
         self._draining = draining
@@ -142,10 +143,20 @@ class Readiness:
         self._agent.record(None)
 
     async def run(self, checks: list[Check]) -> None:
-        """Probe every check until cancelled, each at its own pace."""
-        self._states = {check.name: CheckState() for check in checks}
-        self._checks = checks
-        await asyncio.gather(*(self._repeat(check) for check in checks))
+        """Probe every check until cancelled, each at its own pace, and those that are added later."""
+        self._states |= {check.name: CheckState() for check in checks}
+        self._checks = [*checks, *self._checks]
+        async with asyncio.TaskGroup() as group:
+            for check in checks:
+                group.create_task(self._repeat(check))
+            while True:
+                group.create_task(self._repeat(await self._added.get()))
+
+    def add(self, check: Check, loop: asyncio.AbstractEventLoop) -> None:
+        """One more check, from any thread; readiness depends on it at once. `loop` is where `run` runs."""
+        self._states[check.name] = CheckState()
+        self._checks = [*self._checks, check]
+        loop.call_soon_threadsafe(self._added.put_nowait, check)
 
     async def _repeat(self, check: Check) -> None:
         state = self._states[check.name]

@@ -7,6 +7,7 @@ could not start or could not end in order. What each step does is in the module 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from .contract import env
 from .control import Control
 from .drain import Drain, Leave, handle_signals
 from .errors import StartError
+from .health import Check
 from .secrets import Secrets
 from .telemetry import log, logs
 
@@ -122,7 +124,9 @@ async def serve(
     if isinstance(kind, OwnApp):
         app = kind.app
     else:
-        store = open_store(deployment)
+        store = choose_store(deployment, secrets)
+        await store.open()
+        control.watch(Check("storage", store.check))
         turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
     await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
     if store:
@@ -130,12 +134,20 @@ async def serve(
     beating.cancel()
 
 
-def open_store(deployment: Deployment) -> Store:
+def choose_store(deployment: Deployment, secrets: Secrets) -> Store:
     """Where this deployment keeps its conversations. Raises StartError."""
     from .conversations.sql import Conversations
+
+    api, storage = deployment.settings.api, deployment.settings.storage
+    wait_s = 0.0 if api.when_busy == "refuse" else api.timeout_s
+    if storage and storage.url_secret:
+        from .conversations.postgres import Postgres
+
+        url = functools.partial(secrets.value, storage.url_secret)
+        return Conversations(Postgres(url, deployment.manifest.name, learn=secrets.learn), wait_s=wait_s)
     from .conversations.sqlite import Sqlite
 
-    return Conversations(Sqlite(deployment.places.storage))
+    return Conversations(Sqlite(deployment.places.storage), wait_s=wait_s)
 
 
 def build_api(

@@ -71,6 +71,14 @@ class UnknownTurnError(TurnError):
     code = "previous_response_not_found"
 
 
+class ConversationBusyError(TurnError):
+    """Another turn of the conversation runs, and this one does not wait for it, or not any longer."""
+
+    status = 409
+    code = "conversation_busy"
+    retry_s = 1.0
+
+
 class DrainingError(TurnError):
     """This process is on its way out; another one answers."""
 

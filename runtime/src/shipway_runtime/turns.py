@@ -13,12 +13,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from .conversations.store import Place, StoreError
+from .conversations.store import BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
 from .telemetry import log
 from .telemetry.tally import Tally
 from .turn import (
     Ask,
+    ConversationBusyError,
     CutOffError,
     DrainingError,
     Turn,
@@ -60,9 +61,10 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def begin(self, ask: Ask) -> AsyncIterator[Turn]:
-        """A turn, once it is its conversation's turn. Raises UnknownTurnError and DrainingError."""
+        """A turn, once it is its conversation's turn. Raises UnknownTurnError, ConversationBusyError and
+        DrainingError."""
         place = Place(ask.tenant, ask.conversation or uuid.uuid4().hex)
-        async with self._store.hold(place):
+        async with self._held(place):
             if self._drain.closing:
                 raise DrainingError("this instance is shutting down; try again")
             turn = await self._open(ask, place)
@@ -78,6 +80,20 @@ class Turns:
                 timer.cancel()
                 self._track(turn, self._running.discard)
                 await turn.finish("cancelled")
+
+    @contextlib.asynccontextmanager
+    async def _held(self, place: Place) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._store.hold(place))
+            except BusyError:
+                raise ConversationBusyError(
+                    f"another turn of conversation {place.conversation} is running; ask again when it is over"
+                ) from None
+            except StoreError as error:
+                log.error("conversation %s cannot be had: %s", place.conversation, error)
+                raise TurnError("the conversation could not be read") from None
+            yield
 
     async def _open(self, ask: Ask, place: Place) -> Turn:
         try:

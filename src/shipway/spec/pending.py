@@ -64,7 +64,6 @@ PENDING = (
     Pending("api.auth", "authentication by keys", lambda auth: auth == "keys", _GATEWAY),
     Pending("api.auth", "authentication by JWT", lambda auth: auth == "jwt", _GATEWAY),
     Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
-    Pending("storage.url", "conversations in PostgreSQL"),
     Pending("policy.*", "limits", lambda _: True),
     Pending("evals", "evals"),
     Pending("rollout", "a rollout"),

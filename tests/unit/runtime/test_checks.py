@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from shipway_runtime.checks import _redacted
+from shipway_runtime.checks import redacted
 from shipway_runtime.contract import Secret
 from shipway_runtime.health import Check
 from shipway_runtime.secrets import Secrets
@@ -14,6 +14,6 @@ def test_a_server_that_repeats_its_credential_is_shown_without_it(tmp_path):
     async def probe():
         return "saw HTTP 500: Bearer hunter22 is not mine"
 
-    assert asyncio.run(_redacted(Check("mcp:crm", probe), secrets)()) == (
+    assert asyncio.run(redacted(Check("mcp:crm", probe), secrets).probe()) == (
         "saw HTTP 500: Bearer [redacted] is not mine"
     )

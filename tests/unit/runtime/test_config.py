@@ -87,7 +87,6 @@ OPEN = contract.Api(auth="none")
     [
         ({"api": contract.Api(auth="keys", keys="K")}, 'api.auth = "keys": not yet'),
         ({"api": contract.Api(auth="jwt")}, 'api.auth = "jwt": not yet'),
-        ({"api": OPEN, "storage": contract.Storage("/d", "URL")}, "storage.url .*: not yet"),
         ({"api": OPEN, "limits": contract.Limits(concurrency=1)}, "limits: not yet"),
     ],
 )

@@ -1,72 +1,72 @@
 """The store, written once for every database that speaks SQL.
 
-In and out: as store.py and budgets.py say, above a `Database`, which runs statements. Long histories come in
+In and out: as store.py and budgets.py say, above a `Database`, which runs statements. It
+watches it, too: `check` says what the last look found. Long histories come in
 steps of some turns, so that the main loop goes on in between.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
-import weakref
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..dialogue import Memory, Past
 from . import statements
 from .budgets import Spent, begin
-from .store import Before, BusyError, Conversation, Place, StoreError, Turned
+from .leases import LEASE_S, Leases
+from .store import Before, Conversation, Place, StoreError, Turned
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import Collection
+    from contextlib import AbstractAsyncContextManager
+
+    from .database import Database, Row
 
 STEP = 16  # turns that are read at once
+TROUBLE_S = 1.0  # between two looks at a database that does not work
 LAST = 2**31 - 1  # above every number of a turn
-
-Row = tuple[Any, ...]
-
-
-class Database(Protocol):
-    """What runs statements. Every call raises StoreError when it cannot be done."""
-
-    async def fetch(self, statement: str, values: Mapping[str, Any]) -> Sequence[Row]:
-        """The rows of a query."""
-
-    async def change(self, values: Mapping[str, Any], *wanted: str) -> int:
-        """Run statements as one transaction and return the first one's count of rows; where that is 0,
-        nothing has changed."""
-
-    async def check(self) -> str | None: ...
-
-    async def close(self) -> None: ...
 
 
 class Conversations:
-    """The store in one database."""
+    """The store in one database. A turn waits `wait_s` seconds for another one of its conversation: 0 does
+    not wait, None waits without a bound."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, wait_s: float | None = None, lease_s: float = LEASE_S) -> None:
         self._database = database
-        self._locks: weakref.WeakValueDictionary[Place, asyncio.Lock] = weakref.WeakValueDictionary()
-        self.check = database.check
-        self.close = database.close
+        self._leases = Leases(database, wait_s, lease_s)
+        self._watching: asyncio.Task[None] | None = None
+        self._trouble: str | None = "not asked yet"
 
-    @contextlib.asynccontextmanager
-    async def hold(self, place: Place, wait_s: float | None = None) -> AsyncIterator[None]:
-        lock = self._locks.get(place)
-        if lock is None:
-            lock = self._locks[place] = asyncio.Lock()
-        if wait_s == 0 and lock.locked():
-            raise BusyError
-        try:
-            async with asyncio.timeout(wait_s or None):
-                await lock.acquire()
-        except TimeoutError:
-            raise BusyError from None
-        try:
-            yield
-        finally:
-            lock.release()
+    async def open(self) -> None:
+        await self._database.open()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._watching:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._database.close()
+
+    async def check(self) -> str | None:
+        return self._trouble
+
+    async def _watch(self) -> None:
+        """See that the database works, and renew what this process holds, until cancelled."""
+        while True:
+            try:
+                await self._database.probe()
+                await self._leases.renew()
+                self._trouble = None
+            except StoreError as error:
+                self._trouble = str(error)
+            await asyncio.sleep(
+                min(TROUBLE_S, self._leases.renew_s) if self._trouble else self._leases.renew_s
+            )
+
+    def hold(self, place: Place) -> AbstractAsyncContextManager[None]:
+        return self._leases.hold(place)
 
     async def before(self, place: Place, previous: int | None) -> Before | None:
         rows = await self._database.fetch(statements.BEFORE, _key(place) | {"upto": previous or LAST})
@@ -87,7 +87,7 @@ class Conversations:
         return tuple(reversed(past))
 
     async def add(self, place: Place, turned: Turned) -> None:
-        values = {
+        values = self._leases.values(place) | {
             "turn": turned.turn,
             "previous": turned.previous,
             "started": turned.started,
@@ -96,8 +96,16 @@ class Conversations:
             "memory": _dump(turned.memory and [turned.memory.kind, turned.memory.data]),
             "response": _dump(turned.response),
         }
-        if not await self._database.change(_key(place) | values, statements.COUNT_TURN, statements.ADD):
-            raise StoreError(f"turn {turned.turn} was taken by another process in the meantime")
+        if not await self._database.change(values, *self._database.add) and not await self._added(values):
+            raise StoreError(
+                f"turn {turned.turn} was not kept: another process went on with the conversation, "
+                f"or it was deleted"
+            )
+        self._leases.given_back(place)
+
+    async def _added(self, values: dict[str, Any]) -> bool:
+        """Whether it is there after all: it was stored, and the connection broke before it said so."""
+        return bool(await self._database.fetch(statements.STORED, values))
 
     async def read(self, place: Place, turn: int) -> Turned | None:
         rows = await self._database.fetch(statements.READ, _key(place) | {"turn": turn})

@@ -73,16 +73,16 @@ class Turned:
 class Store(Protocol):
     """Every call raises StoreError when it cannot be done. They belong to the main loop; `check` does not."""
 
-    def hold(self, place: Place, wait_s: float | None = None) -> AbstractAsyncContextManager[None]:
+    def hold(self, place: Place) -> AbstractAsyncContextManager[None]:
         """Held for the length of a turn: turns of one conversation run one after another, first come, first
-        served. Raises BusyError after `wait_s` seconds; 0 does not wait, None waits without a bound."""
+        served. Raises BusyError for one that runs longer than a turn is to wait."""
 
     async def before(self, place: Place, previous: int | None) -> Before | None:
         """What a turn finds that continues `previous`, else the last one; None for a turn to continue that
         is not known, or has no messages to go on from."""
 
     async def add(self, place: Place, turned: Turned) -> None:
-        """Keep a finished turn, while its conversation is held."""
+        """Keep a finished turn while its conversation is held, once; what `hold` protects ends with it."""
 
     async def read(self, place: Place, turn: int) -> Turned | None:
         """One turn as it was added; None when it is not known, or was deleted."""
@@ -109,5 +109,8 @@ class Store(Protocol):
 
     async def check(self) -> str | None:
         """Why turns cannot be kept now; None when they can. Costs nothing, and any thread may ask."""
+
+    async def open(self) -> None:
+        """Begin. Raises StartError for what cannot be used; what is away now is for `check` to say."""
 
     async def close(self) -> None: ...

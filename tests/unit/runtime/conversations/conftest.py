@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shipway_runtime.conversations.schema import VERSIONS
 from shipway_runtime.conversations.sql import Conversations
 from shipway_runtime.conversations.sqlite import Sqlite
 from shipway_runtime.conversations.store import Place, Turned
@@ -25,10 +27,19 @@ class Calls:
         self.store = store
         self._runner = asyncio.Runner()
         self.run = self._runner.run
+        try:
+            self.run(store.open())
+        except BaseException:
+            self._runner.close()
+            raise
 
     def add(self, turn, *, previous=None, messages=None, started=1.0, place=HERE, memory=None, response=None):
         turned = Turned(turn, previous, started, "ok", messages, memory, response)
-        self.run(self.store.add(place, turned))
+        self.run(self._add(place, turned))
+
+    async def _add(self, place, turned):
+        async with self.store.hold(place):
+            await self.store.add(place, turned)
 
     def before(self, previous=None, place=HERE):
         return self.run(self.store.before(place, previous))
@@ -41,8 +52,27 @@ class Calls:
         self._runner.close()
 
 
+OpenStore = Callable[..., Calls]
+
+
+def opener(database: Callable[..., Any]) -> Iterator[OpenStore]:
+    """Opens stores in one database, and closes them again. `versions` are the database's."""
+    opened: list[Calls] = []
+
+    def open_store(*, versions: Any = VERSIONS, **settings: Any) -> Calls:
+        opened.append(Calls(Conversations(database(versions=versions), **settings)))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Calls]:
-    store = Calls(Conversations(Sqlite(tmp_path)))
-    yield store
-    store.close()
+def open_store(tmp_path: Path) -> Iterator[OpenStore]:
+    yield from opener(functools.partial(Sqlite, tmp_path))
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Calls:
+    return open_store()

@@ -133,7 +133,7 @@ def test_numbers_of_a_deleted_conversation_are_not_used_again(store):
     assert store.run(store.store.turns(HERE)) == []
     before = store.before()
     assert (before.last, before.previous, before.past) == (2, None, ())
-    with pytest.raises(StoreError, match="taken"):
+    with pytest.raises(StoreError, match="not kept"):
         store.add(2, messages=say("again"))
     store.add(3, messages=say("three"))
     assert store.history(3) == ["three"]
@@ -141,8 +141,8 @@ def test_numbers_of_a_deleted_conversation_are_not_used_again(store):
 
 def test_a_number_is_taken_once(store):
     store.add(1, messages=say("one"))
-    with pytest.raises(StoreError, match="taken"):
-        store.add(1, messages=say("other"))
+    with pytest.raises(StoreError, match="not kept"):
+        store.add(1, messages=say("other"), started=2.0)
     assert store.history(1) == ["one"]
 
 
@@ -189,13 +189,15 @@ def test_turns_of_one_conversation_wait_for_each_other(store):
 
 
 @pytest.mark.parametrize("wait_s", [0, 0.01])
-def test_a_busy_conversation_is_waited_for_no_longer_than_said(store, wait_s):
+def test_a_busy_conversation_is_waited_for_no_longer_than_said(open_store, wait_s):
+    store = open_store(wait_s=wait_s)
+
     async def two():
         async with store.store.hold(HERE):
             with pytest.raises(BusyError):
-                async with store.store.hold(HERE, wait_s):
+                async with store.store.hold(HERE):
                     pass
-        async with store.store.hold(HERE, wait_s):
+        async with store.store.hold(HERE):
             pass
 
     store.run(two())
