@@ -46,6 +46,12 @@ CONFIG = "/etc/shipway/config.json"
 POLICY = "/etc/shipway/policy.json"
 SECRETS = "/run/secrets"
 
+
+def admin_token_file(port: int) -> str:
+    """Where a process whose admin port is `port` leaves the token that it made, when nobody gave one."""
+    return f"/tmp/shipway-admin-{port}.token"  # noqa: S108 - written with care, see admin_token.py
+
+
 MESSAGE_LIMIT = 16_000_000  # bytes of one MCP message, where agent.toml says nothing
 
 UID = 65532  # user and group of every container; "nonroot" in distroless images

@@ -18,7 +18,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import admin, checks
+from . import admin, admin_token, checks
 from .health import Heart, Readiness, main_thread_line
 from .reaper import Reaper
 from .telemetry import log
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from .admin_token import AdminToken
     from .config import Deployment
     from .drain import Drain
     from .health import Check
@@ -95,8 +96,8 @@ class Control:
         leave(self._exit_code)
 
     async def _serve(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
-        routes = admin.routes(self._deployment, self.heart, self.readiness)
-        port = await admin.Admin(routes, {"/metrics": self.metrics.page}).serve(admin_socket)
+        token = admin_token.find(self._deployment, self._secrets, self._environ)
+        port = await self._admin(token).serve(admin_socket)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
             wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ, self.traffic)
@@ -109,6 +110,12 @@ class Control:
             background.cancel()
             stopped.cancel()
         port.close()
+        token.close()
+
+    def _admin(self, token: AdminToken) -> admin.Admin:
+        routes = admin.routes(self._deployment, self.heart, self.readiness)
+        private = frozenset[str]() if self._deployment.development else admin.PRIVATE
+        return admin.Admin(routes, {"/metrics": self.metrics.page}, {}, token, private)
 
     @contextlib.asynccontextmanager
     async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:

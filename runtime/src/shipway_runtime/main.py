@@ -88,6 +88,8 @@ def bind(deployment: Deployment) -> tuple[socket, socket, socket | None]:
 
 def prepare(deployment: Deployment, secrets: Secrets) -> None:
     """Make the process the agent's: its variables, its secrets, its sources."""
+    for ours in (env.ADMIN_TOKEN, env.CONTROL_TOKEN):  # not the agent's, nor what it starts
+        os.environ.pop(ours, None)
     os.environ.update(secrets.environment(os.environ))
     os.environ.update(config.agent_environment(deployment, os.environ))
     sys.path.insert(0, str(deployment.places.source))
