@@ -12,26 +12,23 @@ Sources: RFC 6749 2.3.1, 4.4, 5.1 and 5.2; RFC 8693 2.1 and 2.2.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import importlib
 import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode
+
+from . import client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import httpx2
-
     from .contract import Broker
 
-_TIMEOUT_S, _CONNECT_TIMEOUT_S = 10.0, 5.0
+_TIMEOUT_S = 10.0
 _MAX_ANSWER = 2**18  # bytes; tokens with many claims have a few thousand
 _LONGEST_WORDS = 200  # characters of what an endpoint says
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _USABLE = {"bearer", "n_a"}  # N_A: RFC 8693's word for a token that is no access token
@@ -86,57 +83,28 @@ class TokenEndpoint:
         return token
 
     async def _post(self, form: Mapping[str, str], secret: str | None, *, in_body: bool) -> Token:
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
-        headers["content-type"] = "application/x-www-form-urlencoded"
+        headers = {"content-type": "application/x-www-form-urlencoded"}
         if secret is None or in_body:
             form = {**form, "client_id": self._broker.client_id}
             form |= {} if secret is None else {"client_secret": secret}
         else:
             headers["authorization"] = f"Basic {basic(self._broker.client_id, secret)}"
-        status, answered, content = await self._exchange(headers, urlencode(form).encode())
-        if not 200 <= status < 300:
-            raise self._refusal(status, answered, content)
+        answer = await self._exchange(headers, urlencode(form).encode())
+        if not 200 <= answer.status < 300:
+            raise self._refusal(answer.status, answer.headers, answer.content)
         try:
-            return token_of(content)
+            return token_of(answer.content)
         except TokenError as error:
             raise TokenError(f"{self._url} {error}") from None
 
-    async def _exchange(
-        self, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and content of the answer. The client is made anew, so that a new CA is seen."""
-        httpx = await asyncio.to_thread(importlib.import_module, "httpx2")
+    async def _exchange(self, headers: Mapping[str, str], body: bytes) -> client.Answer:
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                client: httpx2.AsyncClient = await asyncio.to_thread(self._make_client, httpx)
-                async with (
-                    client,
-                    client.stream("POST", self._url, headers=headers, content=body) as response,
-                ):
-                    return response.status_code, response.headers, await self._read(response)
-        except TimeoutError:
-            raise TokenError(f"{self._url} did not answer within {_TIMEOUT_S:g} s") from None
-        except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
-            detail = self._words(str(error) or type(error).__name__)
-            raise TokenError(f"{self._url} cannot be reached: {detail}") from None
-
-    def _make_client(self, httpx: Any) -> Any:
-        """In a thread: reading certificates takes longer than a probe may wait."""
-        url = urlsplit(self._url)
-        return httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
-            trust_env=url.hostname not in _LOOPBACK,  # proxies
-            verify=httpx.create_ssl_context() if url.scheme == "https" else False,  # SSL_CERT_FILE included
-        )
-
-    async def _read(self, response: httpx2.Response) -> bytes:
-        content = b""
-        async for chunk in response.aiter_raw():
-            content += chunk
-            if len(content) > _MAX_ANSWER:
-                raise TokenError(f"{self._url} answered with more than {_MAX_ANSWER} bytes")
-        return content
+            return await client.request(
+                "POST", self._url, headers, body, limit=_MAX_ANSWER, timeout_s=_TIMEOUT_S
+            )
+        except client.ClientError as error:
+            detail = "" if error.words is None else f": {self._words(error.words)}"
+            raise TokenError(f"{error}{detail}") from None
 
     def _refusal(self, status: int, headers: Mapping[str, str], content: bytes) -> TokenError:
         wait = headers.get("retry-after", "")
