@@ -10,6 +10,8 @@ from typing import get_args
 
 from prometheus_client import REGISTRY, Metric
 
+from shipway_runtime.api.auth.guard import Guard
+from shipway_runtime.api.auth.proxies import ProxyAuth
 from shipway_runtime.config import read
 from shipway_runtime.contract import McpServer
 from shipway_runtime.health import Heart, Readiness
@@ -34,8 +36,19 @@ def exposed(tmp_path: Path) -> list[Metric]:
     calls = Calls(server)
     with calls.measure({"method": "ping"}, {}):
         pass
+    guard = Guard(nobody, ProxyAuth(()), "")
+    guard.refused["invalid_api_key"] += 1
     own = vitals.families(deployment, Heart(), Readiness(1.0, draining=lambda: False))
-    return [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
+    return [
+        *REGISTRY.collect(),
+        *own,
+        *guard.collect(),
+        *relay.families([(ServerState("time", "inside"), calls)]),
+    ]
+
+
+async def nobody(scope: object, receive: object, send: object) -> None:
+    """An application that nobody asks."""
 
 
 def name_of(metric: Metric) -> str:

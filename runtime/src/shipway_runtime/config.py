@@ -99,15 +99,10 @@ def read(environ: Mapping[str, str]) -> Deployment:
 
 def refuse_unsafe(deployment: Deployment) -> None:
     """Raise StartError for what would leave the API open, or pretend to a protection that is not there."""
-    auth = deployment.settings.api.auth
-    if auth in ("keys", "jwt"):
-        raise NotYetError(
-            f'api.auth = "{auth}"', 'put a gateway that authenticates in front, and set api.auth = "none"'
-        )
-    if auth is None and not deployment.development:
+    if deployment.settings.api.auth is None and not deployment.development:
         raise StartError(
             f'api.auth is not set, and this is "{deployment.environment}": anybody could use the agent. '
-            f'Set api.auth = "none" in agent.toml if a gateway authenticates, '
+            'Set api.auth to "keys" or "jwt" in agent.toml, to "none" if a gateway authenticates, '
             f"or {env.ENVIRONMENT}={DEVELOPMENT} to try it out"
         )
     if not deployment.development and (unenforced := list_unenforced(deployment)):
@@ -118,7 +113,6 @@ def list_unenforced(deployment: Deployment) -> list[str]:
     """What is declared and not enforced by this version. Development runs with a warning."""
     named = {
         "[policy] limits": deployment.settings.limits != contract.Limits(),
-        "[tenants]": bool(deployment.tenants),
         f"the policy in {deployment.places.policy}": deployment.places.policy.exists(),
     }
     return [*(what for what, declared in named.items() if declared), *deployment.unheeded]

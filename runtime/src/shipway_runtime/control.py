@@ -19,6 +19,7 @@ import time
 from typing import TYPE_CHECKING, NoReturn
 
 from . import admin, admin_token, checks
+from .api.auth import list_checks
 from .health import Heart, Readiness, main_thread_line
 from .reaper import Reaper
 from .telemetry import log
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from .admin_token import AdminToken
+    from .api.auth import Auth
     from .config import Deployment
     from .drain import Drain
     from .health import Check
@@ -49,9 +51,15 @@ class Control:
     """The control thread of one process. Create, start and close it on the main thread."""
 
     def __init__(
-        self, deployment: Deployment, secrets: Secrets, drain: Drain, environ: Mapping[str, str]
+        self,
+        deployment: Deployment,
+        secrets: Secrets,
+        drain: Drain,
+        environ: Mapping[str, str],
+        auth: Auth,
     ) -> None:
         self._deployment, self._secrets, self._drain, self._environ = deployment, secrets, drain, environ
+        self._auth = auth
         self.heart = Heart()
         self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
         self.traffic = Traffic()
@@ -101,6 +109,7 @@ class Control:
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
             wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ, self.traffic)
+            wanted += list_checks(self._deployment.settings.api, self._auth, self._secrets)
             background = asyncio.create_task(self._look_after(wanted))
             self._served.set()
             stopped = asyncio.create_task(self._stop.wait())
@@ -146,6 +155,7 @@ class Control:
             group.create_task(self.readiness.run(wanted))
             group.create_task(self._watch())
             group.create_task(self._secrets.keep())
+            group.create_task(self._auth.keep())
 
     async def _watch(self) -> None:
         """Look after the main thread, and after orphans where this is process 1."""

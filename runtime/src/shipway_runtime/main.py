@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from . import config, contract, entrypoint, ports
+from .api.auth import open_auth
 from .contract import env
 from .control import Control
 from .drain import Drain, Leave, handle_signals
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from .adapters.kinds import AsgiApp
+    from .api.auth import Auth
     from .config import Deployment
     from .conversations.store import Store
     from .dialogue import Agent
@@ -54,16 +56,17 @@ def refuse(error: Exception) -> int:
 
 def run(deployment: Deployment, secrets: Secrets) -> int:
     """Serve until the drain is over; returns the exit code. Raises StartError and Leave."""
+    auth = open_auth(deployment.settings.api, secrets)
     drain = Drain(delay_s=deployment.drain_delay_s, grace_s=deployment.settings.health.grace_s)
     handle_signals(drain)
     api, admin, relay = bind(deployment)
-    control = Control(deployment, secrets, drain, dict(os.environ))
+    control = Control(deployment, secrets, drain, dict(os.environ), auth)
     code, runner = 1, asyncio.Runner()
     try:
         control.start(admin, relay)
         prepare(deployment, secrets)
         target = entrypoint.load(deployment.manifest.entrypoint)
-        runner.run(serve(deployment, secrets, control, drain, target, api))
+        runner.run(serve(deployment, secrets, control, drain, target, auth, api))
         code = 0
     except StartError as error:
         refuse(error)
@@ -103,10 +106,12 @@ async def serve(
     control: Control,
     drain: Drain,
     target: entrypoint.Entrypoint,
+    auth: Auth,
     sock: socket,
 ) -> None:
     """The main loop's whole life: heartbeat, agent, API."""
     from .adapters import OwnApp, adapt
+    from .api.auth.guard import Guard
     from .api.server import Server, configure
 
     def started() -> None:
@@ -130,7 +135,9 @@ async def serve(
         await store.open()
         control.watch(Check("storage", store.check))
         turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
-    await Server(configure(app, deployment.revision), drain, turns, started).serve([sock])
+    guard = Guard(app, auth, deployment.manifest.name)
+    control.metrics.add(guard.collect)
+    await Server(configure(guard, deployment.revision), drain, turns, started).serve([sock])
     if store:
         await store.close()
     beating.cancel()

@@ -85,8 +85,6 @@ OPEN = contract.Api(auth="none")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"api": contract.Api(auth="keys", keys="K")}, 'api.auth = "keys": not yet'),
-        ({"api": contract.Api(auth="jwt")}, 'api.auth = "jwt": not yet'),
         ({"api": OPEN, "limits": contract.Limits(concurrency=1)}, "limits: not yet"),
     ],
 )

@@ -6,6 +6,7 @@ reads it with `caller`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 KEY = "shipway.caller"
+TENANT = re.compile(r"[A-Za-z0-9._@|:+-]{1,128}")
+"""What a tenant's name may be: what identities in use are made of, and a header and a log line can carry."""
+TENANT_WORDS = "letters, digits and . _ - @ | : +, at most 128"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ def configure(app: AsgiApp, revision: str) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         http=Bounded,
+        proxy_headers=False,  # who a request comes from is who connected: see auth/proxies.py
         headers=[(REVISION_HEADER, revision)],
         timeout_keep_alive=KEEP_ALIVE_S,
     )
