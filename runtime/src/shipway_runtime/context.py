@@ -7,11 +7,11 @@ which read at the moment they are called.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .contract import Model
+from .contract import Model, TenantSettings
 from .secrets import Secrets
 from .telemetry.tally import Tally, read_usage
 
@@ -73,3 +73,13 @@ class Context:
         if value is None:
             raise LookupError(f"secret {self.secrets[name].problem()}")
         return value
+
+
+def contexts_of(context: Context, tenants: Mapping[str, TenantSettings]) -> dict[str, Context]:
+    """The template of each tenant that has settings of its own; what they leave out is the environment's."""
+    return {
+        name: replace(
+            context, model=tenant.model or context.model, config={**context.config, **tenant.config}
+        )
+        for name, tenant in tenants.items()
+    }

@@ -164,7 +164,7 @@ def build_api(
 ) -> tuple[Turns, AsgiApp]:
     """The runtime's own API in front of an agent."""
     from .api import app
-    from .context import Context
+    from .context import Context, contexts_of
     from .turns import Turns
     from .watched import watch
 
@@ -183,7 +183,8 @@ def build_api(
     if settings.model:
         host = urlsplit(config.model_url(settings.model, os.environ)).hostname or ""
         agent = watch(agent, control.traffic, host)
-    turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s)
+    tenants = contexts_of(context, deployment.tenants)
+    turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s, tenants)
     return turns, app.build(
         turns,
         name=deployment.manifest.name,

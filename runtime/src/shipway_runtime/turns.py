@@ -30,7 +30,7 @@ from .turn import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from .context import Context
     from .conversations.store import Store
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 
 class Turns:
-    """Runs turns of one agent. `context` is the template of every turn's; one that takes longer than
-    `timeout_s` is stopped."""
+    """Runs turns of one agent. `context` is the template of every turn's, but for `tenants` with one of their
+    own; a turn that takes longer than `timeout_s` is stopped."""
 
     def __init__(
         self,
@@ -49,8 +49,10 @@ class Turns:
         drain: Drain,
         revision: str,
         timeout_s: float = 600.0,
+        tenants: Mapping[str, Context] | None = None,
     ) -> None:
         self._agent, self._store, self._context = agent, store, context
+        self._tenants = tenants or {}
         self._drain, self._revision, self._timeout_s = drain, revision, timeout_s
         self._running: set[Turn] = set()
         self.changed = time.time()
@@ -106,7 +108,7 @@ class Turns:
                 f"turn {ask.previous} of conversation {place.conversation} is not known here"
             )
         context = dataclasses.replace(
-            self._context,
+            self._tenants.get(ask.tenant or "", self._context),
             conversation=place.conversation,
             turn=before.last + 1,
             tenant=ask.tenant,

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from shipway_runtime.context import Context
-from shipway_runtime.contract import Secret
+from shipway_runtime.context import Context, contexts_of
+from shipway_runtime.contract import Model, Secret, TenantSettings
 from shipway_runtime.secrets import Secrets
 
 
@@ -38,3 +40,11 @@ def test_secrets_by_name(context):
         context.secret("B")
     with pytest.raises(LookupError, match=r"C is not declared in .secrets.; declared: A, B"):
         context.secret("C")
+
+
+def test_a_tenants_settings_are_laid_over_the_environments(context):
+    context = dataclasses.replace(context, model=Model("openai", "small"), config={"a": 1, "b": 2})
+    own = {"acme": TenantSettings(Model("openai", "large"), {"b": 3}), "globex": TenantSettings()}
+    tenants = contexts_of(context, own)
+    assert (tenants["acme"].model, tenants["acme"].config) == (Model("openai", "large"), {"a": 1, "b": 3})
+    assert (tenants["globex"].model, tenants["globex"].config) == (context.model, context.config)

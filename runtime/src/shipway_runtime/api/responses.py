@@ -30,8 +30,8 @@ RAW_CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
 
 
 class Responses:
-    """The endpoint. `model` is what responses name as their model, `label` whose tools the agent's own are;
-    `body_limit` is in bytes."""
+    """The endpoint. `model` is what responses name as their model where the turn has none, `label` whose
+    tools the agent's own are; `body_limit` is in bytes."""
 
     def __init__(self, turns: Turns, *, model: str, label: str, body_limit: int) -> None:
         self._turns, self._model, self._label, self._body_limit = turns, model, label, body_limit
@@ -51,18 +51,21 @@ class Responses:
                 document = await self._complete(turn, request.echo)
             await send_json(send, document, headers=_headers(turn))
 
+    def _name(self, turn: Turn) -> str:
+        return turn.context.model.name if turn.context.model else self._model
+
     async def _complete(self, turn: Turn, echo: Mapping[str, Any]) -> dict[str, Any]:
         items = Items(turn.id, self._label)
         async for piece in turn.pieces():
             items.take(piece)
         items.end()
-        return openai.response(turn, self._model, echo, "completed", items.output)
+        return openai.response(turn, self._name(turn), echo, "completed", items.output)
 
     async def _events(self, turn: Turn, echo: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         items, numbered = Items(turn.id, self._label), Numbered()
 
         def response(status: openai.Status, error: TurnError | None = None) -> dict[str, Any]:
-            return {"response": openai.response(turn, self._model, echo, status, items.output, error)}
+            return {"response": openai.response(turn, self._name(turn), echo, status, items.output, error)}
 
         begun = response("in_progress")
         yield numbered.encode([("response.created", begun), ("response.in_progress", begun)])

@@ -9,15 +9,13 @@ Health is for everybody: probes have no keys. A browser's preflight has none eit
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from typing import TYPE_CHECKING
-
-from starlette.responses import JSONResponse
+from typing import TYPE_CHECKING, Any
 
 from ...contract import TENANT_HEADER
 from ..callers import Caller, admit
 from ..errors import ApiError
+from ..exchange import send_error
 from .refusal import Refused
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ class Guard:
             caller = Caller() if _is_open(scope) else await self._auth.caller(scope)
         except Refused as refused:
             self.refused[refused.code] += 1
-            return await self._refuse(refused, scope, receive, send)
+            return await self._refuse(refused, scope, send)
         admit(scope, caller)
         scope["headers"] = _headers(scope["headers"], caller.tenant)
         return await self._app(scope, receive, send)
@@ -68,20 +66,24 @@ class Guard:
             refused.add_metric([code], count)
         yield refused
 
-    async def _refuse(self, refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-            return await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
-        return await self._response(refused)(scope, receive, send)
+    async def _refuse(self, refused: Refused, scope: Scope, send: Send) -> None:
+        error = ApiError(
+            refused.status,
+            str(refused),
+            code=refused.code,
+            retry_s=refused.retry_s,
+            headers=self._challenge(refused) if refused.status == 401 else {},
+        )
+        if scope["type"] == "http":
+            await send_error(send, error)
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            await send_error(_on_websocket(send), error)
+        else:
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
 
-    def _response(self, refused: Refused) -> JSONResponse:
-        headers = {}
-        if refused.status == 401:
-            why = f', error="{refused.error}", error_description="{_quotable(str(refused))}"'
-            headers["www-authenticate"] = f'Bearer realm="{self._realm}"{why if refused.error else ""}'
-        if refused.retry_s is not None:
-            headers["retry-after"] = str(math.ceil(refused.retry_s))
-        document = ApiError(refused.status, str(refused), code=refused.code).document()
-        return JSONResponse({"error": document}, refused.status, headers)
+    def _challenge(self, refused: Refused) -> dict[str, str]:
+        why = f', error="{refused.error}", error_description="{_quotable(str(refused))}"'
+        return {"www-authenticate": f'Bearer realm="{self._realm}"{why if refused.error else ""}'}
 
 
 def _is_open(scope: Scope) -> bool:
@@ -99,3 +101,12 @@ def _headers(given: Iterable[tuple[bytes, bytes]], tenant: str | None) -> list[t
 def _quotable(text: str) -> str:
     """As it may stand in quotes in a header (RFC 6750 3)."""
     return text.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
+
+
+def _on_websocket(send: Send) -> Send:
+    """For an answer to a handshake that is not accepted."""
+
+    async def send_denial(message: Any) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    return send_denial

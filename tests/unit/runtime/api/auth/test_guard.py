@@ -46,7 +46,7 @@ def test_a_request_without_a_key():
     assert dict(start["headers"])[b"www-authenticate"] == b'Bearer realm="support"'
     assert json.loads(body["body"])["error"] == {
         "message": "this agent takes an api key: Authorization: Bearer …, or x-api-key",
-        "type": "invalid_request_error",
+        "type": "authentication_error",
         "code": "missing_api_key",
         "param": None,
     }

@@ -184,3 +184,22 @@ def test_a_proxy_names_the_tenant_and_nobody_else_does(start):
     assert said(ask(running, **forwarded | {"x-forwarded-for": "10.0.0.1"}))["tenant"] is None, (
         "who a request comes from is who connected"
     )
+
+
+def test_a_tenant_has_its_own_model_and_config(start):
+    model = {"provider": "http://127.0.0.1:9", "name": "small"}
+    settings = {
+        "config": {"greeting": "short", "lines": 3},
+        "model": model,
+        "health": {"when_model_down": "degraded"},
+    }
+    own = {"acme": {"model": model | {"name": "large"}, "config": {"greeting": "long"}}}
+    api = {"auth": "none", "trusted_proxies": ["127.0.0.1"]}
+    running = start(AGENT, env=rendered(api, settings=settings, tenants=own))
+    acme = ask(running, **{"x-shipway-tenant": "acme"})
+    assert said(acme)["model"] == acme.json()["model"] == "large"
+    assert said(acme)["config"] == {"greeting": "long", "lines": 3}
+    for headers in ({"x-shipway-tenant": "globex"}, {}):
+        other = ask(running, **headers)
+        assert said(other)["model"] == other.json()["model"] == "small"
+        assert said(other)["config"] == settings["config"]
