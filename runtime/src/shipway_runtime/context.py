@@ -1,12 +1,15 @@
 """What an agent is given with each turn, beside the messages.
 
 In: the deployment, its secrets, the turn. Out: `Context`, one per turn: values, and `prompt` and `secret`,
-which read at the moment they are called.
+which read at the moment they are called. `current()` gives it to code that has no parameter for it: the tools
+and prompts of frameworks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,11 @@ from .secrets import Secrets
 from .telemetry.tally import Tally, read_usage
 
 SUFFIXES = ("", ".md", ".txt")
+
+
+def allow(tool: str) -> bool:
+    """Every tool may run."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Context:
     prompts: Path = field(repr=False)
     secrets: Secrets = field(repr=False)
     tally: Tally = field(default_factory=Tally, repr=False)
+    allows_tool: Callable[[str], bool] = field(default=allow, repr=False)
+    """Whether the operator lets the tool of this name run. Adapters of frameworks ask by themselves."""
 
     def used(self, usage: Any, model: str | None = None) -> None:
         """Report what a request to a model used: the `usage` of its response, as the SDK gave it.
@@ -83,3 +93,27 @@ def contexts_of(context: Context, tenants: Mapping[str, TenantSettings]) -> dict
         )
         for name, tenant in tenants.items()
     }
+
+
+_CURRENT: ContextVar[Context] = ContextVar("shipway_turn")
+
+
+def current() -> Context:
+    """The context of the turn that is running: in its task, the tasks it started, and its threads.
+
+    Raises LookupError outside a turn, as at import.
+    """
+    try:
+        return _CURRENT.get()
+    except LookupError:
+        raise LookupError("no turn is running here; call it from a tool or a prompt, not at import") from None
+
+
+@contextlib.contextmanager
+def entered(context: Context) -> Iterator[None]:
+    """Makes `context` the current one for its block, which must begin and end in one task."""
+    token = _CURRENT.set(context)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -13,6 +13,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from .context import entered
 from .conversations.store import BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
 from .telemetry import log
@@ -73,7 +74,8 @@ class Turns:
             self._track(turn, self._running.add)
             timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out, turn)
             try:
-                yield turn
+                with entered(turn.context):
+                    yield turn
             except asyncio.CancelledError:
                 if turn.stopped:  # while it waited for its client to read
                     raise await turn.ended(turn.stopped) from None

@@ -32,7 +32,7 @@ def free_port() -> int:
 class Running:
     """One runtime process; `api` and `admin` are clients of its ports."""
 
-    def __init__(self, place: Path, env: dict[str, str]) -> None:
+    def __init__(self, place: Path, env: dict[str, str], python: str | Path = sys.executable) -> None:
         self.place = place
         self.ports = {name: free_port() for name in ("API", "ADMIN", "RELAY")}
         given = {f"SHIPWAY_{name}_PORT": str(port) for name, port in self.ports.items()}
@@ -42,7 +42,7 @@ class Running:
         self.stderr, self.stdout = place / "stderr", place / "stdout"
         with self.stderr.open("wb") as err, self.stdout.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "shipway_runtime"],
+                [python, "-m", "shipway_runtime"],
                 env={"PATH": os.environ["PATH"]} | given | env,
                 stderr=err,
                 stdout=out,

@@ -48,3 +48,18 @@ def test_a_tenants_settings_are_laid_over_the_environments(context):
     tenants = contexts_of(context, own)
     assert (tenants["acme"].model, tenants["acme"].config) == (Model("openai", "large"), {"a": 1, "b": 3})
     assert (tenants["globex"].model, tenants["globex"].config) == (context.model, context.config)
+
+
+def test_the_current_context_is_that_of_the_running_turn(start):
+    running = start(
+        "import asyncio\n"
+        "from shipway_runtime.context import current\n"
+        "try:\n    current()\nexcept LookupError as error:\n    outside = str(error)\n"
+        "async def deep():\n    return current().conversation\n"
+        "def blocking(messages):\n    return current().conversation\n"
+        "async def agent(messages):\n"
+        "    in_thread = await asyncio.to_thread(blocking, messages)\n"
+        "    return f'{await asyncio.create_task(deep())} {in_thread} {outside}'\n"
+    )
+    text = running.ask(conversation="c7").json()["output"][0]["content"][0]["text"]
+    assert text.startswith("c7 c7 no turn is running here")

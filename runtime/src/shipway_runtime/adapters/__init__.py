@@ -7,12 +7,14 @@ expected.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StartError
-from . import asgi, frameworks, functions
+from . import asgi, functions, pydantic_ai
+from .frameworks import UnsuitableError
 from .kinds import Conversational, OwnApp
 
 __all__ = ["KINDS", "Conversational", "Kind", "OwnApp", "adapt"]
@@ -28,22 +30,37 @@ class Kind:
 
 
 KINDS = (
-    Kind("an agent of a framework", frameworks.recognises, frameworks.adapt),
+    Kind("an agent of pydantic-ai", pydantic_ai.recognises, pydantic_ai.adapt),
     Kind("an ASGI application", asgi.recognises, asgi.adapt),
     Kind("a function", functions.recognises, functions.adapt),
 )
 """In the order they are tried."""
 
+FRAMEWORKS = "an agent of a framework that is known here: pydantic-ai"
+
 
 def adapt(agent: Any, entrypoint: str) -> Conversational | OwnApp:
     """What `entrypoint` names, ready to run. Raises StartError."""
-    for kind in KINDS:
-        if kind.recognises(agent):
-            return kind.adapt(agent)
-    module = type(agent).__module__
-    seen = type(agent).__qualname__ if module == "builtins" else f"{module}.{type(agent).__qualname__}"
+    if not inspect.isclass(agent):
+        for kind in KINDS:
+            if kind.recognises(agent):
+                try:
+                    return kind.adapt(agent)
+                except UnsuitableError as error:
+                    raise StartError(f"{entrypoint} is {error}") from None
+    raise StartError(_explain(agent, entrypoint))
+
+
+def _explain(agent: Any, entrypoint: str) -> str:
+    """What was seen, what was expected, and what to write where that can be known."""
+    if inspect.isclass(agent):
+        return f'{entrypoint} is the class {_name(agent)}; to make an agent of it, write "{entrypoint}()"'
     called = "" if entrypoint.endswith("()") else f'; if it makes one, write "{entrypoint}()"'
-    raise StartError(
-        f"{entrypoint} is a {seen}; expected {functions.EXPECTED}, a generator of pieces, "
-        f"or an ASGI application{called}"
+    return (
+        f"{entrypoint} is a {_name(type(agent))}; expected {functions.EXPECTED}, a generator of pieces, "
+        f"an ASGI application, or {FRAMEWORKS}{called}"
     )
+
+
+def _name(kind: type) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
