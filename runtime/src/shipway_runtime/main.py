@@ -187,6 +187,7 @@ def build_api(
     turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s, tenants)
     return turns, app.build(
         turns,
+        store,
         name=deployment.manifest.name,
         model=settings.model.name if settings.model else deployment.manifest.name,
         body_limit=settings.api.body_limit,

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import contract
 from .conversations.store import StoreError, Turned
@@ -131,6 +131,7 @@ class Turn:
         self.id = contract.response_id(context.conversation, context.turn)
         self.started = time.time()
         self.tell: Callable[[], Awaitable[None]] | None = None  # set by a stream, to be told of a drain
+        self.keep: Callable[[str], dict[str, Any]] | None = None  # set by an API: what it keeps of the turn
         self._answer, self._store, self._revision, self._first_seen = answer, store, revision, first_seen
         self._clock = time.perf_counter()
         self._first_token_s: float | None = None
@@ -216,6 +217,7 @@ class Turn:
             status=status,
             messages=[*self.ask.messages, answer] if keep else None,
             memory=self._memory if keep else None,
+            response=self.keep(status) if self.keep else None,
         )
         try:
             await self._store.add(self.place, turned)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .archive import Archive
+from .conversations import Conversations
 from .exchange import send_json
 from .invocations import Invocations
 from .models import Models
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from ..conversations.store import Store
     from ..health import Document
     from ..turns import Turns
     from .exchange import Endpoint
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 def build(
     turns: Turns,
+    store: Store,
     *,
     name: str,
     model: str,
@@ -33,14 +37,33 @@ def build(
     alive: Callable[[], Document],
     ready: Callable[[], Document],
 ) -> Routes:
-    """The application that serves `turns` of the agent `name`."""
-    responses = Responses(turns, model=model, label=name, body_limit=body_limit)
+    """The application that serves `turns` of the agent `name`, and what `store` has kept of them."""
+    responses = Responses(turns, store, model=model, label=name, body_limit=body_limit)
+    archive = Archive(turns, store, model=model)
+    conversations = Conversations(store, body_limit=body_limit)
     invocations = Invocations(turns, body_limit=body_limit)
     models = Models(model, name)
     return Routes(
         {
             "/v1/responses": {"POST": responses},
             "/responses": {"POST": responses},
+            "/v1/responses/{response_id}": {"GET": archive.show, "DELETE": archive.delete},
+            "/v1/responses/{response_id}/cancel": {"POST": archive.cancel},
+            "/v1/responses/{response_id}/input_items": {"GET": archive.inputs},
+            "/v1/conversations": {"POST": conversations.create},
+            "/v1/conversations/{conversation_id}": {
+                "GET": conversations.show,
+                "POST": conversations.update,
+                "DELETE": conversations.delete,
+            },
+            "/v1/conversations/{conversation_id}/items": {
+                "GET": conversations.list_items,
+                "POST": conversations.add_items,
+            },
+            "/v1/conversations/{conversation_id}/items/{item_id}": {
+                "GET": conversations.show_item,
+                "DELETE": conversations.delete_item,
+            },
             "/v1/models": {"GET": models.list},
             "/v1/models/{model}": {"GET": models.show},
             "/invocations": {"POST": invocations},

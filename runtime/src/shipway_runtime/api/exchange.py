@@ -12,6 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..conversations.store import StoreError
 from ..telemetry import log
 from ..turn import TurnError
 from .errors import ApiError
@@ -147,6 +148,9 @@ def _api_error(scope: Scope, error: Exception) -> ApiError:
     if isinstance(error, TurnError):
         return ApiError.of(error)
     log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    if isinstance(error, StoreError):
+        message = "conversations cannot be read or kept now"
+        return ApiError(503, message, code="storage_unavailable", retry_s=1.0)
     message = "the request failed; the log of this instance says why"
     return ApiError(500, message, code="server_error", repeatable=False)
 

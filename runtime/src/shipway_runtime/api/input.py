@@ -26,7 +26,7 @@ LEFT_OUT = (
     *("mcp_approval_response", "web_search_call", "file_search_call", "code_interpreter_call"),
     *("computer_call", "computer_call_output", "image_generation_call", "local_shell_call"),
     *("local_shell_call_output", "shell_call", "shell_call_output", "apply_patch_call"),
-    *("apply_patch_call_output", "tool_search_call", "tool_search_output", "item_reference"),
+    *("apply_patch_call_output", "tool_search_call", "tool_search_output"),
 )
 MAX_ITEMS = 5000
 
@@ -37,14 +37,19 @@ def messages(given: Any, param: str = "input") -> list[Message]:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
         refuse(param, "a text or a list of messages, not empty", given)
-    if len(given) > MAX_ITEMS:
-        raise ApiError(400, f"{param}: {len(given)} items, at most {MAX_ITEMS} are read", param=param)
-    found = [_message(item, f"{param}[{index}]") for index, item in enumerate(given)]
+    found = _read(given, param)
     if found[-1] is None:
         last = f"{param}[{len(given) - 1}]"
         seen = f"{last}: expected a message at the end, saw {_kind(given[-1])}"
         raise ApiError(400, f"{seen}; the agent runs its own tools", code="unsupported_item", param=last)
     return [message for message in found if message]
+
+
+def items(given: Any, param: str) -> list[Message]:
+    """The messages among items that are to be kept, whatever they end with."""
+    if not isinstance(given, list):
+        refuse(param, "a list of items", given)
+    return [message for message in _read(given, param) if message]
 
 
 def refuse(param: str, expected: str, seen: object) -> NoReturn:
@@ -62,6 +67,12 @@ def _shown(seen: object) -> str:
         return f"a list of {len(seen)}"
     shown = repr(seen[:60] if isinstance(seen, str) else seen)
     return "nothing" if seen is None else shown[:62]
+
+
+def _read(given: list[Any], param: str) -> list[Message | None]:
+    if len(given) > MAX_ITEMS:
+        raise ApiError(400, f"{param}: {len(given)} items, at most {MAX_ITEMS} are read", param=param)
+    return [_message(item, f"{param}[{index}]") for index, item in enumerate(given)]
 
 
 def _message(item: Any, param: str) -> Message | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contract import CONVERSATION_HEADER
 from ..turn import Turn, TurnError
-from . import openai
+from . import kept, openai, references
 from .callers import caller
 from .events import encode_event, send_end, send_events
 from .exchange import cancelled_when_gone, headers_of, read_json, send_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from ..conversations.store import Store
     from ..turns import Turns
     from .items import Event
 
@@ -33,53 +34,82 @@ class Responses:
     """The endpoint. `model` is what responses name as their model where the turn has none, `label` whose
     tools the agent's own are; `body_limit` is in bytes."""
 
-    def __init__(self, turns: Turns, *, model: str, label: str, body_limit: int) -> None:
-        self._turns, self._model, self._label, self._body_limit = turns, model, label, body_limit
+    def __init__(self, turns: Turns, store: Store, *, model: str, label: str, body_limit: int) -> None:
+        self._turns, self._store, self._body_limit = turns, store, body_limit
+        self._model, self._label = model, label
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = headers_of(scope)
         body = await read_json(given, receive, self._body_limit)
-        named = given.get(RAW_CONVERSATION_HEADER, b"").decode("latin-1")
-        request = openai.parse(body, named, caller(scope).tenant)
+        named, tenant = given.get(RAW_CONVERSATION_HEADER, b"").decode("latin-1"), caller(scope).tenant
+        if references.are_in(body):
+            body = await references.resolve(body, self._store, tenant)
+        request = openai.parse(body, named, tenant)
         if request.stream:
             async with cancelled_when_gone(receive), self._turns.begin(request.ask) as turn:
-                await send_events(self._events(turn, request.echo), turn, send, _headers(turn))
+                await send_events(self._answer(turn, request).events(), turn, send, _headers(turn))
             await send_end(send)
         else:
             document: dict[str, Any] = {}
             async with cancelled_when_gone(receive), self._turns.begin(request.ask) as turn:
-                document = await self._complete(turn, request.echo)
+                document = await self._answer(turn, request).complete()
             await send_json(send, document, headers=_headers(turn))
 
-    def _name(self, turn: Turn) -> str:
-        return turn.context.model.name if turn.context.model else self._model
+    def _answer(self, turn: Turn, request: openai.Request) -> Answer:
+        model = turn.context.model.name if turn.context.model else self._model
+        answer = Answer(turn, request.echo, model, self._label)
+        if request.ask.store:
+            turn.keep = answer.keep
+        return answer
 
-    async def _complete(self, turn: Turn, echo: Mapping[str, Any]) -> dict[str, Any]:
-        items = Items(turn.id, self._label)
-        async for piece in turn.pieces():
-            items.take(piece)
-        items.end()
-        return openai.response(turn, self._name(turn), echo, "completed", items.output)
 
-    async def _events(self, turn: Turn, echo: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
-        items, numbered = Items(turn.id, self._label), Numbered()
+class Answer:
+    """The answer of one turn, as a document or as events."""
 
-        def response(status: openai.Status, error: TurnError | None = None) -> dict[str, Any]:
-            return {"response": openai.response(turn, self._name(turn), echo, status, items.output, error)}
+    def __init__(self, turn: Turn, echo: Mapping[str, Any], model: str, label: str) -> None:
+        self._turn, self._echo, self._model = turn, echo, model
+        self._items = Items(turn.id, label)
+        self._ended: list[Event] | None = None
 
-        begun = response("in_progress")
+    async def complete(self) -> dict[str, Any]:
+        """The response, once the turn is over. Raises TurnError."""
+        async for piece in self._turn.pieces():
+            self._items.take(piece)
+        self._end()
+        return self._document("completed")
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Blocks of events, as the turn goes on."""
+        numbered = Numbered()
+        begun = {"response": self._document("in_progress")}
         yield numbered.encode([("response.created", begun), ("response.in_progress", begun)])
         try:
-            async with contextlib.aclosing(turn.pieces()) as pieces:
+            async with contextlib.aclosing(self._turn.pieces()) as pieces:
                 async for piece in pieces:
-                    if events := items.take(piece):
+                    if events := self._items.take(piece):
                         yield numbered.encode(events)
         except TurnError as error:
-            items.break_off()
-            yield numbered.encode([("response.failed", response("failed", error))])
+            self._items.break_off()
+            yield numbered.encode([("response.failed", {"response": self._document("failed", error)})])
             return
-        ended = items.end()
-        yield numbered.encode([*ended, ("response.completed", response("completed"))])
+        ended = self._end()
+        yield numbered.encode([*ended, ("response.completed", {"response": self._document("completed")})])
+
+    def keep(self, status: str) -> dict[str, Any]:
+        """What to keep of the response of a turn that ends so."""
+        if status == "ok":
+            self._end()
+            return kept.keep(self._document("completed"))
+        self._items.break_off()
+        return kept.keep(self._document("failed"))
+
+    def _end(self) -> list[Event]:
+        if self._ended is None:
+            self._ended = self._items.end()
+        return self._ended
+
+    def _document(self, status: openai.Status, error: TurnError | None = None) -> dict[str, Any]:
+        return openai.response(self._turn, self._model, self._echo, status, self._items.output, error)
 
 
 class Numbered:
