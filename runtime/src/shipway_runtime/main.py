@@ -191,6 +191,7 @@ def build_api(
         name=deployment.manifest.name,
         model=settings.model.name if settings.model else deployment.manifest.name,
         body_limit=settings.api.body_limit,
+        authenticated=settings.api.auth not in (None, "none"),
         alive=control.heart.document,
         ready=control.readiness.document,
     )

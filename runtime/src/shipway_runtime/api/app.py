@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import openapi
 from .archive import Archive
 from .conversations import Conversations
 from .exchange import send_json
@@ -34,6 +35,7 @@ def build(
     name: str,
     model: str,
     body_limit: int,
+    authenticated: bool,
     alive: Callable[[], Document],
     ready: Callable[[], Document],
 ) -> Routes:
@@ -67,6 +69,7 @@ def build(
             "/v1/models": {"GET": models.list},
             "/v1/models/{model}": {"GET": models.show},
             "/invocations": {"POST": invocations},
+            "/openapi.json": {"GET": openapi.serve(name, authenticated=authenticated)},
             "/ping": {"GET": invocations.ping},
             "/healthz": {"GET": _show(alive)},
             "/readyz": {"GET": _show(ready)},

@@ -61,7 +61,8 @@ class Archive:
         if turn is None:
             await self._read(identity, place, number)
             message = f"{identity} is over; what runs can be cancelled"
-            raise ApiError(400, message, code="response_not_running", param="response_id")
+            code = "response_not_running"
+            raise ApiError(409, message, code=code, param="response_id", repeatable=False)
         self._turns.cancel(turn)
         await send_json(send, self._running(turn, "cancelled"))
 

@@ -38,7 +38,7 @@ class Conversations:
 
     async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await self._body(scope, receive, optional=True)
-        metadata, added = openai.metadata(body), _added(body.get("items") or [], "items")
+        metadata, added = openai.metadata(body), _added(body.get("items"), "items")
         place = Place(caller(scope).tenant, f"conv_{uuid.uuid4().hex}")
         await self._store.create(place, metadata)
         if added:
@@ -50,7 +50,10 @@ class Conversations:
 
     async def update(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = _place(scope)
-        metadata = openai.metadata(await self._body(scope, receive))
+        body = await self._body(scope, receive)
+        if body.get("metadata") is None:
+            input.refuse("metadata", "an object", None)
+        metadata = openai.metadata(body)
         if not await self._store.update(place, metadata):
             raise _missing(place.conversation)
         await self._show(place, send)
@@ -71,10 +74,9 @@ class Conversations:
     async def add_items(self, scope: Scope, receive: Receive, send: Send) -> None:
         place = _place(scope)
         body = await self._body(scope, receive)
-        given = body.get("items")
-        added = _added(given, "items")
-        if not given:
-            input.refuse("items", "a list of items, not empty", given)
+        added = _added(body.get("items"), "items")
+        if not body.get("items"):
+            input.refuse("items", "a list of items, not empty", body.get("items"))
         await self._find(place)
         await send_json(send, paging.listed(await self._append(place, added)))
 
@@ -175,7 +177,7 @@ def _after(items: list[Item], page: paging.Page) -> list[Item]:
 
 def _no_such_item(page: paging.Page) -> ApiError:
     message = f"after: no item {page.after} in this conversation"
-    return ApiError(400, message[:300], code="invalid_value", param="after")
+    return ApiError(404, message[:300], code="item_not_found", param="after")
 
 
 def _items(place: Place, turned: Turned) -> list[Item]:
@@ -186,7 +188,7 @@ def _items(place: Place, turned: Turned) -> list[Item]:
 def _added(given: Any, param: str) -> list[Message]:
     if isinstance(given, list) and len(given) > MOST_ADDED:
         raise ApiError(400, f"{param}: {len(given)} items, at most {MOST_ADDED} at once", param=param)
-    return input.items(given, param) if given else []
+    return [] if given is None else input.items(given, param)
 
 
 def _place(scope: Scope) -> Place:

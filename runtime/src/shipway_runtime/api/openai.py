@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from ..telemetry.tally import Tally
     from .items import Item
 
-REFUSED = {
-    "background": "ask with stream instead, and POST …/cancel to end it",
-    "tools": "the agent has its own",
-    "prompt": "the agent has its own",
+REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "background": ((False,), "ask with stream instead, and POST …/cancel to end it"),
+    "tools": (([],), "the agent has its own"),
+    "prompt": ((), "the agent has its own"),
 }
+"""What cannot be had: name -> values that ask for nothing, and what to do instead."""
+
 CONVERSATION = re.compile(r"[A-Za-z0-9_-]{1,128}")
 MAX_PAIRS, MAX_KEY, MAX_VALUE = 16, 64, 512  # of metadata, as OpenAI has it
 
@@ -51,11 +53,12 @@ def parse(body: Any, header: str | None = None, tenant: str | None = None) -> Re
     """Read the body of POST /v1/responses, sent by `tenant`. `header` names the conversation as well."""
     if not isinstance(body, dict):
         refuse("body", "an object", body)
-    for name, instead in REFUSED.items():
-        if body.get(name):
+    for name, (nothing, instead) in REFUSED.items():
+        value = body.get(name)
+        if value is not None and not any(value == v and type(value) is type(v) for v in nothing):
             message = f"{name}: not supported here; {instead}"
             raise ApiError(400, message, code="unsupported_parameter", param=name)
-    _plain_text(body.get("text"))
+    _plain_text(body)
     conversation, previous = _place(body, header)
     instructions = _optional(body, "instructions", str)
     store = _optional(body, "store", bool) is not False
@@ -85,30 +88,30 @@ def metadata(body: dict[str, Any]) -> dict[str, str]:
     return given
 
 
-def _plain_text(given: Any) -> None:
-    format = given.get("format") if isinstance(given, dict) else None  # noqa: A001 - OpenAI's word for it
-    kind = format.get("type") if isinstance(format, dict) else None
-    if kind not in (None, "text"):
+def _plain_text(body: dict[str, Any]) -> None:
+    format = (_optional(body, "text", dict) or {}).get("format")  # noqa: A001 - OpenAI's word for it
+    if format is not None and not (isinstance(format, dict) and format.get("type") == "text"):
         message = "text.format: not supported here; the agent decides what its answers look like"
         raise ApiError(400, message, code="unsupported_parameter", param="text.format")
 
 
 def _place(body: dict[str, Any], header: str | None) -> tuple[str | None, int | None]:
     """Which conversation, and which of its turns to continue."""
-    given = body.get("conversation")
-    given = given.get("id") if isinstance(given, dict) else given
-    named = None if given is None else conversation_id(given, "conversation")
-    if header:
-        header = conversation_id(header, CONVERSATION_HEADER)
+    given, named = body.get("conversation"), None
+    if given is not None:
+        named = conversation_id(given.get("id") if isinstance(given, dict) else given, "conversation")
+    if header is not None:
+        conversation_id(header, CONVERSATION_HEADER)
         if named not in (None, header):
-            raise ApiError(400, f"conversation differs from {CONVERSATION_HEADER}", param="conversation")
+            message = f"conversation differs from {CONVERSATION_HEADER}"
+            raise ApiError(409, message, code="conversation_mismatch", param="conversation", repeatable=False)
     previous = _optional(body, "previous_response_id", str)
     if previous is None:
-        return named or header or None, None
+        return named or header, None
     if named:
         raise ApiError(400, "give conversation or previous_response_id, not both", param="conversation")
     place = parse_response_id(previous)
-    if place is None or header not in (None, "", place[0]):
+    if place is None or header not in (None, place[0]):
         whose = "this conversation" if header else "this agent"
         message = f"{previous[:200]} is not a response of {whose}"
         raise ApiError(404, message, code="previous_response_not_found", param="previous_response_id")

@@ -45,7 +45,8 @@ def cut(items: Sequence[Item], page: Page) -> dict[str, Any]:
     if page.after is not None:
         start = next((i + 1 for i, item in enumerate(items) if item["id"] == page.after), -1)
         if start < 0:
-            raise _refused("after", "the id of an item of this list", page.after)
+            message = f"after: no item {page.after[:200]} in this list"
+            raise ApiError(404, message, code="item_not_found", param="after")
     return listed(items[start : start + page.limit], has_more=len(items) > start + page.limit)
 
 

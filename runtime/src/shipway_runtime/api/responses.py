@@ -41,7 +41,7 @@ class Responses:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         given = headers_of(scope)
         body = await read_json(given, receive, self._body_limit)
-        named, tenant = given.get(RAW_CONVERSATION_HEADER, b"").decode("latin-1"), caller(scope).tenant
+        named, tenant = _named(given), caller(scope).tenant
         if references.are_in(body):
             body = await references.resolve(body, self._store, tenant)
         request = openai.parse(body, named, tenant)
@@ -125,6 +125,11 @@ class Numbered:
             encoded.append(encode_event({"type": kind, "sequence_number": self._next, **data}, kind))
             self._next += 1
         return b"".join(encoded)
+
+
+def _named(headers: Mapping[bytes, bytes]) -> str | None:
+    name = headers.get(RAW_CONVERSATION_HEADER)
+    return None if name is None else name.decode("latin-1")
 
 
 def _headers(turn: Turn) -> dict[str, str]:
