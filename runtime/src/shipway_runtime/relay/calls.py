@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from bisect import bisect_left
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+from ..telemetry.histogram import Histogram
 from .messages import CANCELLED, TIMED_OUT, UNAVAILABLE, Denied, Exhausted, Json, RpcError, Unavailable
 from .trace import trace_id
 
@@ -52,18 +52,6 @@ _MEANING: Mapping[int, Outcome] = {
     CANCELLED: "cancelled",
 }
 """What an error says that a relay in front of the server answered with."""
-
-
-class Histogram:
-    """How often a duration fell into each bucket (the last one is for all above), and their sum."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.sum = 0.0
-
-    def observe(self, seconds: float) -> None:
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.sum += seconds
 
 
 class Calls:
@@ -105,7 +93,7 @@ class Calls:
         tool = call.tool if not call.tool or call.tool in self._tools else OTHER
         self.counts[method, tool, call.outcome] += 1
         if call.outcome not in _UNANSWERED:
-            self.durations.setdefault((method, tool), Histogram()).observe(seconds)
+            self.durations.setdefault((method, tool), Histogram(BUCKETS)).observe(seconds)
 
 
 class Call:

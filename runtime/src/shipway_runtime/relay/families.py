@@ -5,7 +5,6 @@ In: the state and the calls of each server. Out: families; docs/reference/metric
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import (
@@ -15,7 +14,7 @@ from prometheus_client.core import (
     InfoMetricFamily,
 )
 
-from .calls import BUCKETS, Calls, Histogram
+from .calls import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from .backend import ServerState
 
 Server = tuple["ServerState", Calls]
-
-_BOUNDS = (*(str(bound) for bound in BUCKETS), "+Inf")
 
 
 def families(servers: Sequence[Server]) -> Iterator[Metric]:
@@ -98,9 +95,5 @@ def _durations(servers: Sequence[Server]) -> Metric:
     )
     for state, calls in servers:
         for key, histogram in list(calls.durations.items()):
-            durations.add_metric([state.name, *key], _buckets(histogram), histogram.sum)
+            durations.add_metric([state.name, *key], histogram.buckets(), histogram.sum)
     return durations
-
-
-def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
-    return list(zip(_BOUNDS, accumulate(histogram.counts), strict=True))
