@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -13,12 +13,20 @@ from prometheus_client import REGISTRY, Metric
 from shipway_runtime.api.auth.guard import Guard
 from shipway_runtime.api.auth.proxies import ProxyAuth
 from shipway_runtime.config import read
-from shipway_runtime.contract import McpServer
+from shipway_runtime.contract import McpServer, Outcome
+from shipway_runtime.dialogue import ToolCall, Usage
 from shipway_runtime.health import Heart, Readiness
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
-from shipway_runtime.relay.calls import Calls, Outcome
-from shipway_runtime.telemetry import vitals
+from shipway_runtime.relay.calls import Calls
+from shipway_runtime.relay.calls import Outcome as CallOutcome
+from shipway_runtime.secrets import Secret
+from shipway_runtime.telemetry import families, vitals
+from shipway_runtime.telemetry.counts import Counts
+from shipway_runtime.telemetry.histogram import Histogram
+from shipway_runtime.telemetry.outcomes import Ended
+from shipway_runtime.telemetry.requests import Requests
+from shipway_runtime.telemetry.tally import Tally
 
 PAGE = Path("docs/reference/metrics.md").read_text(encoding="utf-8")
 ROWS = {
@@ -36,19 +44,53 @@ def exposed(tmp_path: Path) -> list[Metric]:
     calls = Calls(server)
     with calls.measure({"method": "ping"}, {}):
         pass
+    readiness = Readiness(1.0, draining=lambda: False)
+    own = vitals.families(deployment, Heart(), readiness, {"TOKEN": Token("TOKEN")})
+    found = [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1
-    own = vitals.families(deployment, Heart(), Readiness(1.0, draining=lambda: False))
-    return [
-        *REGISTRY.collect(),
-        *own,
-        *guard.collect(),
-        *relay.families([(ServerState("time", "inside"), calls)]),
-    ]
+    return [*found, *guard.collect(), *of_turns(), *of_requests()]
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:
     """An application that nobody asks."""
+
+
+class Token(Secret):
+    """A secret of which everything is known."""
+
+    changed, expires = 1.0, 2.0
+
+    def get(self) -> str:
+        return "value"
+
+    def problem(self) -> None:
+        return None
+
+
+class Idle:
+    """Turns, none of which runs."""
+
+    waiting = 0
+
+    def __len__(self) -> int:
+        return 0
+
+
+def of_turns() -> Iterable[Metric]:
+    tally = Tally()
+    tally.use(Usage(1, 2))
+    tally.note(ToolCall("1", "look", "{}"))
+    outcome = Outcome("c", 1, "r", None, 0.0, 0.0, 1.0, "error", 1.0)
+    counts = Counts()
+    counts.take(Ended(outcome, tally, None, ValueError()))
+    return families.of_turns(Idle(), counts)
+
+
+def of_requests() -> Iterable[Metric]:
+    requests = Requests(None)
+    requests.durations[200] = Histogram((1.0,))
+    return requests.collect()
 
 
 def name_of(metric: Metric) -> str:
@@ -67,7 +109,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists(tmp_path: Pa
 
 def test_every_outcome_is_documented() -> None:
     table = PAGE.partition("| `outcome` | |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(Outcome))
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(CallOutcome))
 
 
 def test_the_alerts_are_rules(tmp_path: Path, engine: Callable[[str], str]) -> None:

@@ -49,6 +49,7 @@ class Lease:
     value: str = field(repr=False)
     renewal: float
     end: float
+    since: float = 0.0  # of time.time(), for people
 
 
 class MissingError(TokenError):
@@ -74,6 +75,15 @@ class Brokered(Secret):
     def get(self) -> str | None:
         moment, lease = now(), self._lease  # in this order: a thread that stood still finds the newest one
         return lease.value if lease and moment < lease.end else None
+
+    @property
+    def changed(self) -> float | None:
+        return self._lease.since if self._lease else None
+
+    @property
+    def expires(self) -> float | None:
+        lease = self._lease
+        return time.time() + lease.end - now() if lease and lease.end < float("inf") else None
 
     def problem(self) -> str | None:
         if self.get() is not None:
@@ -129,7 +139,8 @@ class Brokered(Secret):
         early = 1 - random.uniform(*EARLY)  # noqa: S311 - a spread, not a secret
         renewal = asked + (UNSAID_S if life is None else life) * early
         first = self._lease is None or self._error is not None
-        self._lease = Lease(token.value, renewal, asked + (float("inf") if life is None else life))
+        end = asked + (float("inf") if life is None else life)
+        self._lease = Lease(token.value, renewal, end, time.time())
         self._error = None
         if first:
             good = "until it is refused" if life is None else f"for {life} s"

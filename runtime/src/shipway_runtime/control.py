@@ -148,7 +148,7 @@ class Control:
     def _vitals(self) -> Iterable[Metric]:
         from .telemetry.vitals import families
 
-        return families(self._deployment, self.heart, self.readiness)
+        return families(self._deployment, self.heart, self.readiness, self._secrets)
 
     async def _look_after(self, wanted: list[Check]) -> None:
         async with asyncio.TaskGroup() as group:

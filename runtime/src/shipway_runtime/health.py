@@ -23,8 +23,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .telemetry import log
+from .telemetry.histogram import Histogram
 
 BEAT_S = 0.5
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 STALL_S = 2.0  # logged
 DEAD_S = 30.0  # /healthz fails: a blocking call of some seconds is no reason for a restart
 START_S = 300.0  # a heavy import, on a throttled CPU, with a cold disk
@@ -42,6 +44,8 @@ class Heart:
     def __init__(self, *, dead_s: float = DEAD_S, start_s: float = START_S, stall_s: float = STALL_S) -> None:
         self._dead_s, self._start_s, self._stall_s = dead_s, start_s, stall_s
         self._last = time.monotonic()
+        self.lag = Histogram(LAG_BUCKETS)
+        """How late each beat came."""
         self._beating = False
         self._stalled = False
 
@@ -51,6 +55,7 @@ class Heart:
             self._last = time.monotonic()
             self._beating = True
             await asyncio.sleep(BEAT_S)
+            self.lag.observe(max(0.0, time.monotonic() - self._last - BEAT_S))
 
     def age(self) -> float:
         """Seconds since the last beat; before the first one, since the process started."""

@@ -113,6 +113,8 @@ async def serve(
     from .adapters import OwnApp, adapt
     from .api.auth.guard import Guard
     from .api.server import Server, configure
+    from .telemetry import tracing
+    from .telemetry.requests import Requests
 
     def started() -> None:
         drain.serving()
@@ -128,6 +130,7 @@ async def serve(
     turns: Turns | None = None
     store: Store | None = None
     app: AsgiApp
+    end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first
     if isinstance(kind, OwnApp):
         app = kind.app
     else:
@@ -136,10 +139,13 @@ async def serve(
         control.watch(Check("storage", store.check))
         turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
     guard = Guard(app, auth, deployment.manifest.name)
+    requests = Requests(guard)
     control.metrics.add(guard.collect)
-    await Server(configure(guard, deployment.revision), drain, turns, started).serve([sock])
+    control.metrics.add(requests.collect)
+    await Server(configure(requests, deployment.revision), drain, turns, started).serve([sock])
     if store:
         await store.close()
+    end_tracing()
     beating.cancel()
 
 
@@ -165,6 +171,8 @@ def build_api(
     """The runtime's own API in front of an agent."""
     from .api import app
     from .context import Context, contexts_of
+    from .telemetry import outcomes
+    from .telemetry.counts import Counts
     from .turns import Turns
     from .watched import watch
 
@@ -185,6 +193,9 @@ def build_api(
         agent = watch(agent, control.traffic, host)
     tenants = contexts_of(context, deployment.tenants)
     turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s, tenants)
+    counts = Counts()
+    outcomes.listen(counts.take)
+    control.metrics.add(lambda: counts.collect(turns))
     return turns, app.build(
         turns,
         store,

@@ -50,6 +50,16 @@ class Secret(ABC):
     def get(self) -> str | None:
         """The current value; None when there is none that may be used."""
 
+    @property
+    def changed(self) -> float | None:
+        """Since when it has its value, in seconds since the epoch; None where nobody knows."""
+        return None
+
+    @property
+    def expires(self) -> float | None:
+        """When the value is over, in seconds since the epoch; None where it has no end."""
+        return None
+
     @abstractmethod
     def problem(self) -> str | None:
         """Why the secret cannot be used, without its value; None when all is well."""
@@ -105,6 +115,11 @@ class Mounted(Secret):
             except (OSError, UnicodeDecodeError):
                 pass  # between two versions of the mount, or unreadable: `problem` says so
         return self._last
+
+    @property
+    def changed(self) -> float | None:
+        self.get()
+        return self._stamp[2] / 1e9 if self._stamp else None
 
     def problem(self) -> str | None:
         if self.get() is None:

@@ -137,6 +137,7 @@ class Turn:
         self._first_token_s: float | None = None
         self._text: list[str] = []
         self._memory: Memory | None = None
+        self._error: BaseException | None = None
         self._task = asyncio.current_task()
         self.stopped: TurnError | None = None  # why it is to end early
         self._finished = False
@@ -199,6 +200,7 @@ class Turn:
         return error
 
     async def _failed(self, error: BaseException) -> AgentError:
+        self._error = error
         log.error("turn %s: the agent failed", self.id, exc_info=error)
         await self.finish("error")
         return AgentError("the agent failed to answer; the log of this instance says why")
@@ -225,7 +227,7 @@ class Turn:
             log.error("turn %s: the answer could not be kept: %s", self.id, error)
             raise UnkeptError("the conversation could not be stored") from None
         finally:
-            outcomes.record(self._outcome(status))
+            outcomes.record(self._outcome(status), self.tally, self.context.model, self._error)
 
     def _outcome(self, status: Literal["ok", "error", "cancelled"]) -> contract.Outcome:
         latency, tally = time.perf_counter() - self._clock, self.tally

@@ -17,6 +17,7 @@ from .context import entered
 from .conversations.store import BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
 from .telemetry import log
+from .telemetry.current import Running
 from .telemetry.tally import Tally
 from .turn import (
     Ask,
@@ -56,26 +57,41 @@ class Turns:
         self._tenants = tenants or {}
         self._drain, self._revision, self._timeout_s = drain, revision, timeout_s
         self._running: set[Turn] = set()
+        self._begun = 0
         self.changed = time.time()
         """When the process last became busy or idle; seconds since the epoch."""
 
     def __len__(self) -> int:
         return len(self._running)
 
+    @property
+    def waiting(self) -> int:
+        """How many turns wait for another one of their conversation."""
+        return max(0, self._begun - len(self._running))
+
     @contextlib.asynccontextmanager
     async def begin(self, ask: Ask) -> AsyncIterator[Turn]:
         """A turn, once it is its conversation's turn. Raises UnknownTurnError, ConversationBusyError and
         DrainingError."""
         place = Place(ask.tenant, ask.conversation or uuid.uuid4().hex)
-        async with self._held(place):
-            if self._drain.closing:
-                raise DrainingError("this instance is shutting down; try again")
-            turn = await self._open(ask, place)
-            self._track(turn, self._running.add)
-            timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out, turn)
-            try:
-                with entered(turn.context):
+        self._begun += 1
+        try:
+            async with self._held(place):
+                if self._drain.closing:
+                    raise DrainingError("this instance is shutting down; try again")
+                async with self._in_flight(await self._open(ask, place)) as turn:
                     yield turn
+        finally:
+            self._begun -= 1
+
+    @contextlib.asynccontextmanager
+    async def _in_flight(self, turn: Turn) -> AsyncIterator[Turn]:
+        """`turn` while it runs: known, bounded in time, and finished whatever becomes of it."""
+        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._time_out, turn)
+        self._track(turn, self._running.add)
+        with entered(turn.context), Running(turn.context):
+            try:
+                yield turn
             except asyncio.CancelledError:
                 if turn.stopped:  # while it waited for its client to read
                     raise await turn.ended(turn.stopped) from None

@@ -13,11 +13,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from . import current
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 OUTCOMES = "shipway.outcome"
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+FIELDS = "shipway"
+"""The attribute of a record for `current.fields`. One attribute: `extra` may not repeat any name it finds."""
+_SHORT = 8  # characters of a conversation's id, for people
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", FIELDS}
 """What every record has; whatever else one has, `extra` has brought."""
 
 
@@ -35,16 +41,22 @@ def configure(*, plain: bool, revision: str, redact: Callable[[str], str]) -> No
 
 
 class Plain(logging.Formatter):
-    """`12:00:00 INFO shipway: message`, for people."""
+    """`12:00:00 INFO shipway: message`, for people; during a turn `shipway [8f3a1c2d]: message`."""
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+        super().__init__("%(asctime)s %(levelname)s %(name)s%(where)s: %(message)s", "%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, FIELDS, {})
+        conversation = fields.get("conversation") or vars(record).get("conversation")
+        record.where = f" [{str(conversation)[:_SHORT]}]" if conversation else ""
+        return super().formatMessage(record)
 
 
 class Json(logging.Formatter):
     """One JSON object a line: time (RFC 3339, UTC), level, logger, message, revision, and exception.
 
-    What a record was given as `extra` follows as keys of their own.
+    During a turn conversation, turn, trace_id and span_id follow, and what a record was given as `extra`.
     """
 
     def __init__(self, revision: str, redact: Callable[[str], str] = str) -> None:
@@ -63,6 +75,7 @@ class Json(logging.Formatter):
         line |= {"revision": self._revision} if self._revision else {}
         if record.exc_text:
             line["exception"] = record.exc_text
+        line |= getattr(record, FIELDS, {})
         known = _STANDARD | line.keys()
         line |= {key: self._clean(value) for key, value in vars(record).items() if key not in known}
         return json.dumps(line, ensure_ascii=False)
@@ -83,6 +96,8 @@ def _redacting(redact: Callable[[str], str]) -> Callable[..., logging.LogRecord]
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = logging.LogRecord(*args, **kwargs)
+        if fields := current.fields():
+            setattr(record, FIELDS, fields)
         try:
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - arguments that do not fit: the handler reports it, as ever

@@ -1,7 +1,8 @@
-"""Outcomes: one JSON line a turn, on stdout, for whoever judges this revision.
+"""Outcomes: what became of each turn, told once to everybody who wants to know.
 
-In: a finished turn as `contract.Outcome`. Out: a line of the logger "shipway.outcome". Pushing them to
-control comes later; the line stays the same.
+In: a turn that is over. Out: one JSON line on stdout, for whoever judges this revision; one log line, for
+whoever looks for a turn; and a call of each listener (metrics, spans, control), in the order they came.
+Process-wide, as logging itself is.
 """
 
 from __future__ import annotations
@@ -9,18 +10,88 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from ..contract import Outcome, TokenCounts
+from ..contract import Model, Outcome, TokenCounts
+from . import log
 from .logs import OUTCOMES
+from .tally import Tally
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Outcome) if field.name != "tokens")
 TOKENS = tuple(field.name for field in dataclasses.fields(TokenCounts))
+TURNS = "shipway.turn"
 
-_log = logging.getLogger(OUTCOMES)
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A turn that is over: its outcome, and what only this process is to know beyond that."""
+
+    outcome: Outcome
+    tally: Tally = field(default_factory=Tally)
+    model: Model | None = None
+    error: BaseException | None = None
+    """What the agent raised."""
 
 
-def record(outcome: Outcome) -> None:
-    """Write one outcome. (`dataclasses.asdict` would take half of the time a turn costs.)"""
+Listener = Callable[[Ended], None]
+
+_stdout, _turns = logging.getLogger(OUTCOMES), logging.getLogger(TURNS)
+_listeners: list[Listener] = []
+_encode = json.JSONEncoder().encode
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Call `listener` with every outcome, on the main loop: it must not wait. Returns what ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+def record(
+    outcome: Outcome,
+    tally: Tally | None = None,
+    model: Model | None = None,
+    error: BaseException | None = None,
+) -> None:
+    """Tell everybody. The outcome alone is enough where no agent ran, as for a turn that was denied."""
+    _stdout.info(encode(outcome))
+    if _turns.isEnabledFor(logging.INFO):
+        _log(outcome)
+    if not _listeners:
+        return
+    ended = Ended(outcome, tally or Tally(), model, error)
+    for listener in _listeners:
+        try:
+            listener(ended)
+        except Exception:  # noqa: BLE001 - one that fails must not fail the turn, nor the others
+            log.error("turn %d: not everybody took its outcome", outcome.turn, exc_info=True)
+
+
+def encode(outcome: Outcome) -> str:
+    """One outcome as JSON. (`dataclasses.asdict` would take half of the time a turn costs.)"""
     document = {name: getattr(outcome, name) for name in FIELDS}
     document["tokens"] = {name: getattr(outcome.tokens, name) for name in TOKENS}
-    _log.info(json.dumps(document))
+    return _encode(document)
+
+
+def _log(outcome: Outcome) -> None:
+    tokens = outcome.tokens
+    used = f", {tokens.input} + {tokens.output} tokens" if tokens.input or tokens.output else ""
+    called = f", {outcome.tool_calls} tool calls" if outcome.tool_calls else ""
+    fields = {
+        "conversation": outcome.conversation,
+        "turn": outcome.turn,
+        "status": outcome.status,
+        "latency_s": outcome.latency_s,
+        "first_token_s": outcome.first_token_s,
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "tool_calls": outcome.tool_calls,
+        "tool_errors": outcome.tool_errors,
+        "cost": outcome.cost,
+    }
+    _turns.info(
+        "turn %d %s in %.3g s%s%s",
+        *(outcome.turn, outcome.status, outcome.latency_s, used, called),
+        extra=fields,
+    )

@@ -6,8 +6,9 @@ of the providers' own SDKs by the names of their fields.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from ..dialogue import ToolCall, ToolResult, Usage
 
@@ -16,14 +17,33 @@ OUTPUT = ("output_tokens", "completion_tokens", "candidates_token_count")
 """Anthropic's and OpenAI Responses' names, OpenAI Chat Completions', Gemini's."""
 
 
-class Tally:
-    """Sums over one turn. `usages` keeps each report, for what differs between models."""
+class ToolUse:
+    """One call of a tool. Times are of time.time_ns(); `ended` is None as long as there is no result."""
 
-    __slots__ = ("cached", "input", "output", "reasoning", "tool_calls", "tool_errors", "usages")
+    __slots__ = ("began", "call", "ended", "failed")
+
+    def __init__(self, call: ToolCall) -> None:
+        self.call = call
+        self.began = time.time_ns()
+        self.ended: int | None = None
+        self.failed = False
+
+    @property
+    def outcome(self) -> Literal["ok", "error", "unfinished"]:
+        if self.ended is None:
+            return "unfinished"
+        return "error" if self.failed else "ok"
+
+
+class Tally:
+    """Sums over one turn. `usages` keeps each report, for what differs between models; `tools` each call."""
+
+    __slots__ = ("cached", "input", "output", "reasoning", "tool_calls", "tool_errors", "tools", "usages")
 
     def __init__(self) -> None:
         self.input = self.output = self.cached = self.reasoning = self.tool_calls = self.tool_errors = 0
         self.usages: list[Usage] = []
+        self.tools: list[ToolUse] = []
 
     def use(self, usage: Usage) -> None:
         self.input += usage.input
@@ -35,8 +55,13 @@ class Tally:
     def note(self, piece: ToolCall | ToolResult) -> None:
         if isinstance(piece, ToolCall):
             self.tool_calls += 1
-        elif piece.error:
-            self.tool_errors += 1
+            self.tools.append(ToolUse(piece))
+            return
+        self.tool_errors += piece.error
+        for use in reversed(self.tools):
+            if use.call.id == piece.id and use.ended is None:
+                use.ended, use.failed = time.time_ns(), piece.error
+                return
 
 
 def read_usage(given: Any, model: str | None = None) -> Usage:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 
 from .. import __version__
 
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from ..config import Deployment
     from ..health import Heart, Readiness
+    from ..secrets import Secrets
 
 
-def families(deployment: Deployment, heart: Heart, readiness: Readiness) -> Iterator[Metric]:
+def families(
+    deployment: Deployment, heart: Heart, readiness: Readiness, secrets: Secrets
+) -> Iterator[Metric]:
     about = {
         "name": deployment.manifest.name,
         "revision": deployment.revision,
@@ -31,7 +34,11 @@ def families(deployment: Deployment, heart: Heart, readiness: Readiness) -> Iter
     yield GaugeMetricFamily(
         "shipway_heartbeat_age_seconds", "Since the main loop last turned; above 2 it is blocked", heart.age()
     )
+    delays = HistogramMetricFamily("shipway_loop_lag_seconds", "How late the main loop came to a timer")
+    delays.add_metric([], heart.lag.buckets(), heart.lag.sum)
+    yield delays
     yield from _readiness(readiness)
+    yield from _secrets(secrets)
 
 
 def _readiness(readiness: Readiness) -> Iterator[Metric]:
@@ -50,3 +57,23 @@ def _readiness(readiness: Readiness) -> Iterator[Metric]:
     draining = document["checks"]["draining"]["state"] == "yes"
     yield GaugeMetricFamily("shipway_draining", "1 between SIGTERM and the end", draining)
     yield from (up, since)
+
+
+def _secrets(secrets: Secrets) -> Iterator[Metric]:
+    up = GaugeMetricFamily("shipway_secret_up", "1 while the secret is there", labels=["secret"])
+    changed = GaugeMetricFamily(
+        "shipway_secret_update_time_seconds",
+        "Since when it has its value, since the epoch",
+        labels=["secret"],
+    )
+    expires = GaugeMetricFamily(
+        "shipway_secret_expiry_time_seconds",
+        "When a broker's token is over, since the epoch",
+        labels=["secret"],
+    )
+    for name, secret in secrets.items():
+        up.add_metric([name], secret.problem() is None)
+        for family, moment in ((changed, secret.changed), (expires, secret.expires)):
+            if moment is not None:
+                family.add_metric([name], moment)
+    yield from (up, changed, expires)
