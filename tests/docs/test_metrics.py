@@ -25,7 +25,9 @@ from shipway_runtime.telemetry import families, vitals
 from shipway_runtime.telemetry.counts import Counts
 from shipway_runtime.telemetry.histogram import Histogram
 from shipway_runtime.telemetry.outcomes import Ended
+from shipway_runtime.telemetry.pushing import Pushing
 from shipway_runtime.telemetry.requests import Requests
+from shipway_runtime.telemetry.spool import Spool
 from shipway_runtime.telemetry.tally import Tally
 
 PAGE = Path("docs/reference/metrics.md").read_text(encoding="utf-8")
@@ -49,7 +51,8 @@ def exposed(tmp_path: Path) -> list[Metric]:
     found = [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1
-    return [*found, *guard.collect(), *of_turns(), *of_requests()]
+    pushing = Pushing("http://control", None, Spool(tmp_path))
+    return [*found, *of_turns(), *of_requests(), *guard.collect(), *pushing.collect()]
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:
@@ -83,7 +86,7 @@ def of_turns() -> Iterable[Metric]:
     tally.note(ToolCall("1", "look", "{}"))
     outcome = Outcome("c", 1, "r", None, 0.0, 0.0, 1.0, "error", 1.0)
     counts = Counts()
-    counts.take(Ended(outcome, tally, None, ValueError()))
+    counts.take(Ended(outcome, "", tally, None, ValueError()))
     return families.of_turns(Idle(), counts)
 
 

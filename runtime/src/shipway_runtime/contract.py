@@ -120,6 +120,16 @@ PROVIDER_URLS: Mapping[str, str] = {
 }
 
 REVISION_HEADER = "x-shipway-revision"
+OUTCOMES_PATH = "/v1/outcomes"
+OUTCOMES_TYPE = "application/x-ndjson"
+"""Of the control server: POST with one Outcome a line, and the bearer token of SHIPWAY_CONTROL_TOKEN.
+
+The answer says what becomes of the lines, of all of them. 2xx: it keeps them, and they are forgotten here.
+413: send fewer at once. 422: a line among them is no outcome; sent by itself it is given up. Anything else,
+or nothing: all of them again later, not before `Retry-After` (seconds). So a line can come twice, even from
+another process, and counts once: `Outcome.identity` tells. Lines come in no order to be relied on.
+"""
+
 CONVERSATION_HEADER = "x-conversation-id"
 TENANT_HEADER = "x-shipway-tenant"  # counts from trusted proxies alone
 
@@ -391,6 +401,12 @@ class Outcome:
     tool_errors: int = 0
     score: float | None = None
     format: int = FORMAT
+
+    @property
+    def identity(self) -> tuple[str, str | None, str, int, float]:
+        """Equal for two records of one turn, and for those alone: a turn that was denied takes no number,
+        and a conversation that was deleted may begin again."""
+        return (self.revision, self.tenant, self.conversation, self.turn, self.started)
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------

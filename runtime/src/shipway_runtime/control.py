@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import admin, admin_token, checks
 from .api.auth import list_checks
+from .contract import env
 from .health import Heart, Readiness, main_thread_line
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
+from .telemetry.pushing import pushing
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -108,6 +110,10 @@ class Control:
         port = await self._admin(token).serve(admin_socket)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
+            if shown := self._environ.get(env.CONTROL_TOKEN):
+                self._secrets.learn(shown)
+            if ours := await stack.enter_async_context(pushing(self._deployment, self._environ)):
+                self.metrics.add(ours.collect)
             wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ, self.traffic)
             wanted += list_checks(self._deployment.settings.api, self._auth, self._secrets)
             background = asyncio.create_task(self._look_after(wanted))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..turns import Turns
     from .counts import Counts
     from .histogram import Histogram
+    from .pushing import Pushing
     from .requests import Requests
 
 
@@ -54,6 +55,14 @@ def of_turns(turns: Turns, counts: Counts) -> Iterator[Metric]:
     yield _counter("shipway_turn_errors", "Exceptions that ended a turn", ["type"], counts.errors)
     yield CounterMetricFamily("shipway_cost_usd", "What turns have cost, in US dollars", counts.cost_usd)
     yield from _use(counts)
+
+
+def of_pushing(pushing: Pushing) -> Iterator[Metric]:
+    results = {"pushed": pushing.pushed, "refused": pushing.refused, "dropped": pushing.dropped}
+    yield _counter("shipway_outcomes", "Outcomes, by what became of them", ["result"], results)
+    yield GaugeMetricFamily(
+        "shipway_outcomes_buffered", "Outcomes that control does not have yet", pushing.buffered
+    )
 
 
 def _use(counts: Counts) -> Iterator[Metric]:

@@ -28,6 +28,7 @@ class Ended:
     """A turn that is over: its outcome, and what only this process is to know beyond that."""
 
     outcome: Outcome
+    line: str
     tally: Tally = field(default_factory=Tally)
     model: Model | None = None
     error: BaseException | None = None
@@ -54,12 +55,13 @@ def record(
     error: BaseException | None = None,
 ) -> None:
     """Tell everybody. The outcome alone is enough where no agent ran, as for a turn that was denied."""
-    _stdout.info(encode(outcome))
+    line = encode(outcome)
+    _stdout.info(line)
     if _turns.isEnabledFor(logging.INFO):
         _log(outcome)
     if not _listeners:
         return
-    ended = Ended(outcome, tally or Tally(), model, error)
+    ended = Ended(outcome, line, tally or Tally(), model, error)
     for listener in _listeners:
         try:
             listener(ended)
@@ -91,7 +93,11 @@ def _log(outcome: Outcome) -> None:
         "cost": outcome.cost,
     }
     _turns.info(
-        "turn %d %s in %.3g s%s%s",
-        *(outcome.turn, outcome.status, outcome.latency_s, used, called),
+        "turn %d %s in %s%s%s",
+        *(outcome.turn, outcome.status, _spell(outcome.latency_s), used, called),
         extra=fields,
     )
+
+
+def _spell(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -12,17 +12,17 @@ from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Inf
 from .. import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client import Metric
 
     from ..config import Deployment
     from ..health import Heart, Readiness
-    from ..secrets import Secrets
+    from ..secrets import Secret
 
 
 def families(
-    deployment: Deployment, heart: Heart, readiness: Readiness, secrets: Secrets
+    deployment: Deployment, heart: Heart, readiness: Readiness, secrets: Mapping[str, Secret]
 ) -> Iterator[Metric]:
     about = {
         "name": deployment.manifest.name,
@@ -59,7 +59,7 @@ def _readiness(readiness: Readiness) -> Iterator[Metric]:
     yield from (up, since)
 
 
-def _secrets(secrets: Secrets) -> Iterator[Metric]:
+def _secrets(secrets: Mapping[str, Secret]) -> Iterator[Metric]:
     up = GaugeMetricFamily("shipway_secret_up", "1 while the secret is there", labels=["secret"])
     changed = GaugeMetricFamily(
         "shipway_secret_update_time_seconds",

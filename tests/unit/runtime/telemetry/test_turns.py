@@ -112,7 +112,7 @@ def test_every_line_of_a_turn_says_whose_it_is(running):
     assert lines(running, message="in a thread", **known)
     (line,) = lines(running, logger="shipway.turn", **known)
     assert line["message"].startswith("turn 1 ok in ")
-    assert line["message"].endswith(" s, 103 + 24 tokens, 2 tool calls")
+    assert line["message"].endswith("s, 103 + 24 tokens, 2 tool calls")
     assert line["latency_s"] >= line["first_token_s"] > 0
     assert {"status": "ok", "input_tokens": 103, "tool_calls": 2, "cost": None}.items() <= line.items()
 

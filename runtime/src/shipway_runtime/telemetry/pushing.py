@@ -1,0 +1,259 @@
+"""Outcomes on their way to control: to disk at once, then to the server as soon as it takes them.
+
+In: outcomes, on the main loop, which only puts them into a queue. Out: on the control loop, lines in a spool,
+and `POST {control}/v1/outcomes` with some of them, until all are taken; contract.py says what both sides owe
+each other. While control is away they stay on disk, and attempts come at growing intervals, different ones in
+each process. At the end there are FLUSH_S for what is left; the rest is for the next process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import random
+import stat
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .. import contract
+from ..errors import StartError
+from . import log, outcomes
+from .spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+
+    import httpx2
+    from prometheus_client import Metric
+
+    from ..config import Deployment
+    from .outcomes import Ended
+    from .spool import Batch
+
+STORE_S = 0.25  # between two looks into the queue
+TIMEOUT_S = 10.0
+FLUSH_S = 3.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # between attempts that failed, doubling
+LONGEST_WAIT_S = 300.0  # however long control asks to be left alone
+MOST_QUEUED = 10_000  # lines that a disk may be behind
+MOST_LINES, MOST_BYTES = 500, 500_000  # of one request
+HINTS = {
+    401: f": {contract.env.CONTROL_TOKEN} is missing or wrong",
+    403: f": {contract.env.CONTROL_TOKEN} may not do this",
+    404: ": this is no control server, or an older one",
+}
+DIVIDED = (413, 422)  # too much, or a line among them that is no outcome: smaller, down to one
+
+
+class Pushing:
+    """One process's outcomes. `put` belongs to the main loop, the rest to the control loop."""
+
+    def __init__(self, url: str, token: str | None, spool: Spool) -> None:
+        self._url = f"{_checked(url)}{contract.OUTCOMES_PATH}"
+        self._headers = {"content-type": contract.OUTCOMES_TYPE}
+        self._headers |= {"authorization": f"Bearer {token}"} if token else {}
+        self._spool = spool
+        self._queue: deque[bytes] = deque()
+        self._most = MOST_LINES
+        self._failures = 0
+        self._error: str | None = None
+        self._client: httpx2.AsyncClient | None = None
+        self.pushed = self.refused = self._overrun = 0
+
+    @property
+    def buffered(self) -> int:
+        """Outcomes that control does not have yet."""
+        return len(self._queue) + len(self._spool)
+
+    @property
+    def dropped(self) -> int:
+        """Outcomes that were given up for want of space."""
+        return self._overrun + self._spool.dropped
+
+    def collect(self) -> Iterable[Metric]:
+        """A source of metrics."""
+        from .families import of_pushing
+
+        return of_pushing(self)
+
+    def put(self, ended: Ended) -> None:
+        """An outcome; called on the main loop."""
+        if len(self._queue) < MOST_QUEUED:
+            self._queue.append(ended.line.encode())
+        else:
+            self._overrun += 1
+
+    async def run(self) -> None:
+        """Store and send, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_storing())
+            group.create_task(self._keep_sending())
+
+    async def flush(self) -> None:
+        """Store what is left, and send what can be sent within FLUSH_S."""
+        await self._store()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                while len(self._spool) and await self._send() == 0.0:
+                    pass
+        await self._drop_client()
+        if self.buffered:
+            log.warning("%d outcomes did not reach control, and wait on disk", self.buffered)
+
+    async def _keep_storing(self) -> None:
+        while True:
+            await asyncio.sleep(STORE_S)
+            await self._store()
+
+    async def _store(self) -> None:
+        lines = [self._queue.popleft() for _ in range(len(self._queue))]
+        if not lines:
+            return
+        try:
+            await asyncio.to_thread(self._spool.add, lines)
+        except OSError as error:
+            self._say(f"outcomes cannot be written to disk: {error.strerror or error}")
+            self._queue.extendleft(reversed(lines))
+
+    async def _keep_sending(self) -> None:
+        while True:
+            pause = await self._send() if len(self._spool) else STORE_S
+            await asyncio.sleep(pause)
+
+    async def _send(self) -> float:
+        """Send one batch; returns for how many seconds to rest."""
+        batch = await asyncio.to_thread(self._spool.read, self._most, MOST_BYTES)
+        if batch is None:
+            return STORE_S
+        status, retry_s, error = await self._post(batch.data)
+        if 200 <= status < 300:
+            await self._taken(batch)
+            return 0.0
+        if status in DIVIDED:
+            await self._divide(batch, status)
+            return 0.0
+        self._say(f"outcomes do not reach control at {self._url}, and wait on disk: {error}")
+        await self._drop_client()
+        self._failures += 1
+        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10))
+        spread = random.uniform(0.6, 1.2)  # noqa: S311 - replicas must not come back in step
+        return max(pause * spread, min(retry_s, LONGEST_WAIT_S))
+
+    async def _taken(self, batch: Batch) -> None:
+        await asyncio.to_thread(self._spool.take, batch)
+        self.pushed += batch.lines
+        self._most = min(MOST_LINES, self._most * 2)
+        if self._error:
+            log.info("control takes outcomes again")
+        self._failures, self._error = 0, None
+
+    async def _divide(self, batch: Batch, status: int) -> None:
+        """Control does not take these lines together; a single one it never will."""
+        if batch.lines > 1:
+            self._most = batch.lines // 2
+            return
+        await asyncio.to_thread(self._spool.take, batch)
+        self.refused += 1
+        log.warning("control refused an outcome with %d; it is on stdout alone", status)
+
+    async def _post(self, body: bytes) -> tuple[int, float, str]:
+        """The answer's status (0: none), the seconds it asks to wait, and what went wrong."""
+        httpx: Any = await asyncio.to_thread(importlib.import_module, "httpx2")
+        try:
+            if self._client is None:
+                self._client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
+            client: httpx2.AsyncClient = self._client  # type: ignore[assignment]
+            async with asyncio.timeout(TIMEOUT_S):
+                answer = await client.post(self._url, headers=self._headers, content=body)
+        except TimeoutError:
+            return 0, 0.0, f"no answer within {TIMEOUT_S:g} s"
+        except (httpx.TransportError, OSError) as error:
+            return 0, 0.0, f"{type(error).__name__}: {error}"
+        wait = answer.headers.get("retry-after", "")
+        said = f"it answered {answer.status_code}{HINTS.get(answer.status_code, '')}"
+        return answer.status_code, float(wait) if wait.isdecimal() else 0.0, said
+
+    async def _drop_client(self) -> None:
+        """The next attempt has a connection of its own, and sees a new CA."""
+        if self._client:
+            client, self._client = self._client, None
+            await client.aclose()
+
+    def _say(self, error: str) -> None:
+        if error != self._error:
+            log.warning("%s", error)
+        self._error = error
+
+
+@contextlib.asynccontextmanager
+async def pushing(deployment: Deployment, environ: Mapping[str, str]) -> AsyncIterator[Pushing | None]:
+    """Push outcomes while the block runs, if there is a control to push them to. Raises StartError."""
+    if not (url := environ.get(contract.env.CONTROL_URL)):
+        yield None
+        return
+    spool = await asyncio.to_thread(_open, deployment)
+    ours = Pushing(url, environ.get(contract.env.CONTROL_TOKEN), spool)
+    deaf = outcomes.listen(ours.put)
+    running = asyncio.create_task(_forever(ours))
+    yield ours
+    deaf()
+    running.cancel()
+    await asyncio.wait([running])
+    await ours.flush()
+    spool.close()
+
+
+async def _forever(ours: Pushing) -> None:
+    while True:
+        try:
+            await ours.run()
+        except Exception:  # noqa: BLE001 - what fails in a new way must not end the trying, nor the process
+            log.error("outcomes: storing or sending them failed", exc_info=True)
+            await asyncio.sleep(LONGEST_PAUSE_S)
+
+
+def _open(deployment: Deployment) -> Spool:
+    """The spool on the agent's volume, else in /tmp. Raises StartError."""
+    name, storage = deployment.manifest.name, deployment.places.storage
+    roots = [storage / "outcomes" / name] if storage else []
+    roots.append(Path(tempfile.gettempdir()) / f"shipway-outcomes-{os.getuid()}" / name)
+    problems = []
+    for root in roots:
+        spool = Spool(root)
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _refuse_strangers(root.parent)
+            spool.open()
+        except OSError as error:
+            problems.append(f"{root}: {error.strerror or error}")
+            continue
+        if problems:
+            log.warning("outcomes wait in %s: %s", root, "; ".join(problems))
+        return spool
+    raise StartError(
+        f"outcomes have nowhere to wait while control is away: {'; '.join(problems)}. "
+        f"Make one of them writable, or leave {contract.env.CONTROL_URL} out"
+    )
+
+
+def _refuse_strangers(folder: Path) -> None:
+    """In /tmp anybody could have made it first."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.getuid(), 0):
+        raise PermissionError(f"{folder} belongs to somebody else")
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise StartError(f'{contract.env.CONTROL_URL}: expected the URL of a control server, saw "{url}"')
+    return url.rstrip("/")

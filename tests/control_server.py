@@ -1,0 +1,75 @@
+"""The side of control that takes outcomes, on loopback, in a thread: it can fail in every way there is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = Callable[[list[bytes]], tuple[int, dict[str, str]]]
+
+
+def kept(lines: list[bytes]) -> tuple[int, dict[str, str]]:
+    return 204, {}
+
+
+def fixed(status: int, **headers: str) -> Answer:
+    return lambda lines: (status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+class ControlServer:
+    """`answers` are given in turn, the last one for ever; lines count as kept when the answer is 2xx."""
+
+    def __init__(self, *answers: Answer, port: int = 0) -> None:
+        self.answers: list[Answer] = [*answers] or [kept]
+        self.requests: list[tuple[str, dict[str, str], list[bytes]]] = []
+        self.lines: list[bytes] = []
+        self.released = threading.Event()
+        """Set at the end: an answer that waits for it hangs until then."""
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                if server.released.is_set():  # closed, and this connection is left over
+                    self.close_connection = True
+                    return
+                lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server.requests.append((self.path, headers, lines))
+                answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
+                status, more = answer(lines)
+                if 200 <= status < 300:
+                    server.lines += lines
+                self.send_response(status)
+                for name, value in {"content-length": "0", **more}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._http.daemon_threads = True
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def hang(self, lines: list[bytes]) -> tuple[int, dict[str, str]]:
+        self.released.wait()
+        return 500, {}
+
+    @property
+    def outcomes(self) -> list[dict[str, Any]]:
+        """What was kept; one that came twice is there twice."""
+        return [json.loads(line) for line in self.lines]
+
+    def close(self) -> None:
+        self.released.set()
+        self._http.shutdown()
+        self._thread.join()
+        self._http.server_close()
