@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .items import Item
 
 MOST_ADDED = 20  # at once, as OpenAI has it
-WAIT_S = 10.0  # for a turn of the conversation to end
 STEP = 50  # turns that are read at once
 
 
@@ -120,7 +119,7 @@ class Conversations:
     async def _append(self, place: Place, messages: list[Message]) -> list[Item]:
         added: list[Item] = []
         try:
-            async with self._store.hold(place, WAIT_S):
+            async with self._store.hold(place):
                 before = await self._store.before(place, None)
                 number, previous = (before.last, before.previous) if before else (0, None)
                 for message in messages:
