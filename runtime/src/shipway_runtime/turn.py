@@ -176,7 +176,8 @@ class Turn:
                 if self._task and self._task.cancelling():
                     raise
                 raise await self._failed(error) from None  # nobody cancelled this turn: the agent's own doing
-            except TurnError:
+            except TurnError as error:
+                self._error = error.__context__ or error
                 await self.finish("error")
                 raise
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the agent raises
@@ -196,6 +197,7 @@ class Turn:
         """The error to raise instead of the cancellation by which this turn was stopped."""
         if self._task:
             self._task.uncancel()
+        self._error = error
         await self.finish(error.outcome)
         return error
 
