@@ -15,7 +15,8 @@ from shipway_runtime.api.auth.proxies import ProxyAuth
 from shipway_runtime.config import read
 from shipway_runtime.contract import McpServer, Outcome
 from shipway_runtime.dialogue import ToolCall, Usage
-from shipway_runtime.health import Heart, Readiness
+from shipway_runtime.health import Readiness
+from shipway_runtime.heart import Heart
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
 from shipway_runtime.relay.calls import Calls

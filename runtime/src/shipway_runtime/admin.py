@@ -26,7 +26,8 @@ from .telemetry import log
 if TYPE_CHECKING:
     from .admin_token import AdminToken
     from .config import Deployment
-    from .health import Document, Heart, Readiness
+    from .health import Readiness
+    from .heart import Document, Heart
 
 REQUEST_TIMEOUT_S = 10.0
 CHUNK = 65536

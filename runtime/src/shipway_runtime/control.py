@@ -18,10 +18,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import admin, admin_token, checks
+from . import admin, admin_token, checks, standin
 from .api.auth import list_checks
 from .contract import env
-from .health import Heart, Readiness, main_thread_line
+from .health import Readiness
+from .heart import Heart
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .health import Check
     from .relay import Relay
     from .secrets import Secrets
+    from .standin import StandIn
 
 WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
@@ -59,10 +61,11 @@ class Control:
         drain: Drain,
         environ: Mapping[str, str],
         auth: Auth,
+        stand_in: StandIn,
     ) -> None:
         self._deployment, self._secrets, self._drain, self._environ = deployment, secrets, drain, environ
-        self._auth = auth
-        self.heart = Heart()
+        self._auth, self._stand_in = auth, stand_in
+        self.heart = Heart(deployment.places.source)
         self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
         self.traffic = Traffic()
         self.metrics = Metrics()
@@ -160,8 +163,14 @@ class Control:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.readiness.run(wanted))
             group.create_task(self._watch())
+            group.create_task(self._beat())
             group.create_task(self._secrets.keep())
             group.create_task(self._auth.keep())
+
+    async def _beat(self) -> None:
+        while True:
+            self._stand_in.beat()
+            await asyncio.sleep(standin.BEAT_S)
 
     async def _watch(self) -> None:
         """Look after the main thread, and after orphans where this is process 1."""
@@ -177,7 +186,7 @@ class Control:
                     self._guard_s, self._exit_code = 0.0, 0
                     self._stop.set()
             elif self._drain.overdue(MARGIN_S):
-                log.error("not done in time: the main thread is at %s; leaving", main_thread_line())
+                log.error("not done in time: the main thread is at %s; leaving", self.heart.line())
                 self._guard_s = 0.0
                 self._stop.set()
 

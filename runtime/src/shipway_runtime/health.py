@@ -1,12 +1,11 @@
-"""Is the process alive, and may it get traffic? Two questions that must not be mixed up.
+"""May the process get traffic?
 
-`Heart` (liveness): the main loop beats, the control thread looks. It never asks anything downstream, and
-names the line that the main thread is stuck on.
-`Readiness`: checks run in the background on the control loop and fill a cache; a probe reads the cache and
-costs nothing. A check goes down after three failures in a row and up after two successes, so one lost
-packet moves no traffic; its very first success counts at once, so a start is quick.
+Checks run in the background on the control loop and fill a cache; a probe reads the cache and costs nothing.
+A check goes down after three failures in a row and up after two successes, so one lost packet moves no
+traffic; its very first success counts at once, so a start is quick. Whether the process lives is another
+question, and must not be mixed up with this one: heart.py.
 
-In: beats, checks. Out: JSON documents with what is wrong, since when, and the last error.
+In: checks. Out: the document of /readyz, with what is wrong, since when, and the last error.
 """
 
 from __future__ import annotations
@@ -14,86 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .telemetry import log
-from .telemetry.histogram import Histogram
 
-BEAT_S = 0.5
-LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
-STALL_S = 2.0  # logged
-DEAD_S = 30.0  # /healthz fails: a blocking call of some seconds is no reason for a restart
-START_S = 300.0  # a heavy import, on a throttled CPU, with a cold disk
+if TYPE_CHECKING:
+    from .heart import Document
+
 FAILURES_TO_DOWN = 3
 SUCCESSES_TO_UP = 2
 START_INTERVAL_S = 0.5
 TIMEOUT_S = 3.0
-
-Document = tuple[int, dict[str, Any]]
-
-
-class Heart:
-    """The main loop's heartbeat. `beat` runs on the main loop, the rest may be called from any thread."""
-
-    def __init__(self, *, dead_s: float = DEAD_S, start_s: float = START_S, stall_s: float = STALL_S) -> None:
-        self._dead_s, self._start_s, self._stall_s = dead_s, start_s, stall_s
-        self._last = time.monotonic()
-        self.lag = Histogram(LAG_BUCKETS)
-        """How late each beat came."""
-        self._beating = False
-        self._stalled = False
-
-    async def beat(self) -> None:
-        """Beat until cancelled."""
-        while True:
-            self._last = time.monotonic()
-            self._beating = True
-            await asyncio.sleep(BEAT_S)
-            self.lag.observe(max(0.0, time.monotonic() - self._last - BEAT_S))
-
-    def age(self) -> float:
-        """Seconds since the last beat; before the first one, since the process started."""
-        return time.monotonic() - self._last
-
-    def document(self) -> Document:
-        """The answer of /healthz: 200 while the main loop turns, or may still be importing the agent."""
-        age, limit = self.age(), self._dead_s if self._beating else self._start_s
-        if age > limit:
-            return 503, {"status": "stalled", "for_s": round(age, 1), "at": main_thread_line()}
-        if not self._beating:
-            return 200, {"status": "starting", "for_s": round(age, 1)}
-        if age > self._stall_s:
-            return 200, {"status": "blocked", "for_s": round(age, 1), "at": main_thread_line()}
-        return 200, {"status": "ok"}
-
-    def watch(self) -> None:
-        """Log the beginning and the end of a stall, once each. The control loop calls this regularly."""
-        age = self.age()
-        if self._beating and age > self._stall_s and not self._stalled:
-            self._stalled = True
-            log.warning(
-                "the main loop has been blocked for %.1f s at %s; "
-                "other turns wait: await there, or move the call to a thread",
-                *(age, main_thread_line()),
-            )
-        elif self._stalled and age < self._stall_s:
-            self._stalled = False
-            log.warning("the main loop turns again")
-
-
-def main_thread_line() -> str:
-    """`file:line in function` of what the main thread is doing right now."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    if frame is None:
-        return "unknown"
-    here = traceback.extract_stack(frame, limit=1)[-1]
-    return f"{here.filename}:{here.lineno} in {here.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ from .control import Control
 from .drain import Drain, Leave, handle_signals
 from .errors import StartError
 from .health import Check
+from .heart import START_S
 from .secrets import Secrets
+from .standin import StandIn
 from .telemetry import log, logs
 
 if TYPE_CHECKING:
@@ -60,12 +62,15 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     drain = Drain(delay_s=deployment.drain_delay_s, grace_s=deployment.settings.health.grace_s)
     handle_signals(drain)
     api, admin, relay = bind(deployment)
-    control = Control(deployment, secrets, drain, dict(os.environ), auth)
+    stand_in = StandIn(admin, start_s=START_S)
+    stand_in.start()
+    control = Control(deployment, secrets, drain, dict(os.environ), auth, stand_in)
     code, runner = 1, asyncio.Runner()
     try:
         control.start(admin, relay)
         prepare(deployment, secrets)
         target = entrypoint.load(deployment.manifest.entrypoint)
+        stand_in.end()
         runner.run(serve(deployment, secrets, control, drain, target, auth, api))
         code = 0
     except StartError as error:
@@ -73,6 +78,7 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     except Leave:
         code = 0
     finally:
+        stand_in.end()
         control.close(code)
         runner.close()  # last: it waits for tasks and threads that may never end, and control guards it
     return code

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 from shipway_runtime import health
-from shipway_runtime.health import Check, CheckState, Heart, Readiness
+from shipway_runtime.health import Check, CheckState, Readiness
 
 
 def states_after(*errors):
@@ -102,38 +101,3 @@ def test_a_check_that_hangs_fails_alone(monkeypatch):
     _, document = readiness_after([Check("slow", hang), Check("quick", fine)])
     assert document["checks"]["slow"]["last_error"] == "no answer within 0.001 s"
     assert document["checks"]["quick"]["state"] == "up"
-
-
-def test_a_heart_that_never_beat_has_the_start_budget():
-    assert Heart().document()[1]["status"] == "starting"
-    status, document = Heart(start_s=0.0).document()
-    assert (status, document["status"]) == (503, "stalled")
-
-
-def beaten(**limits):
-    async def run():
-        heart = Heart(**limits)
-        beating = asyncio.create_task(heart.beat())
-        await asyncio.sleep(0)
-        beating.cancel()
-        return heart
-
-    return asyncio.run(run())
-
-
-def test_a_heart_that_stops_is_blocked_and_then_stalled():
-    assert beaten().document() == (200, {"status": "ok"})
-    blocked, stalled = beaten(stall_s=0.001), beaten(dead_s=0.001)
-    time.sleep(0.01)
-    status, document = blocked.document()
-    assert (status, document["status"]) == (200, "blocked")
-    assert "main_thread_line" in document["at"], "here, the main thread is asking"
-    assert stalled.document()[0] == 503
-
-
-def test_a_stall_is_logged_once(caplog):
-    heart = beaten(stall_s=0.001)
-    time.sleep(0.01)
-    heart.watch()
-    heart.watch()
-    assert caplog.text.count("has been blocked") == 1

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from ..config import Deployment
-    from ..health import Heart, Readiness
+    from ..health import Readiness
+    from ..heart import Heart
     from ..secrets import Secret
 
 
