@@ -37,6 +37,7 @@ NAME_LIMIT = 63  # bytes of a name in PostgreSQL
 DEFAULTS = {"connect_timeout": CONNECT_S, "application_name": "shipway", "tcp_user_timeout": 10_000}
 """Where the URL says nothing else. The last one, in milliseconds, is for a host that has vanished."""
 
+POOL = "shipway-conversations"
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 THERE = "SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL"
@@ -78,8 +79,9 @@ class Postgres:
     async def open(self) -> None:
         from psycopg_pool import AsyncConnectionPool
 
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # `probe` says the same, once
+        logging.getLogger("psycopg.pool").addFilter(_not_ours)
         self._pool = AsyncConnectionPool(
+            name=POOL,
             connection_class=self._connection_class(),
             kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=1,
@@ -224,6 +226,11 @@ def translate(statement: str, schema: str) -> bytes:
     """A statement in PostgreSQL's words: its clock, its schema, psycopg's parameters."""
     there = re.sub(r"\bmain\b", schema, statement).replace(":now", NOW)
     return re.sub(r"(?<!:):([a-z]\w*)", r"%(\1)s", there).encode()
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    """The pool logs each attempt to connect; readiness says the same, once."""
+    return POOL not in record.getMessage()
 
 
 def _say(error: Exception) -> str:

@@ -53,17 +53,20 @@ class Conversations:
         return self._trouble
 
     async def _watch(self) -> None:
-        """See that the database works, and renew what this process holds, until cancelled."""
+        """Look again and again, until cancelled."""
         while True:
-            try:
-                await self._database.probe()
-                await self._leases.renew()
-                self._trouble = None
-            except StoreError as error:
-                self._trouble = str(error)
-            await asyncio.sleep(
-                min(TROUBLE_S, self._leases.renew_s) if self._trouble else self._leases.renew_s
-            )
+            await self.look()
+            pause = self._leases.renew_s
+            await asyncio.sleep(min(TROUBLE_S, pause) if self._trouble else pause)
+
+    async def look(self) -> None:
+        """See once that the database works, and renew what this process holds."""
+        try:
+            await self._database.probe()
+            await self._leases.renew()
+            self._trouble = None
+        except StoreError as error:
+            self._trouble = str(error)
 
     def hold(self, place: Place) -> AbstractAsyncContextManager[None]:
         return self._leases.hold(place)

@@ -122,9 +122,11 @@ class Sqlite:
         return failed
 
     def _move(self) -> None:
-        """Move the log into the file, as far as nobody reads it; what is left comes with the next time."""
+        """Move the log into the file, and begin it again. Only the second step, which has little left to do,
+        keeps writers waiting; they wait as for another process."""
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._place)) as db:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            db.execute("PRAGMA wal_checkpoint(RESTART)")
 
     def _moved(self, task: asyncio.Task[None]) -> None:
         self._moving = None

@@ -1,4 +1,4 @@
-"""A store's calls, each run to its end."""
+"""Stores, and their calls, each run to its end. All stores of a test are on one loop."""
 
 from __future__ import annotations
 
@@ -23,15 +23,9 @@ def say(text: str) -> list[Any]:
 
 
 class Calls:
-    def __init__(self, store: Conversations) -> None:
-        self.store = store
-        self._runner = asyncio.Runner()
-        self.run = self._runner.run
-        try:
-            self.run(store.open())
-        except BaseException:
-            self._runner.close()
-            raise
+    def __init__(self, store: Conversations, run: Callable[..., Any]) -> None:
+        self.store, self.run = store, run
+        self.run(store.open())
 
     def add(self, turn, *, previous=None, messages=None, started=1.0, place=HERE, memory=None, response=None):
         turned = Turned(turn, previous, started, "ok", messages, memory, response)
@@ -47,30 +41,45 @@ class Calls:
     def history(self, turn, place=HERE):
         return [m["content"] for past in self.before(turn, place).past for m in past.messages]
 
+    def check(self):
+        """What the next look at the database finds."""
+
+        async def look():
+            await self.store.look()
+            return await self.store.check()
+
+        return self.run(look())
+
     def close(self):
         self.run(self.store.close())
-        self._runner.close()
 
 
 OpenStore = Callable[..., Calls]
 
 
 def opener(database: Callable[..., Any]) -> Iterator[OpenStore]:
-    """Opens stores in one database, and closes them again. `versions` are the database's."""
+    """Opens stores in one database, and closes them again. `versions` are those of its tables."""
     opened: list[Calls] = []
+    with asyncio.Runner() as runner:
 
-    def open_store(*, versions: Any = VERSIONS, **settings: Any) -> Calls:
-        opened.append(Calls(Conversations(database(versions=versions), **settings)))
-        return opened[-1]
+        def open_store(*, versions: Any = VERSIONS, **settings: Any) -> Calls:
+            opened.append(Calls(Conversations(database(versions=versions), **settings), runner.run))
+            return opened[-1]
 
-    yield open_store
-    for store in opened:
-        store.close()
+        yield open_store
+        for store in opened:
+            store.close()
 
 
 @pytest.fixture
 def open_store(tmp_path: Path) -> Iterator[OpenStore]:
     yield from opener(functools.partial(Sqlite, tmp_path))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> tuple[str, str]:
+    """For a process of its own."""
+    return "sqlite", str(tmp_path)
 
 
 @pytest.fixture
