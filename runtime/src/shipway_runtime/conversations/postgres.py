@@ -86,7 +86,7 @@ class Postgres:
             kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=1,
             max_size=CONNECTIONS,
-            timeout=CONNECT_S,
+            timeout=self._answer_s / 2,
             reconnect_timeout=CONNECT_S,
             open=False,
         )
@@ -125,7 +125,7 @@ class Postgres:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             if not (await asyncio.wait([task], timeout=self._answer_s))[0]:
-                raise StoreError(f"PostgreSQL did not answer within {self._answer_s:g} s")
+                raise StoreError(f"PostgreSQL: {self._refused or f'no answer within {self._answer_s:g} s'}")
             return task.result()
         except self._pool_timeout:
             raise StoreError(f"PostgreSQL: {self._refused or 'every connection is in use'}") from None
@@ -162,13 +162,7 @@ class Postgres:
         """Make the tables, or bring them up to date; whoever comes second waits, and finds it done."""
         async with self._migrating, connection.transaction():
             await connection.execute(LOCK, [self._schema])
-            found = await connection.execute(THERE, [self._schema, f"{self._schema}.schema"])
-            namespace, tables = (await found.fetchall())[0]
-            if not namespace:
-                await connection.execute(self._sql("CREATE SCHEMA main"))
-            if not tables:
-                await connection.execute(self._sql(schema.SCHEMA))
-                await connection.execute(self._sql(schema.BEGIN))
+            await self._make_schema(connection)
             [(version, oldest)] = await (await connection.execute(self._sql(schema.FOUND))).fetchall()
             for wanted in schema.missing((version, oldest), self._versions):
                 for statement in wanted.adds:
@@ -176,6 +170,23 @@ class Postgres:
                 reached = {"version": wanted.number, "oldest": wanted.oldest}
                 await connection.execute(self._sql(schema.REACHED), reached)
         self._migrated = True
+
+    async def _make_schema(self, connection: AsyncConnection[Row]) -> None:
+        from psycopg.errors import InsufficientPrivilege
+
+        found = await connection.execute(THERE, [self._schema, f"{self._schema}.schema"])
+        namespace, tables = (await found.fetchall())[0]
+        try:
+            if not namespace:
+                await connection.execute(self._sql("CREATE SCHEMA main"))
+            if not tables:
+                await connection.execute(self._sql(schema.SCHEMA))
+                await connection.execute(self._sql(schema.BEGIN))
+        except InsufficientPrivilege as error:
+            raise StoreError(
+                f"PostgreSQL: {_say(error)}. Who may do that runs, once: "
+                f'CREATE SCHEMA {self._schema} AUTHORIZATION "{connection.info.user}"'
+            ) from None
 
     def _connection_class(self) -> type[AsyncConnection[Row]]:
         from psycopg import AsyncConnection, Error
