@@ -25,10 +25,10 @@ def _user() -> str | None:
 
 
 class PostgresServer:
-    """`programs` is where initdb and postgres are."""
+    """`program` is postgres, with initdb and pg_isready beside it."""
 
-    def __init__(self, programs: Path, port: int) -> None:
-        self._programs, self.port, self._user = programs, port, _user()
+    def __init__(self, program: str, port: int) -> None:
+        self._programs, self.port, self._user = Path(program).resolve().parent, port, _user()
         self._place = Path(tempfile.mkdtemp(prefix="shipway-postgres-"))
         self._data = self._place / "data"
         if self._user:

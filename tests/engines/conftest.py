@@ -92,7 +92,7 @@ def hadolint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[PostgresServer]:
     """A server for the tests of a module."""
-    server = PostgresServer(Path(_engine("postgres")).resolve().parent, free_port())
+    server = PostgresServer(_engine("postgres"), free_port())
     yield server
     server.close()
 

@@ -79,6 +79,14 @@ class ConversationBusyError(TurnError):
     retry_s = 1.0
 
 
+class StorageError(TurnError):
+    """What was said before cannot be read now; the agent has not been asked."""
+
+    status = 503
+    code = "storage_unavailable"
+    retry_s = 1.0
+
+
 class DrainingError(TurnError):
     """This process is on its way out; another one answers."""
 

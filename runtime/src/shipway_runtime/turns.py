@@ -24,9 +24,9 @@ from .turn import (
     ConversationBusyError,
     CutOffError,
     DrainingError,
+    StorageError,
     Turn,
     TurnCancelledError,
-    TurnError,
     TurnTimeoutError,
     UnknownTurnError,
 )
@@ -112,7 +112,7 @@ class Turns:
                 ) from None
             except StoreError as error:
                 log.error("conversation %s cannot be had: %s", place.conversation, error)
-                raise TurnError("the conversation could not be read") from None
+                raise StorageError("the conversation could not be read") from None
             yield
 
     async def _open(self, ask: Ask, place: Place) -> Turn:
@@ -120,7 +120,7 @@ class Turns:
             before = await self._store.before(place, ask.previous)
         except StoreError as error:
             log.error("conversation %s cannot be read: %s", place.conversation, error)
-            raise TurnError("the conversation could not be read") from None
+            raise StorageError("the conversation could not be read") from None
         if before is None:
             raise UnknownTurnError(
                 f"turn {ask.previous} of conversation {place.conversation} is not known here"

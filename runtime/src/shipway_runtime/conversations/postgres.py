@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 4  # of one process at most; a turn has one for some milliseconds, never while the agent works
 CONNECT_S = 5  # until there is a connection
+AWAY_S = 1.0  # until there is one, after the last attempt failed
 ANSWER_S = 10.0  # until a statement is done, its connection included
 NAME_LIMIT = 63  # bytes of a name in PostgreSQL
 DEFAULTS = {"connect_timeout": CONNECT_S, "application_name": "shipway", "tcp_user_timeout": 10_000}
@@ -86,8 +87,7 @@ class Postgres:
             kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=1,
             max_size=CONNECTIONS,
-            timeout=self._answer_s / 2,
-            reconnect_timeout=CONNECT_S,
+            reconnect_timeout=AWAY_S,
             open=False,
         )
         await self._pool.open()
@@ -144,7 +144,7 @@ class Postgres:
         if self._pool is None:
             raise StoreError("PostgreSQL: not open")
         for last in (False, True):
-            async with self._pool.connection() as connection:
+            async with self._pool.connection(AWAY_S if self._refused else self._answer_s / 2) as connection:
                 try:
                     if not self._migrated:
                         await self._migrate(connection)

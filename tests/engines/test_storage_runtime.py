@@ -1,0 +1,140 @@
+"""A whole runtime and what it keeps, in SQLite and in PostgreSQL."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+from tests.conftest import _engine
+from tests.postgres import PostgresServer, free_port
+from tests.unit.runtime.conftest import start  # noqa: F401
+
+AGENT = """
+import asyncio
+
+async def agent(messages, ctx):
+    if messages[-1]["content"] == "slow":
+        yield "be"
+        await asyncio.sleep(1.5)
+        yield "gan"
+    else:
+        yield f"{ctx.turn}: " + ", ".join(m["content"] for m in messages if m["role"] == "user")
+"""
+SECRETS = {"DATABASE_URL": {"source": "env"}}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def kept(request, tmp_path, agent):
+    """What `start` needs for storage in either of them."""
+    if request.param == "sqlite":
+        return {"name": agent, "settings": {"storage": {"path": str(tmp_path / "data")}}}
+    url = request.getfixturevalue("postgres").url
+    settings = {"storage": {"path": str(tmp_path / "data"), "url_secret": "DATABASE_URL"}, "secrets": SECRETS}
+    return {"name": agent, "settings": settings, "env": {"DATABASE_URL": url}}
+
+
+def with_api(kept, **api):
+    return kept | {"settings": kept["settings"] | {"api": api}}
+
+
+def say(running, text, conversation="c"):
+    answer = running.ask(text, conversation=conversation)
+    assert answer.status_code == 200, (answer.text, running.log())
+    return answer.json()["output"][-1]["content"][0]["text"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_conversation_survives_a_restart(start, kept, number):  # noqa: F811
+    first = start(AGENT, **kept)
+    assert say(first, "one") == "1: one"
+    first.process.send_signal(number)
+    first.exit_code()
+    again = start(AGENT, **kept)
+    assert say(again, "two") == "2: one, two"
+    assert "Traceback" not in again.log()
+
+
+def test_replicas_share_conversations_and_take_turns(start, kept):  # noqa: F811
+    replicas = [start(AGENT, **kept) for _ in range(2)]
+    answers = []
+
+    def ask(running):
+        answers.extend(say(running, "x", "shared") for _ in range(5))
+
+    threads = [threading.Thread(target=ask, args=(running,)) for running in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == sorted(f"{n}: {', '.join('x' * n)}" for n in range(1, 11))
+
+
+def test_a_busy_conversation_is_refused_where_that_is_wanted(start, kept):  # noqa: F811
+    replicas = [start(AGENT, **with_api(kept, when_busy="refuse")) for _ in range(2)]
+    body = {"input": "slow", "stream": True, "conversation": "c"}
+    with replicas[0].api.stream("POST", "/v1/responses", json=body) as answer:
+        lines = answer.iter_lines()
+        while "delta" not in next(lines):
+            pass
+        for running in replicas:
+            refused = running.ask("hi", conversation="c")
+            assert refused.status_code == 409
+            assert refused.json()["error"]["code"] == "conversation_busy"
+            assert refused.headers["retry-after"] == "1"
+            assert say(running, "hi", "other").endswith("hi")
+    other = replicas[1]
+    other.wait_for(lambda: other.ask("hi", conversation="c").status_code == 200, "free conversation")
+
+
+def test_a_turn_waits_no_longer_than_a_turn_may_take(start, kept):  # noqa: F811
+    replicas = [start(AGENT, **kept), start(AGENT, **with_api(kept, timeout_s=0.2))]
+    slow = threading.Thread(target=say, args=(replicas[0], "slow"))
+    slow.start()
+    replicas[0].wait_for(lambda: replicas[0].api.get("/ping").json()["status"] == "HealthyBusy", "turn")
+    busy = replicas[1].ask("hi", conversation="c")
+    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "conversation_busy")
+    slow.join()
+
+
+def test_readiness_names_the_database(start, tmp_path):  # noqa: F811
+    port = free_port()
+    env = {"DATABASE_URL": f"postgresql://postgres:hunter2@127.0.0.1:{port}/postgres"}
+    settings = {"storage": {"path": str(tmp_path / "data"), "url_secret": "DATABASE_URL"}, "secrets": SECRETS}
+    running = start(AGENT, ready=False, env=env, settings=settings)
+    running.wait_for(lambda: running.get_admin("/healthz") == 200, "start")
+    running.wait_for(lambda: running.get_admin("/healthz") == 200, "start")
+    running.wait_for(lambda: "refused" in str(storage(running)["last_error"]), "reason")
+    assert running.get_admin("/readyz") == 503
+    assert running.get_admin("/healthz") == 200
+    failed = running.ask("hi")
+    assert (failed.status_code, failed.json()["error"]["code"]) == (503, "storage_unavailable")
+    assert failed.headers["retry-after"] == "1"
+    server = PostgresServer(_engine("postgres"), port)
+    try:
+        running.wait_ready()
+        assert say(running, "one") == "1: one"
+        server.stop()
+        running.wait_for(lambda: running.get_admin("/readyz") == 503, "unready")
+        assert storage(running)["state"] == "down"
+        server.start()
+        running.wait_ready()
+        assert say(running, "two") == "2: one, two"
+    finally:
+        running.close()
+        server.close()
+    assert "Traceback" not in running.log()
+    assert "hunter2" not in running.log()
+
+
+def storage(running):
+    return running.admin.get("/readyz").json()["checks"].get("storage", {"last_error": None})
+
+
+def test_a_file_that_is_no_database_is_no_start(start, tmp_path):  # noqa: F811
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shipway.db").write_bytes(b"no database" * 1000)
+    running = start(AGENT, ready=False, settings={"storage": {"path": str(tmp_path / "data")}})
+    assert running.exit_code() == 1
+    assert "something else is there; move it away" in running.log()
+    assert "Traceback" not in running.log()
