@@ -132,6 +132,10 @@ another process, and counts once: `Outcome.identity` tells. Lines come in no ord
 
 CONVERSATION_HEADER = "x-conversation-id"
 TENANT_HEADER = "x-shipway-tenant"  # counts from trusted proxies alone
+TENANT_NAME = (
+    r"[A-Za-z0-9._@|:+-]{1,128}"  # what identities in use are made of; a header and a log can carry it
+)
+TENANT_WORDS = "letters, digits and . _ - @ | : +, at most 128"
 
 CHILD_VARIABLES: frozenset[str] = frozenset(
     {
@@ -264,6 +268,8 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
+    """What differs for one tenant. What it leaves out is the environment's: the model, each key of config."""
+
     model: Model | None = None
     config: dict[str, Any] = field(default_factory=dict)
 

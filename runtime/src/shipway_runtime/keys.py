@@ -17,7 +17,8 @@ import re
 import secrets
 import sys
 
-from .api.callers import TENANT, TENANT_WORDS
+from .api.callers import TENANT
+from .contract import TENANT_WORDS
 
 PREFIX = "shipway_"  # so that a key is recognised where it does not belong
 FORM = "`TENANT sha256:…` with 64 hexadecimal digits"

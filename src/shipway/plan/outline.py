@@ -13,8 +13,9 @@ from shipway.plan import codec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_SETTINGS = "config.settings."
-_NAMES = {"timeout_s": "timeout", "grace_s": "grace", "limits": "policy"}
+_CONFIG, _SETTINGS, _TENANTS = "config.", "config.settings.", "config.tenants."
+_NAMES = {"timeout_s": "timeout", "grace_s": "grace", "limits": "policy", "spend_usd": "spend"}
+_NAMES |= {"url_secret": "url.secret"}
 """Keys of the contract that agent.toml spells in another way."""
 
 
@@ -49,8 +50,9 @@ def _lines(value: Any, indent: str, path: str, provenance: Mapping[str, str]) ->
 
 
 def _origin(path: str, provenance: Mapping[str, str]) -> str:
-    if not path.startswith(_SETTINGS):
+    if not path.startswith((_SETTINGS, _TENANTS)):
         return ""
-    key = ".".join(_NAMES.get(part, part) for part in path.removeprefix(_SETTINGS).split("."))
+    named = path.removeprefix(_SETTINGS if path.startswith(_SETTINGS) else _CONFIG)
+    key = ".".join(_NAMES.get(part, part) for part in named.split("."))
     origin = provenance.get(key, "default")
     return "" if origin == "default" else f"    # {origin}"

@@ -1,7 +1,7 @@
 """Spec -> what the runtime reads: the settings of one environment.
 
 In: a Spec, already merged for its environment. Out: `contract.Settings`, for the image's manifest and for
-the config that a stack mounts.
+the config that a stack mounts; and what differs for each tenant, for the config alone.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shipway.spec import model
 
 
@@ -25,6 +27,21 @@ def settings(spec: model.Spec) -> contract.Settings:
         health=contract.Health(spec.health.when_model_down, spec.health.grace),
         limits=_limits(spec.policy),
     )
+
+
+def tenant_settings(
+    spec: model.Spec, tenants: Mapping[str, model.Spec]
+) -> dict[str, contract.TenantSettings]:
+    """What differs for each tenant: a model whole, of config the keys alone that it has its own value for."""
+    own = {name: settings(tenant) for name, tenant in tenants.items()}
+    everybodys = settings(spec)
+    return {
+        name: contract.TenantSettings(
+            model=tenant.model if tenant.model != everybodys.model else None,
+            config={k: v for k, v in tenant.config.items() if v != everybodys.config.get(k)},
+        )
+        for name, tenant in own.items()
+    }
 
 
 def _model(model: model.Model) -> contract.Model:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
 from shipway.plan.servers import ServerProgram
-from shipway.plan.settings import settings
+from shipway.plan.settings import settings, tenant_settings
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -120,7 +120,12 @@ def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:
     return StackPlan(
         name=spec.name,
         environment=environment,
-        config=contract.Config(environment, settings(spec), {}, dict(loaded.provenance)),
+        config=contract.Config(
+            environment,
+            settings(spec),
+            tenant_settings(spec, loaded.tenants),
+            dict(loaded.provenance),
+        ),
         agent=_agent(spec, environment, replay),
         sidecars=tuple(_sidecar(spec, name, port) for name, port in ports.items()),
         services=tuple(_service(name, service) for name, service in spec.services.items()),

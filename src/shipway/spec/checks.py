@@ -141,16 +141,46 @@ def fallbacks_are_others(spec: model.Spec, merged: Merged) -> Findings:
         seen.add(name)
 
 
+_API_NEEDS = {
+    "keys": (("keys", "no secret holds them", 'add keys = "API_KEYS" and declare it in [secrets]'),),
+    "jwt": (
+        ("jwks", "no key set is named", 'add jwks = "https://…/jwks.json"'),
+        (
+            "audience",
+            "a token that its issuer made for another service would be taken, too",
+            'add audience = "…": what the issuer writes into the `aud` of a token for this agent',
+        ),
+        (
+            "tenant_claim",
+            "no claim names the tenant, so that everybody would be the same one",
+            'add tenant_claim = "org", or "sub" for each user to be a tenant',
+        ),
+    ),
+    "none": (),
+}
+"""What each kind of `api.auth` cannot do without: key, what is wrong without it, fix."""
+
+
 def api_auth_has_what_it_needs(spec: model.Spec, merged: Merged) -> Findings:
-    api = spec.api
-    if api.auth == "keys" and not api.keys:
-        message = f'`{merged.name(("api", "auth"))}` is "keys", and no secret holds them'
-        yield merged.finding(
-            "api-auth", ("api", "auth"), message, 'add keys = "API_KEYS" and declare it in [secrets]'
+    path = ("api", "auth")
+    for key, without, fix in _API_NEEDS[spec.api.auth] if spec.api.auth else ():
+        if not getattr(spec.api, key):
+            message = f'`{merged.name(path)}` is "{spec.api.auth}", and {without}'
+            yield merged.finding("api-auth", path, message, fix)
+
+
+def tenants_can_be_named(spec: model.Spec, merged: Merged) -> Findings:
+    apis: list[model.Api | model.EnvApi] = [spec.api, *(env.api for env in spec.env.values() if env.api)]
+    if spec.api.auth != "none" or any(api.auth in ("keys", "jwt") or api.trusted_proxies for api in apis):
+        return
+    for name in spec.tenants:
+        path = ("tenants", name)
+        message = (
+            f'[{merged.name(path)}] is never used: `{merged.name(("api", "auth"))}` is "none", '
+            "and no proxy is trusted to name a tenant"
         )
-    if api.auth == "jwt" and not api.jwks:
-        message = f'`{merged.name(("api", "auth"))}` is "jwt", and no key set is named'
-        yield merged.finding("api-auth", ("api", "auth"), message, 'add jwks = "https://…/jwks.json"')
+        fix = 'add trusted_proxies = ["10.0.0.0/8"], the network of your gateway, or write auth = "keys"'
+        yield merged.finding("tenants-unnamed", path, message, fix)
 
 
 def replicas_share_conversations(spec: model.Spec, merged: Merged) -> Findings:
@@ -280,6 +310,7 @@ RULES: tuple[Rule, ...] = (
     fallbacks_are_others,
     *MCP_RULES,
     api_auth_has_what_it_needs,
+    tenants_can_be_named,
     replicas_share_conversations,
     base_is_a_name,
     base_has_its_own_packages,

@@ -41,7 +41,8 @@ class Loaded:
     merged: Merged
     """What `spec` was made from; knows the line of each key, and makes findings for them."""
     provenance: Mapping[str, str]
-    """`model.max_tokens` -> "default", "agent.toml:12", "env.prod, agent.toml:41" or "command line"."""
+    """`model.max_tokens` -> "default", "agent.toml:12", "env.prod, agent.toml:41" or "command line"; likewise
+    `tenants.acme.model.name` for what differs for a tenant."""
     tenants: Mapping[str, Spec]
     """Each tenant's spec: the same but for its model and config."""
 
@@ -76,7 +77,8 @@ def load(
     if findings:
         raise SpecError(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))
     spec = Spec.model_validate(chosen.data)
-    return Loaded(spec, document.path, env, chosen, provenance(spec, chosen), tenants(chosen))
+    origins = provenance(spec, chosen) | tenant_provenance(spec, chosen)
+    return Loaded(spec, document.path, env, chosen, origins, tenants(chosen))
 
 
 def tenants(merged: Merged) -> dict[str, Spec]:
@@ -88,6 +90,17 @@ def provenance(spec: Spec, merged: Merged) -> dict[str, str]:
     """Where each value comes from that an environment may change; a secret's source is one value."""
     paths = [path for section in OVERLAY for path in _leaves(getattr(spec, section), (section,))]
     return {".".join(path): merged.source(path) for path in paths}
+
+
+def tenant_provenance(spec: Spec, merged: Merged) -> dict[str, str]:
+    """The same of what differs for a tenant: `tenants.acme.model.name`; a model that differs is whole."""
+    found: dict[str, str] = {}
+    for name, tenant in _tenants(merged):
+        own = Spec.model_validate(tenant.data)
+        paths = list(_leaves(own.model, ("model",))) if own.model != spec.model else []
+        paths += [("config", key) for key, value in own.config.items() if value != spec.config.get(key)]
+        found |= {".".join(("tenants", name, *path)): tenant.source(path) for path in paths}
+    return found
 
 
 def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

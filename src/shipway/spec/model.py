@@ -28,6 +28,7 @@ from shipway.spec.values import (
     Scalar,
     SecretName,
     Spend,
+    TenantName,
     Url,
     VariableName,
 )
@@ -306,4 +307,4 @@ class Spec(Section):
     rollout: Rollout | None = None
     notify: Notify | None = None
     env: dict[Label, Env] = {}
-    tenants: dict[Label, Tenant] = {}
+    tenants: dict[TenantName, Tenant] = {}

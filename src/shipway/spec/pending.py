@@ -50,7 +50,6 @@ def _several(replicas: Any) -> bool:
 
 
 _WRITE_SOURCE = 'write "env" or "file" and let the platform provide it'
-_GATEWAY = 'write auth = "none" and let a gateway in front check who calls'
 
 PENDING = (
     Pending("model.fallbacks", "other models to switch to"),
@@ -61,15 +60,12 @@ PENDING = (
     Pending(
         "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
     ),
-    Pending("api.auth", "authentication by keys", lambda auth: auth == "keys", _GATEWAY),
-    Pending("api.auth", "authentication by JWT", lambda auth: auth == "jwt", _GATEWAY),
     Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
     Pending("policy.*", "limits", lambda _: True),
     Pending("evals", "evals"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),
     Pending("env.*.kubernetes", "files for Kubernetes"),
-    Pending("tenants", "settings of a tenant"),
 )
 
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from shipway_runtime.contract import TENANT_NAME, TENANT_WORDS
+
 DURATION = r"^(\d+(?:\.\d+)?)(ms|s|m|h|d)$"
 BYTES = r"^(\d+(?:\.\d+)?)(B|kB|KB|MB|GB|Ki|Mi|Gi|KiB|MiB|GiB)?$"
 CPU = r"^(\d+(?:\.\d+)?)(m?)$"
@@ -109,6 +111,11 @@ Label = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"),
     Expects("a DNS label: lower-case letters, digits and -, at most 40"),
+]
+TenantName = Annotated[
+    str,
+    StringConstraints(pattern=f"^{TENANT_NAME}$"),
+    Expects(f"the name of a tenant: {TENANT_WORDS}"),
 ]
 SecretName = Annotated[
     str,

@@ -13,6 +13,8 @@ SERVICE = SECRETS + '[mcp.t]\nurl = "https://t.example.com"\n'  # lines 3 to 7
 CRM = '{ token_url = "https://x.example.com", client_id = "a", client_secret = "KEY" }'
 BROKER = f'[secrets]\nKEY = "env"\nCRM = {CRM}\n'  # lines 3 to 5
 
+JWT = '[api]\nauth = "jwt"\njwks = "https://x/jwks"\naudience = "a"\ntenant_claim = "org"\n'
+
 WRONG = [
     # text, rule, line, part of the message, part of the fix
     (
@@ -119,7 +121,29 @@ WRONG = [
     ),
     (MODEL + 'fallbacks = ["b", "b"]\n', "model-fallbacks", 6, "is twice the same", "remove it"),
     ('[api]\nauth = "keys"\n', "api-auth", 4, '`api.auth` is "keys", and no secret holds them', "API_KEYS"),
-    ('[api]\nauth = "jwt"\n', "api-auth", 4, '`api.auth` is "jwt", and no key set is named', "add jwks ="),
+    (
+        JWT.replace('jwks = "https://x/jwks"\n', ""),
+        "api-auth",
+        4,
+        '`api.auth` is "jwt", and no key set is named',
+        "add jwks =",
+    ),
+    (JWT.replace('audience = "a"\n', ""), "api-auth", 4, "made for another service would be taken", "aud"),
+    (JWT.replace('tenant_claim = "org"\n', ""), "api-auth", 4, "and no claim names the tenant", '"sub"'),
+    (
+        '[api]\nauth = "none"\n[tenants.acme.config]\n',
+        "tenants-unnamed",
+        5,
+        '[tenants.acme] is never used: `api.auth` is "none", and no proxy',
+        "add trusted_proxies",
+    ),
+    (
+        '[tenants."a b"]\n',
+        "wrong-value",
+        3,
+        "expected the name of a tenant: letters, digits and . _ - @ | : +, at most 128",
+        "rename it, for example to `a_b`",
+    ),
     (
         "[storage]\n[resources]\nreplicas = 2\n",
         "replicas-sqlite",
@@ -393,6 +417,10 @@ RIGHT = [
     'prompts = "./prompts/"\n[image]\ninclude = ["data/**"]\n',
     '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n',
     '[api]\nauth = "none"\n',
+    JWT + '[tenants."7f.A@b"]\n',
+    '[api]\nauth = "none"\ntrusted_proxies = ["10.0.0.0/8"]\n[tenants.acme]\n',
+    '[api]\nauth = "none"\n[tenants.acme]\n' + JWT.replace("[api]", "[env.prod.api]"),
+    "[tenants.acme.config]\n",
     "[resources]\nreplicas = 1\n[storage]\n",
 ]
 

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from shipway.errors import Finding, SpecError
 from shipway.spec import keys
-from shipway.spec.document import read
-from shipway.spec.load import load, tenants
-from shipway.spec.merge import overlay, whole
+from shipway.spec.load import load
 
 Findings = Callable[..., tuple[Finding, ...]]
 Write = Callable[..., Path]
@@ -126,7 +124,7 @@ def test_rules_across_keys_look_at_every_environment(findings: Findings) -> None
 
 def test_a_mistake_in_the_file_is_told_once(findings: Findings) -> None:
     found = findings(ENVIRONMENTS.replace("max_tokens = 100", 'max_tokens = "x"') + "[tenants.a.model]\n")
-    assert [f.rule for f in found] == ["wrong-value", "not-yet"]
+    assert [f.rule for f in found] == ["wrong-value"]
 
 
 def test_all_findings_at_once(findings: Findings) -> None:
@@ -156,18 +154,22 @@ def test_no_rule_blames_what_follows_from_a_finding(findings: Findings) -> None:
 
 
 def test_tenants_are_merged_over_the_environment(write: Write) -> None:
-    """Loading refuses tenants as not implemented yet; what they will mean is there already."""
     text = '[tenants.acme.model]\nname = "claude-opus-5"\n[tenants.acme.config]\ntone = "dry"\n'
-    document = read(write(ENVIRONMENTS + text))
-    acme = tenants(overlay(whole(document), "env", "prod"))["acme"]
+    loaded = load(write(ENVIRONMENTS + text + '[tenants."7f-A@b.c"]\n'), "prod")
+    acme = loaded.tenants["acme"]
     assert acme.model is not None
     assert (acme.model.name, acme.model.max_tokens) == ("claude-opus-5", 200)
     assert acme.config == {"greeting": "long", "tone": "dry"}
+    assert loaded.provenance["tenants.acme.model.name"] == "tenants.acme, agent.toml:27"
+    assert loaded.provenance["tenants.acme.model.max_tokens"] == "env.prod, agent.toml:18"
+    assert loaded.provenance["tenants.acme.config.tone"] == "tenants.acme, agent.toml:29"
+    assert "tenants.acme.config.greeting" not in loaded.provenance, "it is the environment's"
+    assert not [name for name in loaded.provenance if "7f" in name]
 
 
 def test_every_tenant_is_validated(findings: Findings) -> None:
     found = findings(ENVIRONMENTS + "[tenants.acme.config]\ntone = 3\n[tenants.b.model]\nfallbacks = 1\n")
-    assert [(f.rule, f.line) for f in found if f.rule != "not-yet"] == [
+    assert [(f.rule, f.line) for f in found] == [
         ("config-default", 27),
         ("wrong-value", 29),
     ]

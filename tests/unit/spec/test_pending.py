@@ -39,7 +39,6 @@ def test_every_pattern_is_a_key() -> None:
         ('[evals]\nsuite = "evals/*.jsonl"\n', 3, "`evals` asks for evals"),
         ('[mcp.t]\nshape = "service"\nrun = "pypi:t"\n', 3, "an MCP server deployed as a service"),
         ('[mcp.t]\nshape = "sidecar"\nrun = "image:t"\n', 5, "an MCP server from an image"),
-        ("[tenants.acme.config]\n", 3, "settings of a tenant"),
     ],
 )
 def test_what_is_not_there_yet_is_refused_at_its_line(
@@ -61,6 +60,9 @@ def test_what_is_not_there_yet_is_refused_at_its_line(
         "[resources]\nreplicas = 1\n",
         "[policy]\n",
         '[api]\nauth = "none"\n',
+        '[api]\nauth = "keys"\nkeys = "K"\n[secrets]\nK = "file"\n',
+        '[api]\nauth = "jwt"\njwks = "https://x/jwks"\naudience = "a"\ntenant_claim = "org"\n',
+        "[config]\nx = 1\n[tenants.acme.config]\nx = 2\n",
     ],
 )
 def test_what_is_there_is_not_refused(findings: Findings, text: str) -> None:

@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..contract import TENANT_NAME
+
 if TYPE_CHECKING:
     from starlette.types import Scope
 
 KEY = "shipway.caller"
-TENANT = re.compile(r"[A-Za-z0-9._@|:+-]{1,128}")
-"""What a tenant's name may be: what identities in use are made of, and a header and a log line can carry."""
-TENANT_WORDS = "letters, digits and . _ - @ | : +, at most 128"
+TENANT = re.compile(TENANT_NAME)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from ...contract import TENANT_HEADER
+from ...contract import TENANT_HEADER, TENANT_WORDS
 from ...errors import StartError
-from ..callers import TENANT, TENANT_WORDS, Caller
+from ..callers import TENANT, Caller
 from .refusal import Refused
 
 if TYPE_CHECKING:

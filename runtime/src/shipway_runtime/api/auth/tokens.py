@@ -15,7 +15,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..callers import TENANT, TENANT_WORDS, Caller
+from ...contract import TENANT_WORDS
+from ..callers import TENANT, Caller
 from .refusal import Refused, bearers, only
 
 if TYPE_CHECKING:
