@@ -240,6 +240,29 @@ def test_secrets_from_dotenv_and_what_lacks_one(project: Project) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_keys_name_tenants_with_a_config_of_their_own(project: Project) -> None:
+    project.write(
+        agent_toml=AGENT_TOML
+        + '[api]\nauth = "keys"\nkeys = "API_KEYS"\n[secrets]\nAPI_KEYS = "file"\n[config]\ntone = "short"\n'
+        '[tenants.acme.config]\ntone = "long"\n',
+        agent_py="async def agent(messages, ctx):\n    return f\"{ctx.tenant} {ctx.config['tone']}\"\n",
+    )
+    made = {}
+    for tenant in ("acme", "globex"):
+        command = [sys.executable, "-m", "shipway_runtime.keys", tenant]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        made[tenant] = done.stderr.split()[0], done.stdout.strip()
+    (project.root / ".env").write_text('API_KEYS="{}\\n{}"\n'.format(*(line for _, line in made.values())))
+    project.up()
+    stranger = project.run("ask", "?")
+    assert stranger.returncode == 1
+    assert "this agent takes an api key" in stranger.stderr
+    assert "set SHIPWAY_API_KEY" in stranger.stderr
+    for tenant, tone in (("acme", "long"), ("globex", "short")):
+        project.env["SHIPWAY_API_KEY"] = made[tenant][0]
+        assert project.run("ask", "?").stdout == f"{tenant} {tone}\n"
+
+
 def test_a_token_comes_from_its_broker(project: Project, token_server: TokenServer) -> None:
     source = f'{{ token_url = "{token_server.url}", client_id = "small", client_secret = "CRM_SECRET" }}'
     project.write(

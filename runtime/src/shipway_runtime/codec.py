@@ -33,7 +33,7 @@ def decode(kind: type[T], text: str | bytes, where: str, newest: int) -> T:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{where}: not JSON: {error}") from None
     if isinstance(data, dict) and isinstance(data.get("format"), int) and data["format"] > newest:
         raise ContractError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import contract
+from . import contract, provenance
 from .contract import env
 from .errors import NotYetError, StartError
 
@@ -68,6 +68,9 @@ class Deployment:
         """Settings with their provenance, for /config. Secrets appear as names and sources alone."""
         return {
             "environment": self.environment,
+            "revision": self.revision,
+            "check_interval_s": self.check_interval_s,
+            "drain_delay_s": self.drain_delay_s,
             "settings": dataclasses.asdict(self.settings),
             "tenants": {name: dataclasses.asdict(tenant) for name, tenant in self.tenants.items()},
             "provenance": dict(self.provenance),
@@ -78,9 +81,13 @@ class Deployment:
 def read(environ: Mapping[str, str]) -> Deployment:
     """The deployment that the environment describes. Raises StartError."""
     places = _places(environ)
-    manifest = contract.decode(contract.Manifest, _manifest_text(places.manifest), str(places.manifest))
-    config = _config(environ, places.config)
-    settings = config.settings if config else manifest.settings
+    text, document = _manifest_text(places.manifest), str(places.manifest)
+    manifest = contract.decode(contract.Manifest, text, document)
+    config, settings = None, manifest.settings
+    if found := _config_text(environ, places.config):
+        text, document = found
+        config = contract.decode(contract.Config, text, document)
+        settings = config.settings
     if settings.storage and places.storage is None:
         places = dataclasses.replace(places, storage=Path(settings.storage.path))
     return Deployment(
@@ -90,7 +97,7 @@ def read(environ: Mapping[str, str]) -> Deployment:
         revision=environ.get(env.REVISION) or UNRELEASED,
         places=places,
         tenants=config.tenants if config else {},
-        provenance=config.provenance if config else {},
+        provenance=_provenance(environ, settings, config, text, document),
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
         unheeded=tuple(name for name in (env.POLICY_JSON, env.CONTROL_URL) if environ.get(name)),
@@ -164,6 +171,8 @@ def _places(environ: Mapping[str, str]) -> Places:
 def _manifest_text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise StartError(f"{path}: the manifest is not UTF-8 text") from None
     except OSError as error:
         raise StartError(
             f"{path}: no manifest there ({error.strerror}); `shipway build` writes it, and so can you: "
@@ -171,15 +180,37 @@ def _manifest_text(path: Path) -> str:
         ) from None
 
 
-def _config(environ: Mapping[str, str], path: Path) -> contract.Config | None:
+def _config_text(environ: Mapping[str, str], path: Path) -> tuple[str, str] | None:
+    """The config and its name, where there is one."""
     if text := environ.get(env.CONFIG_JSON):
-        return contract.decode(contract.Config, text, env.CONFIG_JSON)
+        return text, env.CONFIG_JSON
     if env.CONFIG not in environ and not path.exists():
         return None
     try:
-        return contract.decode(contract.Config, path.read_text("utf-8"), str(path))
+        return path.read_text("utf-8"), str(path)
+    except UnicodeDecodeError:
+        raise StartError(f"{path}: the config is not UTF-8 text") from None
     except OSError as error:
         raise StartError(f"{path}: the config cannot be read: {error.strerror}") from None
+
+
+def _provenance(
+    environ: Mapping[str, str],
+    settings: contract.Settings,
+    config: contract.Config | None,
+    text: str,
+    document: str,
+) -> dict[str, str]:
+    """Where everything comes from. A rendered config says of its settings where they were written."""
+    found = provenance.of_process(environ, tuple(f.name for f in dataclasses.fields(Places)))
+    if config and not environ.get(env.ENVIRONMENT):
+        found["environment"] = document
+    if settings.storage and not environ.get(env.STORAGE):
+        found["places.storage"] = "storage.path"
+    if settings.model:
+        found |= provenance.of_model(settings.model, environ)
+    written = config.provenance if config else {}
+    return found | (dict(written) or provenance.of_settings(settings, text, document))
 
 
 def _environment(environ: Mapping[str, str], config: contract.Config | None) -> str:

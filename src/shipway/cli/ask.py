@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -15,12 +16,15 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="The whole response object, when it is complete.")
 @click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project.")
 def command(question: str, url: str | None, conversation: str | None, as_json: bool, directory: Path) -> None:
-    """Ask the agent that runs here. The answer is on stdout as it comes, the conversation on stderr."""
+    """Ask the agent that runs here. The answer is on stdout as it comes, the conversation on stderr.
+
+    Where the agent wants to know who calls, SHIPWAY_API_KEY in the environment holds the key or the token.
+    """
     from shipway.local import state
-    from shipway.local.ask import Answer, ask
+    from shipway.local.ask import KEY, Answer, ask
 
     written = False
-    for part in ask(url or state.require(directory).api, question, conversation):
+    for part in ask(url or state.require(directory).api, question, conversation, os.environ.get(KEY)):
         if isinstance(part, Answer):
             if as_json:
                 click.echo(json.dumps(part.response, indent=2, ensure_ascii=False))

@@ -19,6 +19,9 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+KEY = "SHIPWAY_API_KEY"
+"""The variable in which a user keeps what lets them in."""
+
 _CONNECT_S = 5.0
 
 
@@ -37,14 +40,17 @@ class Answer:
     response: dict[str, Any]
 
 
-def ask(url: str, text: str, conversation: str | None = None) -> Iterator[Piece | Answer]:
-    """Ask the agent at `url`, and go on with a conversation if one is given."""
+def ask(
+    url: str, text: str, conversation: str | None = None, key: str | None = None
+) -> Iterator[Piece | Answer]:
+    """Ask the agent at `url`, and go on with a conversation if one is given. `key` lets the caller in."""
     body: dict[str, Any] = {"input": text, "stream": True}
     if conversation:
         body["conversation"] = conversation
     # An agent may think for as long as it likes; whether it is there shows at once.
     timeout = httpx2.Timeout(None, connect=_CONNECT_S)
     options: dict[str, Any] = {"json": body, "timeout": timeout, "trust_env": not _is_here(url)}
+    options["headers"] = {"authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx2.stream("POST", f"{url.rstrip('/')}/v1/responses", **options) as answer:
             if answer.status_code != 200:
@@ -91,4 +97,8 @@ def _refused(url: str, status: int, body: bytes) -> StackError:
     if status == 404:
         hint = "an agent that is an ASGI app of its own has its own paths: use curl"
         return StackError(f"{url} has no /v1/responses: {message}", hint)
+    if status == 401:
+        return StackError(
+            f"{url} answers {status}: {message}", f"set {KEY} to a key, or a token, of this agent"
+        )
     return StackError(f"{url} answers {status}: {message}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from shipway.build.cache import Cache, default_root, digest_of
 from shipway.build.environments import node, npm
 from shipway.build.environments.environment import require_script
-from shipway.build.environments.requirements import locked, resolve
+from shipway.build.environments.requirements import locked, resolve, runtime_requirements
 from shipway.build.environments.runtime_wheel import runtime_wheel
 from shipway.build.environments.uv import run_uv
 from shipway.errors import BuildError, UnreachableError
@@ -33,15 +33,19 @@ _STAMP = "shipway.stamp"
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the agent's dependencies are declared: a file below `root`, or nowhere."""
+    """Where the agent's dependencies are declared: a file below `root`, or nowhere; and which extras of the
+    runtime it needs."""
 
     root: Path
     lock: str | None
     groups: tuple[str, ...] = ()
     extras: tuple[str, ...] = ()
+    runtime_extras: tuple[str, ...] = ()
 
     def requirements(self) -> str:
-        return locked(self.root, self.lock, self.groups, self.extras) if self.lock else ""
+        own = locked(self.root, self.lock, self.groups, self.extras) if self.lock else ""
+        added = runtime_requirements(self.runtime_extras) if self.runtime_extras else ()
+        return "\n".join((own, *added))
 
 
 def prepare(plan: LocalPlan, sources: Sources, source: Path, say: Callable[[str], None]) -> None:

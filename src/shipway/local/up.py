@@ -24,7 +24,7 @@ from shipway.local.plan import STATE, LocalPlan, Machine
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
-from shipway.plan.image import image_python
+from shipway.plan.image import image_python, runtime_extras
 from shipway.plan.stack import StackPlan, plan_replay, plan_stack
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
@@ -95,7 +95,9 @@ def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[s
     """Everything on disk that the processes need."""
     root = Path(plan.root)
     lock, image = read_lock(root, image_python(loaded.spec)), loaded.spec.image
-    sources = environments.Sources(root, lock.path or None, image.groups, image.extras)
+    sources = environments.Sources(
+        root, lock.path or None, image.groups, image.extras, runtime_extras(loaded.spec)
+    )
     environments.prepare(plan, sources, Path(machine.source), say)
     for name in plan.directories:
         if not Path(name).exists():

@@ -242,7 +242,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         groups=spec.image.groups,
         extras=spec.image.extras,
         runtime=True,
-        runtime_extras=_runtime_extras(spec),
+        runtime_extras=runtime_extras(spec),
         split=True,
     )
     return ImagePlan(
@@ -274,7 +274,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
     )
 
 
-def _runtime_extras(spec: Spec) -> tuple[str, ...]:
+def runtime_extras(spec: Spec) -> tuple[str, ...]:
     """What the runtime needs for what this agent asks for in any environment: one image is for all."""
     environments = spec.env.values()
     auths = {spec.api.auth, *(env.api.auth for env in environments if env.api)}

@@ -44,6 +44,11 @@ def test_a_package_that_is_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.
         environments.prepare(plan(tmp_path, server), Sources(tmp_path, None), tmp_path, lambda _: None)
 
 
+def test_what_the_runtime_needs_beside_its_own_is_installed(tmp_path: Path) -> None:
+    assert Sources(tmp_path, None).requirements() == ""
+    assert "pyjwt[crypto]" in Sources(tmp_path, None, runtime_extras=("jwt",)).requirements().lower()
+
+
 def test_an_environment_is_used_again_until_its_inputs_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

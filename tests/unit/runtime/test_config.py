@@ -138,3 +138,65 @@ def test_the_agents_environment_keeps_what_is_set(environ):
 )
 def test_the_base_url_in_effect(provider, environ, url):
     assert config.model_url(contract.Model(provider, "m"), environ) == url
+
+
+# -- Provenance ----------------------------------------------------------------------------------------------
+
+
+def test_what_the_environment_says_names_its_variable(environ):
+    given = {"SHIPWAY_API_PORT": "9", "SHIPWAY_REVISION": "r1", "SHIPWAY_STORAGE": "/x"}
+    found = config.read(environ | given).provenance
+    assert found["places.api_port"] == "SHIPWAY_API_PORT"
+    assert found["places.manifest"] == "SHIPWAY_MANIFEST"
+    assert found["places.storage"] == "SHIPWAY_STORAGE"
+    assert found["places.admin_port"] == found["drain_delay_s"] == "default"
+    assert (found["revision"], found["environment"]) == ("SHIPWAY_REVISION", "SHIPWAY_ENV")
+
+
+def test_a_document_that_does_not_say_itself_is_named(environ):
+    manifest = {
+        "name": "a",
+        "entrypoint": "a:b",
+        "settings": {
+            "model": {"provider": "openai", "name": "m"},
+            "api": {"auth": "none"},
+            "storage": {"path": "/d"},
+        },
+    }
+    path = Path(environ["SHIPWAY_MANIFEST"])
+    path.write_text(json.dumps(manifest))
+    deployment = config.read(environ | {"OPENAI_BASE_URL": "http://r"})
+    found = deployment.provenance
+    assert found["model.name"] == found["api.auth"] == found["storage.path"] == str(path)
+    assert found["model.timeout_s"] == found["api.body_limit"] == found["limits.requests"] == "default"
+    assert (found["model.url"], found["places.storage"]) == ("OPENAI_BASE_URL", "storage.path")
+    assert "http://r" not in json.dumps(deployment.public())
+
+
+def test_every_value_of_the_page_says_where_it_comes_from(environ):
+    del environ["SHIPWAY_ENV"]
+    public = config.read(environ | {"SHIPWAY_CONFIG_JSON": rendered(config={"a": 1})}).public()
+    found = public["provenance"]
+    assert found["config.a"] == found["environment"] == "SHIPWAY_CONFIG_JSON"
+    shown = {"places": public["places"], **public["settings"]}
+    for section, values in shown.items():
+        for key in values if isinstance(values, dict) else ():
+            assert any(f"{name}.".startswith(f"{section}.{key}.") for name in found), (section, key)
+    assert {"environment", "revision", "check_interval_s", "drain_delay_s"} <= found.keys()
+
+
+def test_a_rendered_config_says_it_itself(environ):
+    given = json.loads(rendered(config={"a": 1}))
+    given["provenance"] = {"config.a": "env.prod, agent.toml:7"}
+    del environ["SHIPWAY_ENV"]
+    found = config.read(environ | {"SHIPWAY_CONFIG_JSON": json.dumps(given)}).provenance
+    assert found["config.a"] == "env.prod, agent.toml:7"
+    assert "api.auth" not in found, "nothing is made up beside it"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b"null", b"", b'{"environment": 1}'])
+@pytest.mark.parametrize("name", ["SHIPWAY_CONFIG", "SHIPWAY_MANIFEST"])
+def test_a_document_that_is_none_is_named(environ, tmp_path, name, content):
+    (tmp_path / "broken.json").write_bytes(content)
+    with pytest.raises((StartError, contract.ContractError), match=r"broken\.json"):
+        config.read(environ | {name: str(tmp_path / "broken.json")})

@@ -111,7 +111,8 @@ def test_the_agent_finds_its_environment(start, tmp_path):
     assert (got["model"], got["prompt"]) == ("m", "Greet!")
     assert ready["checks"]["model"]["state"] == ready["checks"]["secrets"]["state"] == "up"
     shown = running.admin.get("/config")
-    assert shown.json()["provenance"] == {"model.name": "env.prod"}
+    assert shown.json()["provenance"]["model.name"] == "env.prod"
+    assert shown.json()["provenance"]["model.url"] == "ANTHROPIC_BASE_URL"
     assert "from-file" not in shown.text
     assert "from-env" not in shown.text
 

@@ -203,3 +203,16 @@ def test_a_tenant_has_its_own_model_and_config(start):
         other = ask(running, **headers)
         assert said(other)["model"] == other.json()["model"] == "small"
         assert said(other)["config"] == settings["config"]
+
+
+def test_a_config_as_large_as_a_variable_can_be(start):
+    """Linux takes 128 KiB of one variable: some 1,400 tenants with settings of their own."""
+    own = {
+        f"tenant-{i:04}": {"config": {"greeting": f"the greeting of tenant {i:04}, and some more"}}
+        for i in range(1400)
+    }
+    env = rendered({"auth": "none", "trusted_proxies": ["127.0.0.1"]}, tenants=own)
+    assert 120_000 < len(env["SHIPWAY_CONFIG_JSON"]) < 2**17 - len("SHIPWAY_CONFIG_JSON=") - 1
+    running = start(AGENT, env=env)
+    config = said(ask(running, **{"x-shipway-tenant": "tenant-1399"}))["config"]
+    assert config == {"greeting": "the greeting of tenant 1399, and some more"}
