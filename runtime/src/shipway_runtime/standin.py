@@ -15,7 +15,7 @@ import os
 import signal
 import struct
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import socket
@@ -84,10 +84,17 @@ class StandIn:
 
 def answer(head: bytes, age_s: float, start_s: float) -> bytes:
     """What a request gets while nobody else can answer it. Only /healthz is anything but 503."""
-    late = age_s > start_s
-    alive = head.split(b" ", 2)[1:2] == [b"/healthz"] and not late
+    late, path = age_s > start_s, head.split(b" ", 2)[1:2]
+    alive = path == [b"/healthz"] and not late
     status = "200 OK" if alive else "503 Service Unavailable"
-    document = {"status": "stalled" if late else "starting", "for_s": round(age_s, 1), "at": HELD}
+    document: dict[str, Any] = {
+        "status": "stalled" if late else "starting",
+        "for_s": round(age_s, 1),
+        "at": HELD,
+    }
+    if path == [b"/readyz"]:
+        agent = {"state": "starting", "since": round(time.time() - age_s, 3), "last_error": HELD}
+        document = {"status": "unready", "checks": {"agent": agent}}
     body = json.dumps(document, indent=2) + "\n"
     lines = (f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}")
     text = "\r\n".join([*lines, "cache-control: no-store", "connection: close", "", ""])

@@ -15,7 +15,7 @@ from shipway_runtime.standin import answer
     ("head", "age_s", "status", "word"),
     [
         (b"GET /healthz HTTP/1.1\r\n\r\n", 1, b"200 OK", "starting"),
-        (b"GET /readyz HTTP/1.1\r\n\r\n", 1, b"503 Service Unavailable", "starting"),
+        (b"GET /readyz HTTP/1.1\r\n\r\n", 1, b"503 Service Unavailable", "unready"),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 301, b"503 Service Unavailable", "stalled"),
         (b"", 1, b"503 Service Unavailable", "starting"),
     ],
