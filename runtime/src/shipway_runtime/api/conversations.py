@@ -122,10 +122,11 @@ class Conversations:
             async with self._store.hold(place):
                 before = await self._store.before(place, None)
                 number, previous = (before.last, before.previous) if before else (0, None)
+                last = number + len(messages)
                 for message in messages:
                     number += 1
                     turned = Turned(number, previous, time.time(), "ok", [message], response=kept.ADDED)
-                    await self._store.add(place, turned)
+                    await self._store.add(place, turned, more=number < last)
                     added += _items(place, turned)
                     previous = number
         except BusyError:

@@ -40,8 +40,8 @@ AT_ONCE = 50  # leases that one statement renews
 class Leases:
     """The leases of one process in one database."""
 
-    def __init__(self, database: Database, wait_s: float | None, lease_s: float) -> None:
-        self._database, self._wait_s, self._lease_s = database, wait_s, lease_s
+    def __init__(self, database: Database, lease_s: float) -> None:
+        self._database, self._lease_s = database, lease_s
         self._me = uuid.uuid4().hex
         self._locks: weakref.WeakValueDictionary[Place, asyncio.Lock] = weakref.WeakValueDictionary()
         self._held: set[Place] = set()
@@ -56,9 +56,10 @@ class Leases:
         return {"tenant": place.tenant or "", "conversation": place.conversation, "me": self._me}
 
     @contextlib.asynccontextmanager
-    async def hold(self, place: Place) -> AsyncIterator[None]:
-        end = None if self._wait_s is None else time.monotonic() + self._wait_s
-        lock = await self._lock(place)
+    async def hold(self, place: Place, wait_s: float | None) -> AsyncIterator[None]:
+        """`wait_s` seconds at most until it is held; None without a bound, 0 at once or not at all."""
+        end = None if wait_s is None else time.monotonic() + wait_s
+        lock = await self._lock(place, wait_s)
         try:
             await self._take(place, end)
             try:
@@ -82,14 +83,14 @@ class Leases:
                 values |= {f"tenant{n}": place.tenant or "", f"conversation{n}": place.conversation}
             await self._database.change(values, statements.RENEW.format(rows=rows))
 
-    async def _lock(self, place: Place) -> asyncio.Lock:
+    async def _lock(self, place: Place, wait_s: float | None) -> asyncio.Lock:
         lock = self._locks.get(place)
         if lock is None:
             lock = self._locks[place] = asyncio.Lock()
-        if self._wait_s == 0 and lock.locked():
+        if wait_s == 0 and lock.locked():
             raise BusyError
         try:
-            async with asyncio.timeout(self._wait_s or None):
+            async with asyncio.timeout(wait_s or None):
                 await lock.acquire()
         except TimeoutError:
             raise BusyError from None

@@ -35,7 +35,8 @@ class Conversations:
 
     def __init__(self, database: Database, *, wait_s: float | None = None, lease_s: float = LEASE_S) -> None:
         self._database = database
-        self._leases = Leases(database, wait_s, lease_s)
+        self._wait_s = wait_s
+        self._leases = Leases(database, lease_s)
         self._watching: asyncio.Task[None] | None = None
         self._trouble: str | None = "not asked yet"
 
@@ -69,7 +70,7 @@ class Conversations:
             self._trouble = str(error)
 
     def hold(self, place: Place) -> AbstractAsyncContextManager[None]:
-        return self._leases.hold(place)
+        return self._leases.hold(place, self._wait_s)
 
     async def before(self, place: Place, previous: int | None) -> Before | None:
         rows = await self._database.fetch(statements.BEFORE, _key(place) | {"upto": previous or LAST})
@@ -89,7 +90,7 @@ class Conversations:
             await asyncio.sleep(0)
         return tuple(reversed(past))
 
-    async def add(self, place: Place, turned: Turned) -> None:
+    async def add(self, place: Place, turned: Turned, *, more: bool = False) -> None:
         values = self._leases.values(place) | {
             "turn": turned.turn,
             "previous": turned.previous,
@@ -99,12 +100,14 @@ class Conversations:
             "memory": _dump(turned.memory and [turned.memory.kind, turned.memory.data]),
             "response": _dump(turned.response),
         }
+        values["holder"] = values["me"] if more else None
         if not await self._database.change(values, *self._database.add) and not await self._added(values):
             raise StoreError(
                 f"turn {turned.turn} was not kept: another process went on with the conversation, "
                 f"or it was deleted"
             )
-        self._leases.given_back(place)
+        if not more:
+            self._leases.given_back(place)
 
     async def _added(self, values: dict[str, Any]) -> bool:
         """Whether it is there after all: it was stored, and the connection broke before it said so."""

@@ -33,10 +33,11 @@ SELECT c.previous, t.messages, t.memory FROM chain c JOIN main.turn t
     ORDER BY c.turn DESC
 """
 
-# A turn that is stored gives the lease back; one that has lost it is not stored.
+# A turn that is stored gives the lease back in the same statement, by `holder` NULL. One that has lost its
+# lease is not stored.
 COUNT_TURN = """
 UPDATE main.conversation
-SET last = :turn, started = COALESCE(started, :started), holder = NULL, held_until = NULL
+SET last = :turn, started = COALESCE(started, :started), holder = CAST(:holder AS TEXT)
 WHERE tenant = :tenant AND conversation = :conversation AND holder = :me AND last < :turn
 """
 
@@ -49,7 +50,7 @@ VALUES (:tenant, :conversation, :turn, :previous, :started, :status, :messages, 
 COUNT_AND_ADD = """
 WITH counted AS (
     UPDATE main.conversation
-    SET last = :turn, started = COALESCE(started, :started), holder = NULL, held_until = NULL
+    SET last = :turn, started = COALESCE(started, :started), holder = CAST(:holder AS TEXT)
     WHERE tenant = :tenant AND conversation = :conversation AND holder = :me AND last < :turn
     RETURNING tenant, conversation, last
 )

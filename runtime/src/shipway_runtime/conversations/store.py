@@ -75,14 +75,15 @@ class Store(Protocol):
 
     def hold(self, place: Place) -> AbstractAsyncContextManager[None]:
         """Held for the length of a turn: turns of one conversation run one after another, first come, first
-        served. Raises BusyError for one that runs longer than a turn is to wait."""
+        served. Raises BusyError when another one runs for longer than a turn is to wait."""
 
     async def before(self, place: Place, previous: int | None) -> Before | None:
         """What a turn finds that continues `previous`, else the last one; None for a turn to continue that
         is not known, or has no messages to go on from."""
 
-    async def add(self, place: Place, turned: Turned) -> None:
-        """Keep a finished turn while its conversation is held, once; what `hold` protects ends with it."""
+    async def add(self, place: Place, turned: Turned, *, more: bool = False) -> None:
+        """Keep a finished turn while its conversation is held; `hold` protects no other after it, unless
+        `more` are to come."""
 
     async def read(self, place: Place, turn: int) -> Turned | None:
         """One turn as it was added; None when it is not known, or was deleted."""

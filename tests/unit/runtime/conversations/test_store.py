@@ -188,6 +188,17 @@ def test_turns_of_one_conversation_wait_for_each_other(store):
     assert order == ["a begins", "a ends", "b begins", "b ends"]
 
 
+def test_several_turns_may_be_added_while_a_conversation_is_held(store):
+    async def several():
+        async with store.store.hold(HERE):
+            for turn in (1, 2, 3):
+                turned = Turned(turn, turn - 1 or None, float(turn), "ok", say(str(turn)))
+                await store.store.add(HERE, turned, more=turn < 3)
+
+    store.run(several())
+    assert store.history(3) == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("wait_s", [0, 0.01])
 def test_a_busy_conversation_is_waited_for_no_longer_than_said(open_store, wait_s):
     store = open_store(wait_s=wait_s)
