@@ -256,7 +256,7 @@ def test_keys_name_tenants_with_a_config_of_their_own(project: Project) -> None:
     project.up()
     stranger = project.run("ask", "?")
     assert stranger.returncode == 1
-    assert "this agent takes an api key" in stranger.stderr
+    assert "this agent has to know who calls; send an API key" in stranger.stderr
     assert "set SHIPWAY_API_KEY" in stranger.stderr
     for tenant, tone in (("acme", "long"), ("globex", "short")):
         project.env["SHIPWAY_API_KEY"] = made[tenant][0]

@@ -165,7 +165,7 @@ class Admin:
 
     def _unknown(self, what: str) -> Document:
         where = self._token.where() if self._token else "not there"
-        return 401, {"error": f"{what} the admin token: Authorization: Bearer …; it is {where}"}
+        return 401, {"error": f"{what} the admin token, as `Authorization: Bearer TOKEN`; it is {where}"}
 
 
 async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 RETRY_S = 5.0
-HOW = "Authorization: Bearer …, or x-api-key"
+FIX = "make one with `python -m shipway_runtime.keys TENANT`"
+HOW = "an API key as `Authorization: Bearer KEY`, or as x-api-key"
 
 
 class KeyAuth:
@@ -78,7 +79,7 @@ class KeyAuth:
             keys = parse(text)
         except KeysError as error:
             if starting:
-                raise StartError(f"the secret {self._name}, {error}; see `api.keys`") from None
+                raise StartError(f"the secret {self._name}, {error}; {FIX}") from None
             log.error("the secret %s, %s; %s", self._name, error, self._instead())
             return
         if not keys:

@@ -37,7 +37,7 @@ def api_keys(scope: Scope) -> set[bytes]:
 def only(shown: set[bytes], what: str, how: str) -> bytes:
     """The one credential of a request. Raises Refused."""
     if not shown:
-        raise Refused(401, f"missing_{what}", f"this agent takes an {what.replace('_', ' ')}: {how}")
+        raise Refused(401, f"missing_{what}", f"this agent has to know who calls; send {how}")
     if len(shown) > 1:
         raise Refused(400, "several_credentials", "the request shows several credentials; send one")
     (credential,) = shown

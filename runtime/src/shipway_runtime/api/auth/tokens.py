@@ -4,7 +4,7 @@ In: the issuer's keys, and what a token has to say. Out: the caller of a request
 by an algorithm that fits the issuer's key; then `exp` (which has to be there), `nbf` and `iat` with LEEWAY_S
 for clocks that differ, `aud` and `iss` where they are configured.
 
-Verifying takes 50 to 100 µs, so tokens that were verified are remembered until they expire, or until the
+Verifying takes some 100 µs, so tokens that were verified are remembered until they expire, or until the
 issuer's keys change.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEEWAY_S = 30.0
 REMEMBERED = 4096  # tokens
 RETRY_S = 2.0
-HOW = "Authorization: Bearer …"
+HOW = "a token as `Authorization: Bearer TOKEN`"
 
 
 @dataclass(frozen=True, slots=True)
