@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SECRET = re.compile(
     r"sk-[\w-]{12,}"  # Anthropic, OpenAI
+    r"|shipway_[\w-]{40,}"  # keys of agents: shipway_runtime.keys makes them
     r"|gh[oprsu]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}"
     r"|xox[abeprs]-[\w-]{10,}"  # Slack
     r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,}|hf_[A-Za-z]{30,}"
