@@ -16,6 +16,7 @@ from typing import Any
 
 from .contract import Model, TenantSettings
 from .secrets import Secrets
+from .telemetry.current import outgoing
 from .telemetry.tally import Tally, read_usage
 
 SUFFIXES = ("", ".md", ".txt")
@@ -57,6 +58,14 @@ class Context:
         TypeError for something without token counts.
         """
         self.tally.use(read_usage(usage, model))
+
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """Headers that hand on the trace this turn belongs to, `traceparent` and its kind; empty without one.
+
+        For clients that OpenTelemetry does not do it for.
+        """
+        return outgoing()
 
     def prompt(self, name: str) -> str:
         """The text of a prompt: the file of that name, or with .md or .txt added.

@@ -26,6 +26,7 @@ from .standin import StandIn
 from .telemetry import log, logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
     from .adapters.kinds import AsgiApp
@@ -136,10 +137,11 @@ async def serve(
     turns: Turns | None = None
     store: Store | None = None
     app: AsgiApp
-    end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first
+    end_tracing: Callable[[], None] | None = None
     if isinstance(kind, OwnApp):
         app = kind.app
     else:
+        end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first
         store = choose_store(deployment, secrets)
         await store.open()
         control.watch(Check("storage", store.check))
@@ -151,7 +153,8 @@ async def serve(
     await Server(configure(requests, deployment.revision), drain, turns, started).serve([sock])
     if store:
         await store.close()
-    end_tracing()
+    if end_tracing:
+        end_tracing()
     beating.cancel()
 
 

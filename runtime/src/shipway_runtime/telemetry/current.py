@@ -30,6 +30,11 @@ def fields() -> Mapping[str, Any]:
     return {**found, **tracing.ids()} if found else NOTHING
 
 
+def outgoing() -> Mapping[str, str]:
+    """Headers for whatever is called from here, so that it belongs to the same trace."""
+    return tracing.outgoing() or _carried.get()
+
+
 class Request:
     """A request with trace context, while its application runs. `carried` are its valid headers."""
 

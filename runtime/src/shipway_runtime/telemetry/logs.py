@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OUTCOMES = "shipway.outcome"
 FIELDS = "shipway"
 """The attribute of a record for `current.fields`. One attribute: `extra` may not repeat any name it finds."""
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _SHORT = 8  # characters of a conversation's id, for people
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", FIELDS}
@@ -63,11 +64,11 @@ class Json(logging.Formatter):
         super().__init__()
         self._revision = revision
         self._redact = redact
+        self._second = (-1, "")  # the last one that was spelled: most lines share it with another
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "time": f"{self._spell(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -76,9 +77,17 @@ class Json(logging.Formatter):
         if record.exc_text:
             line["exception"] = record.exc_text
         line |= getattr(record, FIELDS, {})
-        known = _STANDARD | line.keys()
-        line |= {key: self._clean(value) for key, value in vars(record).items() if key not in known}
-        return json.dumps(line, ensure_ascii=False)
+        for key, value in vars(record).items():
+            if key not in _STANDARD and key not in line:
+                line[key] = self._clean(value)
+        return _encode(line)
+
+    def _spell(self, second: int) -> str:
+        known, text = self._second
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return text
 
     def _clean(self, value: Any) -> Any:
         """A value as JSON has it, without secrets; the redaction of records does not see `extra`."""

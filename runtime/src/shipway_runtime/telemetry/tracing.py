@@ -106,6 +106,17 @@ def ids() -> Mapping[str, str]:
     return _spans.ids() if _spans else {}
 
 
+def outgoing() -> Mapping[str, str]:
+    """The headers of the innermost span; empty without OpenTelemetry."""
+    if not _spans:
+        return {}
+    from opentelemetry import propagate
+
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier
+
+
 def _pass_on(carried: Mapping[str, str]) -> Callable[[], None]:
     from opentelemetry import context, propagate
 

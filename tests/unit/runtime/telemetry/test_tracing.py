@@ -27,6 +27,8 @@ async def agent(messages, ctx):
     yield ToolCall("call-2", "send", "{}")
     yield ToolResult("call-2", "canary", error=True)
     yield "canary"
+    here = trace.get_current_span().get_span_context()
+    assert ctx.trace["traceparent"].split("-")[2] == trace.format_span_id(here.span_id)
 """
 PLAIN = """
 import sys

@@ -28,7 +28,14 @@ async def agent(messages, ctx):
     yield ToolCall("2", "wait", "{}")
     yield Usage(100, 20, cached=60, reasoning=5)
     yield Usage(3, 4, model="small")
-    yield "hello"
+    yield ctx.trace.get("traceparent", "none") + str(len(ctx.trace))
+"""
+MODEL = """
+import httpx2, os
+
+async def agent(messages, ctx):
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        await client.get(os.environ["OPENAI_BASE_URL"])
 """
 THREADED = """
 import logging
@@ -104,7 +111,7 @@ def test_every_line_of_a_turn_says_whose_it_is(running):
     answer = running.api.post(
         "/v1/responses", json={"input": "hi", "conversation": "c-1"}, headers={"traceparent": PARENT}
     )
-    assert answer.status_code == 200
+    assert answer.json()["output"][-1]["content"][0]["text"] == f"{PARENT}1", "it can be handed on"
     known = {"conversation": "c-1", "turn": 1, "trace_id": PARENT[3:35], "span_id": PARENT[36:52]}
     running.wait_for(lambda: lines(running, logger="shipway.turn", **known), "line of the turn")
     (first,) = lines(running, message="on the loop", **known)
@@ -131,6 +138,17 @@ def test_a_failure_is_logged_with_its_turn(running):
     (failed,) = lines(running, level="error", conversation="c-2")
     assert "LookupError" in failed["exception"]
     assert lines(running, status="error", conversation="c-2")
+
+
+def test_what_the_models_sdk_raised_is_counted_by_its_type(start):
+    model = {"provider": "openai", "name": "gpt-x"}
+    running = start(
+        MODEL,
+        settings=settings(model=model),
+        env={"SHIPWAY_ENV": "prod", "OPENAI_BASE_URL": "http://127.0.0.1:9"},
+    )
+    assert running.ask().json()["error"]["code"] == "model_unavailable"
+    assert samples(running)['shipway_turn_errors_total{type="httpx2.ConnectError"}'] == 1
 
 
 def test_for_people_lines_have_the_beginning_of_the_conversation(start):
