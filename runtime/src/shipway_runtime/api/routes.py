@@ -26,6 +26,7 @@ class Routes:
     """The application. An endpoint finds what stands for the parts in braces in `scope["path_params"]`."""
 
     def __init__(self, table: Mapping[str, Mapping[str, Endpoint]]) -> None:
+        self.table = table
         self._fixed: dict[str, Methods] = {}
         self._open: list[tuple[list[str], Methods]] = []
         for path, methods in table.items():
