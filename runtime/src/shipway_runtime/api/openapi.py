@@ -140,7 +140,7 @@ def _health() -> dict[str, Any]:
         "/readyz": "Whether it can answer",
         "/readiness": "The same, as Azure AI Foundry asks",
     }
-    about = {"/openapi.json": {"get": _public("This document", _answer("Document"))}}
+    about = {"/openapi.json": {"get": _operation("This document", _answer("Document"))}}
     return {path: {"get": _public(summary, health)} for path, summary in words.items()} | about
 
 

@@ -69,14 +69,14 @@ class Answer:
     def __init__(self, turn: Turn, echo: Mapping[str, Any], model: str, label: str) -> None:
         self._turn, self._echo, self._model = turn, echo, model
         self._items = Items(turn.id, label)
-        self._ended: list[Event] | None = None
+        self._ended: list[Event] = []
+        self._completed: dict[str, Any] = {}  # made once: what is kept is what is sent
 
     async def complete(self) -> dict[str, Any]:
         """The response, once the turn is over. Raises TurnError."""
         async for piece in self._turn.pieces():
             self._items.take(piece)
-        self._end()
-        return self._document("completed")
+        return self._complete()
 
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Blocks of events, as the turn goes on."""
@@ -92,21 +92,21 @@ class Answer:
             self._items.break_off()
             yield numbered.encode([("response.failed", {"response": self._document("failed", error)})])
             return
-        ended = self._end()
-        yield numbered.encode([*ended, ("response.completed", {"response": self._document("completed")})])
+        done = {"response": self._complete()}
+        yield numbered.encode([*self._ended, ("response.completed", done)])
 
     def keep(self, status: str) -> dict[str, Any]:
         """What to keep of the response of a turn that ends so."""
         if status == "ok":
-            self._end()
-            return kept.keep(self._document("completed"))
+            return kept.keep(self._complete())
         self._items.break_off()
         return kept.keep(self._document("failed"))
 
-    def _end(self) -> list[Event]:
-        if self._ended is None:
+    def _complete(self) -> dict[str, Any]:
+        if not self._completed:
             self._ended = self._items.end()
-        return self._ended
+            self._completed = self._document("completed")
+        return self._completed
 
     def _document(self, status: openai.Status, error: TurnError | None = None) -> dict[str, Any]:
         return openai.response(self._turn, self._model, self._echo, status, self._items.output, error)
