@@ -63,7 +63,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             [python, CLIENT, base], capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, done.stderr + running.log()
-        yield json.loads(done.stdout)
+        yield json.loads(done.stdout) | {"outcomes": [outcome["status"] for outcome in running.outcomes()]}
     finally:
         running.close()
 
@@ -116,6 +116,7 @@ def test_the_sdk_raises_what_fits(seen: dict[str, Any]) -> None:
         ["BadRequestError", 400, "unsupported_content", "input[0].content[0]"],
         ["NotFoundError", 404, "model_not_found", "model"],
     ]
+    assert seen["outcomes"].count("error") == 2, "an agent that failed once is not asked again by itself"
 
 
 def test_conversations(seen: dict[str, Any]) -> None:

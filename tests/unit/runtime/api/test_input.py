@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import pytest
+import contextlib
 
+import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+
+from shipway_runtime.api import openai
 from shipway_runtime.api.errors import ApiError
 from shipway_runtime.api.input import MAX_ITEMS, messages
 
@@ -69,3 +74,34 @@ def test_what_was_seen_is_shown_in_few_words():
     with pytest.raises(ApiError) as caught:
         messages([deep])
     assert caught.value.message.endswith("saw a list of 1")
+
+
+NAMES = st.sampled_from(
+    [
+        "type",
+        "role",
+        "content",
+        "text",
+        "id",
+        "input",
+        "stream",
+        "conversation",
+        "metadata",
+        "format",
+        "tools",
+    ]
+)
+WORDS = st.sampled_from(["message", "user", "input_text", "item_reference", "resp_a_1", "a", ""])
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given_any(st.fixed_dictionaries({"input": ANY}, optional=dict.fromkeys(("text", "metadata"), ANY)) | ANY)
+def test_whatever_comes_is_read_or_refused(body):
+    with contextlib.suppress(ApiError):
+        assert openai.parse(body).ask.messages
