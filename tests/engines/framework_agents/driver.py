@@ -51,7 +51,8 @@ async def converse(agent: Any, asked: dict[str, Any]) -> list[list[dict[str, Any
         memory = Memory(*json.loads(json.dumps([memories[0].kind, memories[0].data]))) if memories else None
         if forged := turn.get("remember"):
             memory = Memory(memory.kind, forged) if memory else None
-        past.append(Past([*turn["new"], {"role": "assistant", "content": text}], memory))
+        if not turn.get("forget"):
+            past.append(Past([*turn["new"], {"role": "assistant", "content": text}], memory))
         answers.append([described(piece) for piece in pieces])
     return answers
 

@@ -30,7 +30,9 @@ class Served:
             self._serve, interface="asgi3", lifespan="off", log_level="error", timeout_graceful_shutdown=2
         )
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve([listener])))
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve([listener])), daemon=True
+        )
         self._thread.start()
         deadline = time.monotonic() + BOUND_S
         while not self._server.started:

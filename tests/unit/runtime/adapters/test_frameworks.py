@@ -102,3 +102,33 @@ def test_other_things_of_a_framework_are_what_they_are():
     assert adapters.adapt(app, "a:b") == adapters.OwnApp(app)
     with pytest.raises(StartError, match=r"a:b is a pydantic_ai.models.Agent; expected .* framework"):
         adapters.adapt(made("pydantic_ai.models")(), "a:b")
+
+
+def graph(package: str, **names: object) -> object:
+    return made(package, astream=lambda self: None, **names)()
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        (
+            made("langgraph.graph.state", compile=None)(),
+            "a:b is a graph that is not compiled yet; .* compile",
+        ),
+        (graph("langgraph.pregel", channels={"question": 0, "__start__": 0}), r"no `messages` \(question\)"),
+        (graph("langchain_core.runnables.base"), "a:b is a chain of LangChain; name a function"),
+    ],
+)
+def test_what_langgraph_makes_and_cannot_run_on_messages(agent, message):
+    with pytest.raises(StartError, match=message):
+        adapters.adapt(agent, "a:b")
+
+
+def test_a_package_of_ones_own_that_is_called_agents_is_not_the_sdk(monkeypatch):
+    own = made("agents.own", handoffs=[], __call__=lambda self, messages: "own")()
+    assert isinstance(adapters.adapt(own, "a:b"), adapters.Conversational)
+    sdk = type(sys)("agents")
+    sdk.Agent, sdk.Runner = made("agents.agent"), object
+    monkeypatch.setitem(sys.modules, "agents", sdk)
+    assert adapters.openai_agents.recognises(made("users.agent", sdk.Agent)())
+    assert not adapters.openai_agents.recognises(own)
