@@ -1,11 +1,13 @@
 """The entry point: `module:name`, or `module:name()` for a factory.
 
-In: the entry point's text; sys.path as it is. Out: the object, or the factory to call on the main loop.
+In: the entry point's text; sys.path as it is. Out: the object, or the factory to call on the main loop: a
+function, async or not, or one that @asynccontextmanager decorates, for an agent that has something to close.
 Errors: EntrypointError with the user's own traceback, from their first frame down; ours is cut.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -35,13 +37,19 @@ class Entrypoint:
     target: Any
     factory: bool
 
-    async def agent(self) -> Any:
-        """The agent; a factory is called, and awaited if need be."""
+    async def agent(self, stack: contextlib.AsyncExitStack) -> Any:
+        """The agent; a factory is called, awaited if need be, and entered if it is a context manager.
+
+        What was entered is left when `stack` is, in the task that closes it, which must be this one.
+        """
         if not self.factory:
             return self.target
         try:
             made = self.target()
-            return await made if inspect.isawaitable(made) else made
+            made = await made if inspect.isawaitable(made) else made
+            if isinstance(made, contextlib.AsyncContextDecorator):  # from @asynccontextmanager
+                return await stack.enter_async_context(made)  # type: ignore[arg-type]
+            return made
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
             raise EntrypointError(f"the entry point {self.text} could not be made", _theirs(error)) from None
 

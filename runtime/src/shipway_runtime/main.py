@@ -7,6 +7,7 @@ could not start or could not end in order. What each step does is in the module 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import sys
@@ -133,7 +134,8 @@ async def serve(
         )
 
     beating = asyncio.create_task(control.heart.beat())
-    kind = adapt(await target.agent(), target.text)
+    opened = contextlib.AsyncExitStack()
+    kind = adapt(await target.agent(opened), target.text)
     turns: Turns | None = None
     store: Store | None = None
     app: AsgiApp
@@ -150,7 +152,8 @@ async def serve(
     requests = Requests(guard)
     control.metrics.add(guard.collect)
     control.metrics.add(requests.collect)
-    await Server(configure(requests, deployment.revision), drain, turns, started).serve([sock])
+    async with opened:  # what the agent's factory has opened outlives its turns
+        await Server(configure(requests, deployment.revision), drain, turns, started).serve([sock])
     if store:
         await store.close()
     if end_tracing:

@@ -292,6 +292,22 @@ made = 0
     assert [answer(running.ask()) for _ in range(2)] == [1, 1]
 
 
+def test_a_factory_may_be_a_context_manager_that_outlives_the_turns(start):
+    source = (
+        "import contextlib, pathlib\n"
+        "left = pathlib.Path(__file__).with_name('left')\n"
+        "@contextlib.asynccontextmanager\n"
+        "async def make():\n"
+        "    yield lambda messages: f'left: {left.exists()}'\n"
+        "    left.touch()\n"
+    )
+    running = start(source, entrypoint="agent:make()")
+    assert running.ask().json()["output"][0]["content"][0]["text"] == "left: False"
+    running.terminate()
+    assert running.exit_code() == 0
+    assert (running.place / "left").exists()
+
+
 def test_a_factory_that_fails_shows_the_users_traceback_alone(start):
     log = fails(start, "def make():\n    raise ValueError('no')", entrypoint="agent:make()")
     assert "the entry point agent:make() could not be made" in log
