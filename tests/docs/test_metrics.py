@@ -17,6 +17,9 @@ from shipway_runtime.contract import McpServer, Outcome
 from shipway_runtime.dialogue import ToolCall, Usage
 from shipway_runtime.health import Readiness
 from shipway_runtime.heart import Heart
+from shipway_runtime.policy.families import families as policy
+from shipway_runtime.policy.keeping import Keeping
+from shipway_runtime.policy.standing import Standing
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
 from shipway_runtime.relay.calls import Calls
@@ -53,7 +56,8 @@ def exposed(tmp_path: Path) -> list[Metric]:
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1
     pushing = Pushing("http://control", None, Spool(tmp_path))
-    return [*found, *of_turns(), *of_requests(), *guard.collect(), *pushing.collect()]
+    standing = Standing(deployment, Keeping(tmp_path))
+    return [*found, *of_turns(), *of_requests(), *guard.collect(), *policy(standing), *pushing.collect()]
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:

@@ -12,7 +12,6 @@ Health, readiness, metrics and the revision are for everybody who reaches the po
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
-from . import __version__, contract
+from . import __version__
 from .telemetry import log
 
 if TYPE_CHECKING:
@@ -52,14 +51,16 @@ Changes = Mapping[tuple[str, str], Callable[[Change], Awaitable["Document"]]]
 """What can be changed: method and path, such as ("PUT", "/policy"). Nothing is called without the token."""
 
 
-def routes(deployment: Deployment, heart: Heart, readiness: Readiness) -> Routes:
+def routes(
+    deployment: Deployment, heart: Heart, readiness: Readiness, policy: Callable[[], Document]
+) -> Routes:
     """Every path of the admin port that answers with a document."""
     return {
         "/healthz": heart.document,
         "/readyz": readiness.document,
         "/revision": lambda: (200, _revision(deployment)),
         "/config": lambda: (200, deployment.public()),
-        "/policy": lambda: (200, _policy(deployment)),
+        "/policy": policy,
     }
 
 
@@ -73,13 +74,6 @@ def _revision(deployment: Deployment) -> dict[str, Any]:
         "prompts": manifest.prompts,
         "runtime": __version__,
     }
-
-
-def _policy(deployment: Deployment) -> dict[str, Any]:
-    """What is enforced, which is nothing yet; `unenforced` is what was declared."""
-    declared = dataclasses.asdict(deployment.settings.limits)
-    unenforced = {name: limit for name, limit in declared.items() if limit is not None}
-    return {"policy": dataclasses.asdict(contract.Policy()), "unenforced": unenforced}
 
 
 class Admin:
@@ -159,9 +153,8 @@ class Admin:
             return 404, {"error": f"nothing at {path}; there is {', '.join([*self._routes, *self._pages])}"}
         if found and method in ("GET", "HEAD"):
             return found()
-        if path == "/policy":
-            return 501, {"error": "changing the policy of a running process: not yet; deploy it"}
-        return 405, {"error": f"{path} answers GET and HEAD"}
+        changes = [method for method, changed in self._changes if changed == path]
+        return 405, {"error": f"{path} answers {', '.join(['GET', *changes])} and HEAD"}
 
     def _unknown(self, what: str) -> Document:
         where = self._token.where() if self._token else "not there"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from . import contract
     from .config import Deployment
+    from .policy.standing import Standing
     from .relay import Relay
     from .secrets import Secrets
     from .traffic import Traffic
@@ -33,12 +34,15 @@ def list_checks(
     relay: Relay | None,
     environ: Mapping[str, str],
     traffic: Traffic,
+    policy: Standing | None = None,
 ) -> list[Check]:
     """Every check this deployment needs, in the order they are shown."""
     checks = []
     if model := deployment.settings.model:
         required = deployment.settings.health.when_model_down == "unready"
         checks.append(_model_check(model, required, environ, traffic))
+    if policy and policy.remote:
+        checks.append(Check("policy", policy.probe))
     if secrets:
         checks.append(Check("secrets", functools.partial(_secrets_present, secrets)))
     if relay:

@@ -1,8 +1,8 @@
 """What this process was told to be: manifest, config and environment, read once at start.
 
 In: the environment's variables and the two documents they name. Out: `Deployment`, frozen; the agent's own
-environment, as a value; and a list of what is declared but not enforced yet. A config replaces the
-manifest's settings as a whole. Errors: StartError, naming the variable or the place in the document.
+environment, as a value. A config replaces the manifest's settings as a whole. Errors: StartError, naming the
+variable or the place in the document.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from . import contract, provenance
 from .contract import env
-from .errors import NotYetError, StartError
+from .errors import StartError
 
 DEVELOPMENT = "development"
 DEFAULT_ENVIRONMENT = "production"  # nothing said: the strict rules hold
@@ -52,8 +52,6 @@ class Deployment:
     provenance: Mapping[str, str] = field(default_factory=dict)
     check_interval_s: float = 5.0
     drain_delay_s: float = 2.0
-    unheeded: tuple[str, ...] = ()
-    """Variables that are set and that this version does not act on."""
 
     @property
     def development(self) -> bool:
@@ -100,7 +98,6 @@ def read(environ: Mapping[str, str]) -> Deployment:
         provenance=_provenance(environ, settings, config, text, document),
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
-        unheeded=tuple(name for name in (env.POLICY_JSON, env.CONTROL_URL) if environ.get(name)),
     )
 
 
@@ -112,17 +109,6 @@ def refuse_unsafe(deployment: Deployment) -> None:
             'Set api.auth to "keys" or "jwt" in agent.toml, to "none" if a gateway authenticates, '
             f"or {env.ENVIRONMENT}={DEVELOPMENT} to try it out"
         )
-    if not deployment.development and (unenforced := list_unenforced(deployment)):
-        raise NotYetError(", ".join(unenforced), "remove it, or enforce it in a gateway")
-
-
-def list_unenforced(deployment: Deployment) -> list[str]:
-    """What is declared and not enforced by this version. Development runs with a warning."""
-    named = {
-        "[policy] limits": deployment.settings.limits != contract.Limits(),
-        f"the policy in {deployment.places.policy}": deployment.places.policy.exists(),
-    }
-    return [*(what for what, declared in named.items() if declared), *deployment.unheeded]
 
 
 def agent_environment(deployment: Deployment, environ: Mapping[str, str]) -> dict[str, str]:

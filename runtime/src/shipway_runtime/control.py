@@ -23,6 +23,9 @@ from .api.auth import list_checks
 from .contract import env
 from .health import Readiness
 from .heart import Heart
+from .policy.endpoint import Endpoint
+from .policy.gate import Gate
+from .policy.standing import Standing
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
@@ -70,6 +73,9 @@ class Control:
         self.traffic = Traffic()
         self.metrics = Metrics()
         self.metrics.add(self._vitals)
+        self.policy = Standing.open(deployment, secrets, environ)
+        self.gate = Gate(lambda: self.policy.effective, self.policy.denied)
+        self.metrics.add(self._policy)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._served, self._closed = threading.Event(), threading.Event()
@@ -117,7 +123,9 @@ class Control:
                 self._secrets.learn(shown)
             if ours := await stack.enter_async_context(pushing(self._deployment, self._environ)):
                 self.metrics.add(ours.collect)
-            wanted = checks.list_checks(self._deployment, self._secrets, relay, self._environ, self.traffic)
+            wanted = checks.list_checks(
+                self._deployment, self._secrets, relay, self._environ, self.traffic, self.policy
+            )
             wanted += list_checks(self._deployment.settings.api, self._auth, self._secrets)
             background = asyncio.create_task(self._look_after(wanted))
             self._served.set()
@@ -131,18 +139,25 @@ class Control:
         token.close()
 
     def _admin(self, token: AdminToken) -> admin.Admin:
-        routes = admin.routes(self._deployment, self.heart, self.readiness)
+        policy = Endpoint(self.policy, self.gate.document)
+        routes = admin.routes(self._deployment, self.heart, self.readiness, policy.show)
+        changes = {("PUT", "/policy"): policy.put, ("DELETE", "/policy"): policy.delete}
         private = frozenset[str]() if self._deployment.development else admin.PRIVATE
-        return admin.Admin(routes, {"/metrics": self.metrics.page}, {}, token, private)
+        return admin.Admin(routes, {"/metrics": self.metrics.page}, changes, token, private)
 
     @contextlib.asynccontextmanager
     async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:
         # Imported in a thread: the admin port goes on answering during the import.
         uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
         module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.relay")
+        switches = importlib.import_module("shipway_runtime.relay.tools")
         servers = self._deployment.manifest.mcp
         relay: Relay = module.Relay(
-            servers, secret=self._secrets.value, renew=self._secrets.renew, environ=self._environ
+            servers,
+            secret=self._secrets.value,
+            renew=self._secrets.renew,
+            environ=self._environ,
+            switches=switches.Switches(self.policy.kill, self._refused),
         )
         config = uvicorn.Config(relay.app, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
@@ -159,6 +174,14 @@ class Control:
 
         return families(self._deployment, self.heart, self.readiness, self._secrets)
 
+    def _policy(self) -> Iterable[Metric]:
+        from .policy.families import families
+
+        return families(self.policy)
+
+    def _refused(self, rule: str) -> None:
+        self.policy.denied[rule] += 1
+
     async def _look_after(self, wanted: list[Check]) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.readiness.run(wanted))
@@ -166,6 +189,7 @@ class Control:
             group.create_task(self._beat())
             group.create_task(self._secrets.keep())
             group.create_task(self._auth.keep())
+            group.create_task(self.policy.keep())
 
     async def _beat(self) -> None:
         while True:

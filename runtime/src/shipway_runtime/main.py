@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .adapters.kinds import AsgiApp
     from .api.auth import Auth
     from .config import Deployment
+    from .conversations.sql import Conversations
     from .conversations.store import Store
     from .dialogue import Agent
     from .turns import Turns
@@ -104,8 +105,6 @@ def prepare(deployment: Deployment, secrets: Secrets) -> None:
     os.environ.update(secrets.environment(os.environ))
     os.environ.update(config.agent_environment(deployment, os.environ))
     sys.path.insert(0, str(deployment.places.source))
-    for what in config.list_unenforced(deployment):
-        log.warning("%s: not enforced yet; outside development this version refuses to start", what)
 
 
 async def serve(
@@ -121,6 +120,7 @@ async def serve(
     from .adapters import OwnApp, adapt
     from .api.auth.guard import Guard
     from .api.server import Server, configure
+    from .policy.asgi import Guarded
     from .telemetry import tracing
     from .telemetry.requests import Requests
 
@@ -137,16 +137,18 @@ async def serve(
     opened = contextlib.AsyncExitStack()
     kind = adapt(await target.agent(opened), target.text)
     turns: Turns | None = None
-    store: Store | None = None
+    store: Conversations | None = None
     app: AsgiApp
     end_tracing: Callable[[], None] | None = None
     if isinstance(kind, OwnApp):
-        app = kind.app
+        control.policy.refuse_budgets("the agent is an ASGI application, which reports no usage")
+        app = Guarded(kind.app, control.gate, deployment.settings.model)
     else:
         end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first
         store = choose_store(deployment, secrets)
         await store.open()
         control.watch(Check("storage", store.check))
+        control.gate.keep_in(store)
         turns, app = build_api(deployment, secrets, control, drain, kind.agent, store)
     guard = Guard(app, auth, deployment.manifest.name)
     requests = Requests(guard)
@@ -161,7 +163,7 @@ async def serve(
     beating.cancel()
 
 
-def choose_store(deployment: Deployment, secrets: Secrets) -> Store:
+def choose_store(deployment: Deployment, secrets: Secrets) -> Conversations:
     """Where this deployment keeps its conversations. Raises StartError."""
     from .conversations.sql import Conversations
 
@@ -204,7 +206,9 @@ def build_api(
         host = urlsplit(config.model_url(settings.model, os.environ)).hostname or ""
         agent = watch(agent, control.traffic, host)
     tenants = contexts_of(context, deployment.tenants)
-    turns = Turns(agent, store, context, drain, deployment.revision, settings.api.timeout_s, tenants)
+    turns = Turns(
+        agent, store, context, drain, deployment.revision, control.gate, settings.api.timeout_s, tenants
+    )
     counts = Counts()
     outcomes.listen(counts.take)
     control.metrics.add(lambda: counts.collect(turns))

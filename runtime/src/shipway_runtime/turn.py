@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import contract
 from .conversations.store import StoreError, Turned
 from .dialogue import Memory, Message, Piece, ToolCall, ToolResult, Usage
+from .policy.prices import cost_of
 from .telemetry import log, outcomes
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Turn:
         self.ask, self.context, self.place, self.previous = ask, context, place, previous
         self.id = contract.response_id(context.conversation, context.turn)
         self.started = time.time()
+        self.status: Literal["ok", "error", "cancelled"] | None = None  # None while it runs
         self.tell: Callable[[], Awaitable[None]] | None = None  # set by a stream, to be told of a drain
         self.keep: Callable[[str], dict[str, Any]] | None = None  # set by an API: what it keeps of the turn
         self._answer, self._store, self._revision, self._first_seen = answer, store, revision, first_seen
@@ -219,7 +221,7 @@ class Turn:
         """Keep the turn and record its outcome; the first call counts. Raises TurnError."""
         if self._finished:
             return
-        self._finished = True
+        self._finished, self.status = True, status
         answer: Message = {"role": "assistant", "content": self.text}
         keep = status == "ok" and self.ask.store
         turned = Turned(
@@ -253,6 +255,23 @@ class Turn:
             latency_s=round(latency, 6),
             first_token_s=self._first_token_s,
             tokens=contract.TokenCounts(tally.input, tally.output),
+            cost=cost_of(tally, self.context.model),
             tool_calls=tally.tool_calls,
             tool_errors=tally.tool_errors,
         )
+
+
+def denied(ask: Ask, place: Place, revision: str) -> contract.Outcome:
+    """The outcome of a turn that the policy did not let begin: it has no number."""
+    now = time.time()
+    return contract.Outcome(
+        conversation=place.conversation,
+        turn=0,
+        revision=revision,
+        tenant=ask.tenant,
+        first_seen=now,
+        started=now,
+        finished=now,
+        status="denied",
+        latency_s=0.0,
+    )

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from .context import entered
 from .conversations.store import BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
-from .telemetry import log
+from .policy.gate import DeniedError
+from .telemetry import log, outcomes
 from .telemetry.current import Running
 from .telemetry.tally import Tally
 from .turn import (
@@ -29,6 +30,7 @@ from .turn import (
     TurnCancelledError,
     TurnTimeoutError,
     UnknownTurnError,
+    denied,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .conversations.store import Store
     from .drain import Drain
+    from .policy.gate import Gate, Passage
 
 
 class Turns:
@@ -50,12 +53,13 @@ class Turns:
         context: Context,
         drain: Drain,
         revision: str,
+        gate: Gate,
         timeout_s: float = 600.0,
         tenants: Mapping[str, Context] | None = None,
     ) -> None:
         self._agent, self._store, self._context = agent, store, context
         self._tenants = tenants or {}
-        self._drain, self._revision, self._timeout_s = drain, revision, timeout_s
+        self._drain, self._revision, self._gate, self._timeout_s = drain, revision, gate, timeout_s
         self._running: set[Turn] = set()
         self._begun = 0
         self.changed = time.time()
@@ -71,15 +75,16 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def begin(self, ask: Ask) -> AsyncIterator[Turn]:
-        """A turn, once it is its conversation's turn. Raises UnknownTurnError, ConversationBusyError and
-        DrainingError."""
+        """A turn, once it is its conversation's turn. Raises DeniedError, UnknownTurnError,
+        ConversationBusyError and DrainingError."""
         place = Place(ask.tenant, ask.conversation or uuid.uuid4().hex)
         self._begun += 1
         try:
-            async with self._held(place):
+            async with self._let_in(ask, place) as passage, self._held(place):
                 if self._drain.closing:
                     raise DrainingError("this instance is shutting down; try again")
-                async with self._in_flight(await self._open(ask, place)) as turn:
+                turn = passage.turn = await self._open(ask, place, passage)
+                async with self._in_flight(turn):
                     yield turn
         finally:
             self._begun -= 1
@@ -115,7 +120,23 @@ class Turns:
                 raise StorageError("the conversation could not be read") from None
             yield
 
-    async def _open(self, ask: Ask, place: Place) -> Turn:
+    @contextlib.asynccontextmanager
+    async def _let_in(self, ask: Ask, place: Place) -> AsyncIterator[Passage]:
+        """The policy's leave to run a turn. A turn that is denied has an outcome, too."""
+        try:
+            passage = await self._gate.enter(ask.tenant, self._template(ask).model)
+            try:
+                yield passage
+            finally:
+                await passage.leave()
+        except DeniedError:
+            outcomes.record(denied(ask, place, self._revision))
+            raise
+
+    def _template(self, ask: Ask) -> Context:
+        return self._tenants.get(ask.tenant or "", self._context)
+
+    async def _open(self, ask: Ask, place: Place, passage: Passage) -> Turn:
         try:
             before = await self._store.before(place, ask.previous)
         except StoreError as error:
@@ -125,8 +146,10 @@ class Turns:
             raise UnknownTurnError(
                 f"turn {ask.previous} of conversation {place.conversation} is not known here"
             )
+        template = self._template(ask)
         context = dataclasses.replace(
-            self._tenants.get(ask.tenant or "", self._context),
+            template,
+            model=passage.check(template.model),
             conversation=place.conversation,
             turn=before.last + 1,
             tenant=ask.tenant,

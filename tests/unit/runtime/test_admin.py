@@ -80,7 +80,7 @@ def test_head_has_no_body():
         (b"GET /nope", b"404", b"there is /healthz, /policy, /config, /metrics"),
         (b"POST /healthz", b"405", b"GET and HEAD"),
         (b"POST /metrics", b"405", b"GET and HEAD"),
-        (b"PUT /policy", b"501", b"not yet"),
+        (b"PUT /policy", b"405", b"GET and HEAD"),
     ],
 )
 def test_what_is_not_there(request_line, status, text):

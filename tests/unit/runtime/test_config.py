@@ -82,37 +82,9 @@ def deployed(environ, **changes):
 OPEN = contract.Api(auth="none")
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"api": OPEN, "limits": contract.Limits(concurrency=1)}, "limits: not yet"),
-    ],
-)
-def test_protection_that_is_not_there_is_refused(environ, changes, message):
-    with pytest.raises(StartError, match=message):
-        config.refuse_unsafe(deployed(environ, **changes))
-
-
 def test_nothing_to_refuse(environ):
     config.refuse_unsafe(deployed(environ, api=OPEN))
     config.refuse_unsafe(config.read(environ))
-
-
-def test_a_policy_file_is_not_ignored(environ, tmp_path):
-    (tmp_path / "policy.json").write_text("{}")
-    deployment = config.read(environ | {"SHIPWAY_POLICY": str(tmp_path / "policy.json")})
-    assert config.list_unenforced(deployment) == [f"the policy in {tmp_path}/policy.json"]
-    config.refuse_unsafe(deployment)
-
-
-@pytest.mark.parametrize("name", ["SHIPWAY_POLICY_JSON", "SHIPWAY_CONTROL_URL"])
-def test_a_policy_given_otherwise_is_not_ignored(environ, name):
-    deployment = config.read(environ | {name: "x"})
-    assert config.list_unenforced(deployment) == [name]
-    with pytest.raises(StartError, match=f"{name}: not yet"):
-        config.refuse_unsafe(
-            dataclasses.replace(deployment, environment="prod", settings=contract.Settings(api=OPEN))
-        )
 
 
 def test_the_agents_environment_keeps_what_is_set(environ):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from .backend import Backend, ServerState
     from .http.credentials import Renew
+    from .tools import Switches
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
@@ -37,7 +38,7 @@ class Relay:
     `secret` gives a secret's value, or None while it is not there; `renew` has another one fetched when a
     server refuses it. `environ` may say where servers are
     (`contract.env.mcp_target`, `contract.env.mcp_command`), and inside servers inherit
-    `contract.CHILD_VARIABLES` from it.
+    `contract.CHILD_VARIABLES` from it. `switches` is what the policy switches off while this runs.
     Raises contract.ContractError for a server with neither command nor URL, or a command that is no list.
     """
 
@@ -48,10 +49,12 @@ class Relay:
         secret: Secret,
         environ: Mapping[str, str],
         renew: Renew | None = None,
+        switches: Switches | None = None,
     ) -> None:
         located = [locate(server, environ) for server in servers]
         inside = any(server.shape == "inside" for server in located)
         self._watcher = Watcher() if inside else None
+        self._switches = switches
         self._backends = {server.name: self._backend(server, secret, environ, renew) for server in located}
         self.app = Endpoint(self._backends)
 
@@ -84,10 +87,12 @@ class Relay:
         self, server: contract.McpServer, secret: Secret, environ: Mapping[str, str], renew: Renew | None
     ) -> Backend:
         if server.shape == "inside":
-            return Inside(server, lambda: child_environment(server, secret, environ), self._watcher)
+            return Inside(
+                server, lambda: child_environment(server, secret, environ), self._watcher, self._switches
+            )
         from .http.proxy import Proxy
 
-        return Proxy(server, Credentials(server, secret, renew))
+        return Proxy(server, Credentials(server, secret, renew), self._switches)
 
 
 def collect(backends: Iterable[Backend]) -> Iterable[Metric]:

@@ -69,6 +69,18 @@ class Denied(RpcError):
     """A call that agent.toml or the policy does not let through."""
 
 
+class SwitchedOff(Denied):
+    """The call of a tool that the policy has switched off. It is answered with a result that says so: a model
+    reads that, and goes on; of a JSON-RPC error most frameworks make an exception that ends the turn."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(INVALID_PARAMS, message, status=200)
+
+    def answer(self, request_id: Any) -> Json:
+        content = [{"type": "text", "text": str(self)}]
+        return answer_to(request_id, {"resultType": "complete", "content": content, "isError": True})
+
+
 class NotSent(Unavailable):
     """The message did not leave: it is safe to send it again to the server's next process."""
 

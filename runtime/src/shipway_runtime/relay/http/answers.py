@@ -11,28 +11,24 @@ from typing import TYPE_CHECKING, Any
 from .. import posted as posts
 from ..framing import data_of, event, with_data
 from ..messages import Json, RpcError, encode, is_request
-from ..tools import filter_result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ...contract import McpServer
     from ..calls import Call
     from ..posted import Posted
+    from ..tools import Tools
 
 
 class Answers:
     """`refused`: messages that were not passed on, with the reason; `open`: methods of requests, by id."""
 
-    def __init__(
-        self, server: McpServer, posted: Posted, refused: Iterable[tuple[Json, RpcError]] = ()
-    ) -> None:
+    def __init__(self, tools: Tools, posted: Posted, refused: Iterable[tuple[Json, RpcError]] = ()) -> None:
         self.posted = posted
         self.refused = [(message, error) for message, error in refused if is_request(message)]
         self.open = {message["id"]: message["method"] for message in posted.requests}
         self.calls: dict[Any, Call] = {}  # of the requests that are measured, by id
-        self._server = server
-        self._filters = bool(server.tools.allow or server.tools.deny)
+        self._tools = tools
 
     @property
     def own(self) -> list[Json]:
@@ -47,7 +43,7 @@ class Answers:
 
     def event(self, raw: bytes) -> bytes:
         """One event of the server's, as the client may see it."""
-        if not (self.open or (self._filters and not self.posted.messages)):
+        if not (self.open or (self._tools.filters and not self.posted.messages)):
             return raw
         try:
             said = posts.parse(data_of(raw))
@@ -81,7 +77,7 @@ class Answers:
             method = "tools/list"  # a stream taken up again: which of its results are lists of tools shows
         if method is None or not isinstance(result := message.get("result"), dict):
             return message
-        kept = filter_result(self._server, method, result)
+        kept = self._tools.show(method, result)
         return message if kept is result else {**message, "result": kept}
 
 

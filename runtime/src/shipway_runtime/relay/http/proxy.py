@@ -22,7 +22,7 @@ from ..framing import EventSplitter, TooLong
 from ..messages import INVALID_REQUEST, TIMED_OUT, Exhausted, Json, RpcError, Unavailable
 from ..posted import Posted
 from ..slots import Room
-from ..tools import check_call
+from ..tools import Tools
 from ..trace import into_headers
 from .admission import Admission
 from .answers import Answers
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ...contract import McpServer
+    from ..tools import Switches
     from .credentials import Credentials
 
 _PASSED_BACK = {"content-type", "cache-control", "retry-after", SESSION_HEADER, "mcp-protocol-version"}
@@ -46,10 +47,11 @@ _COURTESY_TIMEOUT = 2.0
 class Proxy:
     """A Backend: one HTTP server."""
 
-    def __init__(self, server: McpServer, credentials: Credentials) -> None:
+    def __init__(self, server: McpServer, credentials: Credentials, switches: Switches | None = None) -> None:
         self.state = ServerState(server.name, server.shape, optional=server.optional)
         self.calls = Calls(server)
         self._spec = server
+        self._tools = Tools(server, switches)
         self._upstream = Upstream(server, credentials)
         self._prober = Prober(self._upstream)
         self._room = Room(server)
@@ -85,27 +87,23 @@ class Proxy:
             return Reply(405, headers={"allow": "POST, GET, DELETE"})
         body = await request.body(self._room)
         posted = posts.parse(body) if request.method == "POST" else Posted()
-        answers = Answers(self._spec, *posted.without(self._check))
+        answers = Answers(self._tools, *posted.without(self._check))
         if posted.messages and not answers.posted.messages:
             return self._refuse(request, answers)
         if not posted.messages:
             body = b""
-        elif self._filters:
+        elif self._tools.filters:
             body = answers.posted.encode()  # as it was looked at; no second "name" in it
         try:
             return await self._forward(request, body, answers)
         except RpcError as error:
             return self._fail(request, answers, error)
 
-    @property
-    def _filters(self) -> bool:
-        return bool(self._spec.tools.allow or self._spec.tools.deny)
-
     def _check(self, message: Json) -> None:
-        if self._filters:
+        if self._tools.filters:
             posts.check_spelling(message)
         with self.calls.measure(message, {}).door():
-            check_call(self._spec, message.get("method", ""), message.get("params"))
+            self._tools.check(message.get("method", ""), message.get("params"))
 
     def _refuse(self, request: Request, answers: Answers) -> Reply:
         """The reply when nothing is left to forward."""

@@ -34,7 +34,7 @@ from ..messages import (
     is_request,
 )
 from ..slots import Room
-from ..tools import check_call, filter_result
+from ..tools import Tools
 from ..trace import into_meta
 from .delivery import Delivery
 from .listens import Listen
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ...contract import McpServer
     from ..backend import ServerState
     from ..calls import Call
+    from ..tools import Switches
     from .watcher import Watcher
 
 _OURS = {"notifications/initialized", "notifications/progress"}
@@ -61,8 +62,10 @@ class Inside:
         server: McpServer,
         environment: Callable[[], Mapping[str, str]],
         watcher: Watcher | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self._spec = server
+        self._tools = Tools(server, switches)
         self._room = Room(server)
         self._sessions = Sessions()
         self._processes = Processes(server, environment, watcher)
@@ -226,7 +229,7 @@ class Inside:
         method, params = message["method"], message.get("params")
         measured = self.calls.measure(message, request.headers)
         with measured.door():
-            check_call(self._spec, method, params)
+            self._tools.check(method, params)
         delivery.message = message | ({"params": p} if (p := into_meta(params, request.headers)) else {})
         work = delivery.begin(self._work(delivery, session, measured))
         if session:
@@ -237,7 +240,7 @@ class Inside:
         with measured:
             answer = measured.answered(await self._processes.answer(delivery, session))
         if isinstance(result := answer.get("result"), dict):
-            return {"result": filter_result(self._spec, delivery.message["method"], result)}
+            return {"result": self._tools.show(delivery.message["method"], result)}
         return answer
 
 

@@ -1,0 +1,198 @@
+"""The door: who gets in, what it costs, and what is said to the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.loops import on_a_loop
+
+from shipway_runtime.contract import Kill, Limits, Model, Policy, Price
+from shipway_runtime.conversations.sql import Conversations
+from shipway_runtime.conversations.sqlite import Sqlite
+from shipway_runtime.conversations.store import StoreError
+from shipway_runtime.dialogue import Usage
+from shipway_runtime.policy.gate import DeniedError, Gate
+from shipway_runtime.policy.merge import meet
+from shipway_runtime.telemetry.tally import Tally
+
+DAY = 86400
+MODEL = Model(
+    "openai",
+    "big",
+    ("small",),
+    max_tokens=100,
+    prices={"big": Price(10.0, 20_000.0), "small": Price(1.0, 2.0)},
+)
+
+
+class Turn:
+    """What the gate looks at when a turn is over."""
+
+    def __init__(self, *usages: Usage, status: str = "ok", model: Model | None = MODEL) -> None:
+        self.status, self.tally, self.context = status, Tally(), self
+        self.model = model
+        for usage in usages:
+            self.tally.use(usage)
+
+
+def gate_of(policy: Policy | None) -> Gate:
+    return Gate(lambda: policy and meet(policy))
+
+
+async def denied(gate: Gate, tenant: str | None = None, model: Model | None = MODEL) -> DeniedError:
+    with pytest.raises(DeniedError) as error:
+        await gate.enter(tenant, model)
+    return error.value
+
+
+async def run(gate: Gate, *usages: Usage, tenant: str | None = None, status: str = "ok") -> None:
+    passage = await gate.enter(tenant, MODEL)
+    passage.turn = Turn(*usages, status=status)
+    await passage.leave()
+
+
+@pytest.mark.parametrize(
+    ("kill", "code"),
+    [
+        (Kill(all=True), "agent_disabled"),
+        (Kill(tenants=("acme",)), "tenant_disabled"),
+        (Kill(models=("big", "small")), "model_disabled"),
+    ],
+)
+@on_a_loop
+async def test_what_is_switched_off(kill, code):
+    gate = gate_of(Policy(kill=kill))
+    error = await denied(gate, "acme")
+    assert (error.status, error.code, error.retry_s) == (503, code, 30.0)
+    assert gate.denied == {error.rule: 1}
+
+
+@on_a_loop
+async def test_others_are_let_in():
+    gate = gate_of(Policy(kill=Kill(tenants=("acme",), models=("big",), tools=("x",), servers=("y",))))
+    passage = await gate.enter(None, MODEL)
+    assert passage.check(MODEL).name == "small"
+    assert passage.check(None) is None
+
+
+@on_a_loop
+async def test_nobody_while_the_policy_is_not_known():
+    error = await denied(gate_of(None))
+    assert (error.status, error.code, error.rule) == (503, "policy_unknown", "unknown")
+
+
+@on_a_loop
+async def test_a_switch_that_comes_while_a_turn_waits():
+    policies = [meet(Policy())]
+    gate = Gate(lambda: policies[-1])
+    passage = await gate.enter(None, MODEL)
+    policies.append(meet(Policy(kill=Kill(all=True))))
+    with pytest.raises(DeniedError):
+        passage.check(MODEL)
+    await passage.leave()
+    assert gate.document()["tenants"][0]["running"] == 0
+
+
+@on_a_loop
+async def test_requests_are_counted_for_each_tenant():
+    gate = gate_of(Policy(limits=Limits(requests=(2, 60)), tenants={"big": Limits(requests=(3, 60))}))
+    for tenant, allowed in (("a", 2), ("big", 3), (None, 2)):
+        for _ in range(allowed):
+            await run(gate, tenant=tenant)
+        error = await denied(gate, tenant)
+        assert (error.status, error.code) == (429, "rate_limited")
+        assert 0 < error.retry_s <= 30
+        assert "in a minute" in str(error)
+
+
+@on_a_loop
+async def test_concurrency_under_load():
+    gate = gate_of(Policy(limits=Limits(concurrency=10)))
+    running = most = refused = 0
+    codes = set()
+
+    async def turn() -> None:
+        nonlocal running, most, refused
+        try:
+            passage = await gate.enter(None, None)
+        except DeniedError as error:
+            codes.add(error.code)
+            refused += 1
+            return
+        running += 1
+        most = max(most, running)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running -= 1
+        await passage.leave()
+
+    for _ in range(20):
+        await asyncio.gather(*(turn() for _ in range(50)))
+    assert most == 10
+    assert refused == 20 * 40
+    assert codes == {"too_many_turns"}
+
+
+@on_a_loop
+async def test_tokens_are_reserved_and_settled():
+    gate = gate_of(Policy(limits=Limits(tokens=(250, DAY))))
+    first, second = await gate.enter(None, MODEL), await gate.enter(None, MODEL)
+    assert (await denied(gate)).retry_s == 1.0  # soon: both may use less than they hold
+    first.turn = second.turn = Turn(Usage(10, 20))
+    await first.leave()
+    await second.leave()
+    await run(gate, Usage(100, 50))  # 210
+    error = await denied(gate)
+    assert (error.status, error.code) == (429, "token_budget_exhausted")
+    assert 0 < error.retry_s <= DAY
+
+
+@on_a_loop
+async def test_spend_is_counted_by_the_price_of_the_model_that_was_asked():
+    gate = gate_of(Policy(limits=Limits(spend_usd=(5.0, DAY))))
+    await run(gate, Usage(0, 1_000_000, model="small"))  # 2 dollars
+    await run(gate, Usage(0, 100))  # and 2 more: what is left is less than a turn may cost
+    error = await denied(gate)
+    assert error.code == "spend_budget_exhausted"
+    assert "5" not in str(error)  # what an operator pays is no caller's business
+
+
+@pytest.mark.parametrize(("status", "counted"), [("ok", 100), ("cancelled", 100), ("error", 0)])
+@on_a_loop
+async def test_a_turn_that_reports_no_usage_counts_as_all_it_held(status, counted, caplog):
+    gate = gate_of(Policy(limits=Limits(tokens=(1000, DAY))))
+    await run(gate, status=status)
+    assert gate.document()["tenants"][0]["tokens"] == {str(DAY): {"used": counted, "reserved": 0}}
+    assert ("ctx.used" in caplog.text) == bool(counted)
+
+
+@on_a_loop
+async def test_sums_outlive_the_process(tmp_path):
+    policy = Policy(limits=Limits(tokens=(100, DAY)))
+    for left in (100, 0):
+        store = Conversations(Sqlite(tmp_path))
+        await store.open()
+        gate = gate_of(policy)
+        gate.keep_in(store)
+        if left:
+            await run(gate, Usage(60, 40), tenant="acme")
+        else:
+            assert (await denied(gate, "acme", None)).code == "token_budget_exhausted"
+            await run(gate, Usage(1, 1), tenant="other")
+        await store.close()
+
+
+@on_a_loop
+async def test_a_store_that_fails_leaves_each_process_to_count_by_itself(caplog):
+    class Broken:
+        async def spent(self, *_: object) -> None:
+            raise StoreError("the database is gone")
+
+        spend = spent
+
+    gate = gate_of(Policy(limits=Limits(tokens=(100, DAY))))
+    gate.keep_in(Broken())
+    await run(gate, Usage(60, 40))
+    assert (await denied(gate, None, None)).code == "token_budget_exhausted"
+    assert caplog.text.count("this process counts by itself: the database is gone") == 1
