@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shipway.errors import Finding
 from shipway.spec import model
 from shipway.spec.mcp_checks import MCP_RULES
-from shipway.spec.words import hidden, is_credential, leaves, listed, nearest
+from shipway.spec.words import dotted, hidden, is_credential, leaves, listed, nearest
 
 if TYPE_CHECKING:
     from shipway.spec.merge import Merged
@@ -277,6 +277,24 @@ def limits_let_something_through(spec: model.Spec, merged: Merged) -> Findings:
             yield merged.finding("policy-limit", ("policy", name), message, fix)
 
 
+def spend_has_prices(spec: model.Spec, merged: Merged) -> Findings:
+    """Whatever has no price would be for nothing; which model is asked changes while the agent runs."""
+    if spec.policy.spend is None:
+        return
+    path, what = ("policy", "spend"), f"`{merged.name(('policy', 'spend'))}`"
+    if spec.model is None:
+        message = f"{what} limits what the model costs, and there is no [model]"
+        fix = "add [model] with its prices, or limit requests instead: policy.requests"
+        yield merged.finding("policy-price", path, message, fix)
+        return
+    for name in (spec.model.name, *spec.model.fallbacks):
+        if name not in spec.model.prices:
+            message = f"{what} limits what the model costs, and {name} has no price"
+            table = dotted(("model", "prices", name))
+            fix = f"add [{table}] with input and output, in dollars for a million tokens"
+            yield merged.finding("policy-price", path, message, fix)
+
+
 def rollout_reaches_everyone(spec: model.Spec, merged: Merged) -> Findings:
     if spec.rollout is None:
         return
@@ -318,6 +336,7 @@ RULES: tuple[Rule, ...] = (
     config_holds_no_prompts,
     config_has_defaults,
     limits_let_something_through,
+    spend_has_prices,
     rollout_reaches_everyone,
     environments_have_other_names,
 )

@@ -52,7 +52,6 @@ def _several(replicas: Any) -> bool:
 _WRITE_SOURCE = 'write "env" or "file" and let the platform provide it'
 
 PENDING = (
-    Pending("model.fallbacks", "other models to switch to"),
     Pending("secrets.*", "a secret in an orchestrator's store", _has(model.StoredSecret), _WRITE_SOURCE),
     Pending(
         "mcp.*", "an MCP server deployed as a service", _deployed, 'write shape = "sidecar", or give its url'
@@ -61,7 +60,6 @@ PENDING = (
         "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
     ),
     Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
-    Pending("policy.*", "limits", lambda _: True),
     Pending("evals", "evals"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),

@@ -196,6 +196,21 @@ WRONG = [
         "remove",
     ),
     (
+        '[policy]\nspend = "20USD/day"\n',
+        "policy-price",
+        4,
+        "`policy.spend` limits what the model costs, and there is no [model]",
+        "policy.requests",
+    ),
+    (
+        MODEL + 'fallbacks = ["gpt-4.1"]\n[model.prices.claude-sonnet-5]\ninput = 3\noutput = 15\n'
+        '[policy]\nspend = "20USD/day"\n',
+        "policy-price",
+        11,
+        "`policy.spend` limits what the model costs, and gpt-4.1 has no price",
+        'add [model.prices."gpt-4.1"] with input and output',
+    ),
+    (
         "[rollout]\nsteps = [{ weight = 50 }, { weight = 20 }, { weight = 100 }]\n",
         "rollout-steps",
         4,

@@ -130,7 +130,7 @@ def test_a_mistake_in_the_file_is_told_once(findings: Findings) -> None:
 def test_all_findings_at_once(findings: Findings) -> None:
     found = findings(
         'colour = "red"\n[model]\nprovider = "anthropic"\n[mcp.time]\nrun = "npx time"\n'
-        '[mcp.git]\nrun = "pypi:git"\ntimeout = 3\nauth = "NONE"\n[policy]\nrequests = "1/min"\n'
+        '[mcp.git]\nrun = "pypi:git"\ntimeout = 3\nauth = "NONE"\n[policy]\nrequests = "0/min"\n'
     )
     assert [f.rule for f in found] == [
         "unknown-key",
@@ -139,7 +139,7 @@ def test_all_findings_at_once(findings: Findings) -> None:
         "wrong-value",
         "undeclared-secret",
         "mcp-source",
-        "not-yet",
+        "policy-limit",
     ]
     assert [f.line for f in found] == [3, 4, 7, 10, 11, 11, 13]
 

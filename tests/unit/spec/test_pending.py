@@ -22,15 +22,8 @@ def test_every_pattern_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (MODEL + 'fallbacks = ["b"]\n', 6, "`model.fallbacks` asks for other models to switch to"),
-        (
-            '[env.prod.model]\nprovider = "anthropic"\nname = "a"\nfallbacks = ["b"]\n',
-            6,
-            "`env.prod.model.fallbacks`",
-        ),
         ('[env.prod.secrets]\nX = { ecs = "arn" }\n', 4, "a secret in an orchestrator's store"),
         ("[env.prod.resources]\nreplicas = 2\n", 4, "more than one replica"),
-        ('[env.prod.policy]\nrequests = "1/s"\n', 4, "`env.prod.policy.requests` asks for limits"),
         (
             '[env.prod.kubernetes]\nnamespace = "x"\n',
             3,
@@ -56,9 +49,9 @@ def test_what_is_not_there_yet_is_refused_at_its_line(
         '[image]\nbase = "minimal"\nsize = "300MB"\npackages = ["git"]\nplatforms = ["linux/arm64"]\n',
         '[image]\nrepository = "registry.example.com/x"\ngroups = ["a"]\nextras = ["b"]\n',
         '[image]\ninclude = ["data/**"]\nmirror = "https://deb.example.com/debian"\n',
-        MODEL + "fallbacks = []\n",
+        MODEL + 'fallbacks = ["b"]\n',
         "[resources]\nreplicas = 1\n",
-        "[policy]\n",
+        '[policy]\nrequests = "1/s"\n',
         '[api]\nauth = "none"\n',
         '[api]\nauth = "keys"\nkeys = "K"\n[secrets]\nK = "file"\n',
         '[api]\nauth = "jwt"\njwks = "https://x/jwks"\naudience = "a"\ntenant_claim = "org"\n',
