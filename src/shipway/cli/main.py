@@ -28,6 +28,7 @@ COMMANDS = {
     "up": "run the whole stack on this machine",
     "ask": "ask the agent that runs here",
     "status": "what runs here, and what is not ready",
+    "policy": "kill switches and limits of what runs",
     "logs": "what the stack has written",
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",

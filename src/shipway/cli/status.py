@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import time
 from dataclasses import asdict
@@ -13,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipway.cli import tables
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from shipway.local.servers import Server
     from shipway.local.state import Stack
@@ -39,17 +40,17 @@ def command(as_json: bool, directory: Path) -> None:
         click.echo(json.dumps({"stack": asdict(stack), "readiness": document, "mcp": mcp}, indent=2))
     else:
         now = time.time()
-        click.echo(f"{stack.name}, pid {stack.pid}, up {_age(now - stack.since)}\n")
-        _print(_processes(stack, now))
+        click.echo(f"{stack.name}, pid {stack.pid}, up {tables.age(now - stack.since)}\n")
+        tables.show(_processes(stack, now))
         click.echo()
         if document is None:
             click.echo("the agent does not answer on its admin port")
         else:
             click.echo(f"{document['status']}")
-            _print(_checks(document, now))
+            tables.show(_checks(document, now))
         if servers:
             click.echo()
-            _print(_servers(servers, now))
+            tables.show(_servers(servers, now))
     sys.exit(0 if document and document["status"] in ("ready", "degraded") else 1)
 
 
@@ -73,7 +74,7 @@ def _processes(stack: Stack, now: float) -> Iterator[tuple[str, ...]]:
             process.state,
             pid,
             str(process.restarts),
-            _age(now - process.since),
+            tables.age(now - process.since),
             process.address,
         )
 
@@ -84,7 +85,7 @@ def _checks(document: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
         if name == "draining" or name.startswith("mcp:"):  # MCP servers have a table of their own
             continue
         reason = (check.get("last_error") or "-") if check["state"] != "up" else "-"
-        yield name, check["state"], _age(now - check["since"]), reason
+        yield name, check["state"], tables.age(now - check["since"]), reason
 
 
 def _servers(servers: list[Server], now: float) -> Iterator[tuple[str, ...]]:
@@ -94,7 +95,7 @@ def _servers(servers: list[Server], now: float) -> Iterator[tuple[str, ...]]:
             server.name,
             server.shape,
             f"{server.state} (optional)" if server.optional and server.state != "up" else server.state,
-            _age(now - server.since),
+            tables.age(now - server.since),
             server.protocol or "-",
             "-" if server.restarts is None else str(server.restarts),
             _last_error(server, now),
@@ -104,24 +105,5 @@ def _servers(servers: list[Server], now: float) -> Iterator[tuple[str, ...]]:
 def _last_error(server: Server, now: float) -> str:
     if not server.last_error:
         return "-"
-    ago = f"{_age(now - server.last_error_at)} ago: " if server.last_error_at else ""
+    ago = f"{tables.age(now - server.last_error_at)} ago: " if server.last_error_at else ""
     return ago + " ".join(server.last_error.split())
-
-
-def _print(rows: Iterator[tuple[str, ...]]) -> None:
-    """A table; on a terminal, a line is cut where the terminal ends."""
-    table: Sequence[tuple[str, ...]] = list(rows)
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    most = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for row in table:
-        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        line = f"  {line}".rstrip()
-        click.echo(f"{line[: most - 1]}…" if most and len(line) > most else line)
-
-
-def _age(seconds: float) -> str:
-    """12 s, 3 min, 2 h, 5 d."""
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
