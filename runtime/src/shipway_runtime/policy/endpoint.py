@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..admin import Change
-    from ..health import Document
+    from ..heart import Document
     from .standing import Standing
 
 LONGEST_WORD = 500  # characters of `by` and `reason`
