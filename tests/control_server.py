@@ -33,6 +33,13 @@ class ControlServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_GET(self) -> None:
+                policy = b"{}"  # this server is about outcomes; nothing is restricted
+                self.send_response(200)
+                self.send_header("content-length", str(len(policy)))
+                self.end_headers()
+                self.wfile.write(policy)
+
             def do_POST(self) -> None:
                 if server.released.is_set():  # closed, and this connection is left over
                     self.close_connection = True
