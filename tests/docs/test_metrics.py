@@ -18,6 +18,7 @@ from shipway_runtime.dialogue import ToolCall, Usage
 from shipway_runtime.health import Readiness
 from shipway_runtime.heart import Heart
 from shipway_runtime.policy.families import families as policy
+from shipway_runtime.policy.gate import Gate
 from shipway_runtime.policy.keeping import Keeping
 from shipway_runtime.policy.standing import Standing
 from shipway_runtime.relay import ServerState
@@ -57,7 +58,15 @@ def exposed(tmp_path: Path) -> list[Metric]:
     guard.refused["invalid_api_key"] += 1
     pushing = Pushing("http://control", None, Spool(tmp_path))
     standing = Standing(deployment, Keeping(tmp_path))
-    return [*found, *of_turns(), *of_requests(), *guard.collect(), *policy(standing), *pushing.collect()]
+    standing.refused["kill.tools"] += 1
+    return [
+        *found,
+        *of_turns(),
+        *of_requests(),
+        *guard.collect(),
+        *policy(standing, Gate(lambda: None)),
+        *pushing.collect(),
+    ]
 
 
 async def nobody(scope: object, receive: object, send: object) -> None:

@@ -67,7 +67,10 @@ def _value(kind: Any, data: Any, where: str, path: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _record(typing.cast("type", kind), data, where, path)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            return _refuse(where, path, "a smaller number", data)
     if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
         return _refuse(where, path, kind.__name__, data)
     return data

@@ -74,7 +74,7 @@ class Control:
         self.metrics = Metrics()
         self.metrics.add(self._vitals)
         self.policy = Standing.open(deployment, secrets, environ)
-        self.gate = Gate(lambda: self.policy.effective, self.policy.denied)
+        self.gate = Gate(lambda: self.policy.effective)
         self.metrics.add(self._policy)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -139,7 +139,7 @@ class Control:
         token.close()
 
     def _admin(self, token: AdminToken) -> admin.Admin:
-        policy = Endpoint(self.policy, self.gate.document)
+        policy = Endpoint(self.policy, self.gate)
         routes = admin.routes(self._deployment, self.heart, self.readiness, policy.show)
         changes = {("PUT", "/policy"): policy.put, ("DELETE", "/policy"): policy.delete}
         private = frozenset[str]() if self._deployment.development else admin.PRIVATE
@@ -177,10 +177,10 @@ class Control:
     def _policy(self) -> Iterable[Metric]:
         from .policy.families import families
 
-        return families(self.policy)
+        return families(self.policy, self.gate)
 
     def _refused(self, rule: str) -> None:
-        self.policy.denied[rule] += 1
+        self.policy.refused[rule] += 1
 
     async def _look_after(self, wanted: list[Check]) -> None:
         async with asyncio.TaskGroup() as group:

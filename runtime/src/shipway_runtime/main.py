@@ -200,6 +200,7 @@ def build_api(
         mcp=deployment.mcp_urls(),
         storage=places.storage,
         prompts=places.prompts,
+        allows_tool=control.gate.allows_tool,
         secrets=secrets,
     )
     if settings.model:

@@ -161,7 +161,7 @@ def _finish(answers: Sequence[Answer], as_json: bool, say: Callable[[Sequence[An
         say(answers)
     missed = sum(answer.error is not None for answer in answers)
     if missed:
-        click.echo(f"{missed} of {len(answers)} replicas did not take it", err=True)
+        click.echo(f"{missed} of {len(answers)} replicas failed", err=True)
     sys.exit(1 if missed else 0)
 
 

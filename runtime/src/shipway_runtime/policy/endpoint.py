@@ -16,20 +16,19 @@ from .merge import public
 from .rules import PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..admin import Change
     from ..heart import Document
+    from .gate import Gate
     from .standing import Standing
 
 LONGEST_WORD = 500  # characters of `by` and `reason`
 
 
 class Endpoint:
-    """The three of them. `usage` gives what tenants have in use."""
+    """The three of them."""
 
-    def __init__(self, standing: Standing, usage: Callable[[], dict[str, Any]]) -> None:
-        self._standing, self._usage = standing, usage
+    def __init__(self, standing: Standing, gate: Gate) -> None:
+        self._standing, self._gate = standing, gate
 
     def show(self) -> Document:
         """GET: base, restriction, what both allow, and what of it is used."""
@@ -42,8 +41,8 @@ class Endpoint:
             "restriction": restricted and _restriction(restricted),
             "confirmed": round(standing.confirmed, 3),
             "problem": standing.problem,
-            "usage": self._usage(),
-            "denied": dict(standing.denied),
+            "usage": self._gate.document(),
+            "denied": dict(standing.refused + self._gate.denied),
         }
 
     async def put(self, change: Change) -> Document:

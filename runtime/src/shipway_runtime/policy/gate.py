@@ -1,8 +1,8 @@
 """The door: whether a turn may begin, with which model, and what it has used when it ends.
 
 In: the policy of the moment, a tenant, the model as configured. Out: a `Passage` for a turn that is let in;
-DeniedError for one that is not. What runs already is left alone. Lives on the main loop; only `denied` is
-counted from both threads, each rule by one of them.
+DeniedError for one that is not. What runs already is left alone. Lives on the main loop; the control thread
+reads its counters.
 
 Sums of tokens and dollars live in a store where there is one; while it does not answer, this process counts
 by itself.
@@ -57,13 +57,13 @@ class DeniedError(TurnError):
 class Gate:
     """Lets turns in. `policy` gives what holds now, None while that is not known."""
 
-    def __init__(self, policy: Callable[[], Effective | None], denied: Counter[str] | None = None) -> None:
+    def __init__(self, policy: Callable[[], Effective | None]) -> None:
         self._policy = policy
         self._accounts = Accounts()
         self._budgets: Budgets | None = None
         self._alone = False
         self._mute = False
-        self.denied: Counter[str] = Counter() if denied is None else denied
+        self.denied: Counter[str] = Counter()
 
     def keep_in(self, budgets: Budgets | None) -> None:
         """Where sums of tokens and dollars outlive this process."""
@@ -153,6 +153,14 @@ class Gate:
             log.error("budgets cannot be read or kept, this process counts by itself: %s", error)
         self._alone = True
 
+    def allows_tool(self, name: str) -> bool:
+        """Whether a tool of the agent's own may be called now; one that may not is counted as refused."""
+        policy = self._policy()
+        if policy is None or policy.kill.rule(name) is None:
+            return True
+        self.denied["kill.tools"] += 1
+        return False
+
     def document(self) -> dict[str, Any]:
         """What tenants have in use, for GET /policy; from any thread."""
         return {"known": len(self._accounts), "tenants": self._accounts.documents(SHOWN)}
@@ -197,7 +205,7 @@ def _refused(refusal: Refusal) -> DeniedError:
     amount, seconds = refusal.rate
     period = PERIODS.get(int(seconds), f"{seconds:g} s")
     message = {
-        "requests": f"more than {amount:g} requests in a {period}",
+        "requests": f"more requests than {amount:g} in a {period}",
         "concurrency": f"{amount:g} turns run already",
         "tokens": f"the tokens of this {period} are used up",
         "spend": f"the budget of this {period} is used up",

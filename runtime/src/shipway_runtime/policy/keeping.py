@@ -76,11 +76,9 @@ class Keeping:
                 path.unlink(missing_ok=True)
                 return True
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_suffix(".new")
-            new.unlink(missing_ok=True)
-            with open(new, "x", encoding="utf-8", opener=_private) as file:
-                file.write(contract.encode(value))
-            new.replace(path)
+            with tempfile.NamedTemporaryFile(dir=self.directory, suffix=".new", delete=False) as file:
+                file.write(contract.encode(value).encode("utf-8", "surrogatepass"))
+            Path(file.name).replace(path)
         except OSError as error:
             log.error("%s cannot be kept, and will be forgotten at a restart: %s", path, error.strerror)
             return False
@@ -105,7 +103,3 @@ def find(deployment: Deployment) -> Keeping:
             "of the policy; remove it"
         )
     return Keeping(path)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o600)

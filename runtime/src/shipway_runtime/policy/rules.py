@@ -6,7 +6,6 @@ be enforced as it stands is refused as a whole, so nobody relies on the rest of 
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
 
     from ..config import Deployment
     from ..contract import Limits, Model, Policy
+
+
+SMALLEST_USD, LARGEST, LONGEST_S = 1e-6, 1e15, 366 * 86400
 
 
 class PolicyError(Exception):
@@ -62,16 +64,25 @@ def _limits(policy: Policy) -> Iterator[str]:
             if rate is None:
                 continue
             amount, seconds = rate
-            least = 0 if name == "spend_usd" else 1
-            if not (math.isfinite(amount) and amount >= least and amount > 0):
+            least = SMALLEST_USD if name == "spend_usd" else 1
+            if not least <= amount <= LARGEST:
                 yield (
-                    f"{place}.{name}: expected an amount that lets something through, saw {amount:g}; "
+                    f"{place}.{name}: expected an amount that lets something through, saw {_short(amount)}; "
                     "kill.all or kill.tenants refuse everybody"
                 )
-            if seconds < 1:
-                yield f"{place}.{name}: expected a period of at least 1 s, saw {seconds:g}"
+            if not 1 <= seconds <= LONGEST_S:
+                yield f"{place}.{name}: expected a period of 1 s to 366 days, saw {_short(seconds)} s"
         if limits.concurrency is not None and limits.concurrency < 1:
-            yield f"{place}.concurrency: expected at least 1, saw {limits.concurrency}"
+            yield f"{place}.concurrency: expected at least 1, saw {_short(limits.concurrency)}"
+
+
+def _short(number: float) -> str:
+    """A number as it was written, whatever its length."""
+    try:
+        text = str(number)
+    except ValueError:  # more digits than Python converts
+        return "a number of thousands of digits"
+    return text if len(text) <= 20 else f"{text[:17]}…"
 
 
 def _prices(policy: Policy, deployment: Deployment) -> Iterator[str]:

@@ -69,7 +69,8 @@ class Standing:
         """Why the source's newest policy is not the one that stands; None when it is."""
         self.failures: Counter[Source] = Counter()
         self._unmetered: str | None = None
-        self.denied: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        """Calls of tools that the relay has refused, by rule."""
 
     @classmethod
     def open(cls, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]) -> Standing:
@@ -277,10 +278,6 @@ class Standing:
         effective = self.effective
         return effective.kill if effective else Kill()
 
-    def allows_tool(self, name: str) -> bool:
-        """Whether a tool of the agent's own may be used now; from any thread."""
-        return self.kill().rule(name) is None
-
     def _become(self, base: Base) -> None:
         before = self.base
         if before and (before.policy, before.where) == (base.policy, base.where):
@@ -289,7 +286,8 @@ class Standing:
         changes = describe(before.policy if before else Policy(), base.policy)
         self._update()
         if before is None or before.source != base.source:
-            log.info("the policy is that of %s: %s", base.where, changes, extra={"source": base.source})
+            what = "no limits" if base.policy == Policy() else changes
+            log.info("the policy is that of %s: %s", base.where, what, extra={"source": base.source})
         elif before.policy != base.policy:
             log.warning("policy changed by %s: %s", base.where, changes, extra={"source": base.source})
 

@@ -55,7 +55,7 @@ def test_which_replicas_were_not_reached(running):
     assert found.exit_code == 1
     assert "requests=500/min; until" in found.stdout
     assert "not reached: " in found.stdout
-    assert "1 of 2 replicas did not take it" in found.stderr
+    assert "1 of 2 replicas failed" in found.stderr
     document = json.loads(policy("show", "--json", *both).stdout)
     assert document[0]["replica"] == nobody
     assert document[0]["policy"] is None

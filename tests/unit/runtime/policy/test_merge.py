@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway_runtime.contract import Kill, Limits, Policy
+from shipway_runtime.config import Deployment, Places
+from shipway_runtime.contract import ContractError, Kill, Limits, Manifest, Policy, decode
+from shipway_runtime.policy import rules
 from shipway_runtime.policy.accounts import Account, Amount
 from shipway_runtime.policy.changes import describe
 from shipway_runtime.policy.merge import Bounds, meet
+from shipway_runtime.policy.rules import PolicyError
 
 SECONDS = st.sampled_from([1, 7, 60, 90, 3600, 86400])
 RATES = st.none() | st.tuples(st.integers(1, 30), SECONDS)
@@ -100,3 +105,37 @@ def test_a_change_in_words():
         "limits.spend_usd none -> 20/day; tenants.acme.concurrency none -> 1; model as configured -> haiku"
     )
     assert describe(after, after) == "nothing"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+RATE_LIKE = st.lists(JSON | st.integers(-1, 10**20), min_size=2, max_size=2)
+LIMITS_LIKE = JSON | st.dictionaries(st.sampled_from(Limits.__slots__), JSON | RATE_LIKE)
+KILL_LIKE = st.dictionaries(st.sampled_from(Kill.__slots__), JSON | st.lists(st.text(max_size=3)))
+ANY = JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "kill": JSON | KILL_LIKE,
+        "limits": LIMITS_LIKE,
+        "tenants": JSON | st.dictionaries(st.text(max_size=3), LIMITS_LIKE, max_size=2),
+        "model": JSON,
+        "format": JSON,
+    },
+)
+
+
+@given(ANY)
+def test_whatever_somebody_writes_is_a_policy_or_is_refused(data):
+    """Nothing else: it is read on the control thread, and what breaks that ends the process."""
+    manifest = Manifest("a", "a:a")
+    deployment = Deployment(manifest, manifest.settings, "prod", "r-1", Places())
+    try:
+        policy = decode(Policy, json.dumps(data), "here")
+        rules.check(policy, deployment, "here")
+    except (ContractError, PolicyError):
+        return
+    let_through(meet(policy).bounds, [(1.0, 1)] * 5)
+    assert describe(Policy(), policy)

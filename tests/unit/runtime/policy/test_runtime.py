@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.unit.runtime.conftest import free_port
 
 TOY = Path(__file__).parents[1] / "relay/toy_server.py"
 TOKEN = "a-token-that-nobody-guesses"
@@ -172,7 +176,9 @@ def test_which_model_and_what_it_costs(start, tmp_path):
     )
 
     def model() -> str:
-        return running.ask().json()["output"][0]["content"][0]["text"]
+        answer = running.ask().json()
+        assert answer["model"] == answer["output"][0]["content"][0]["text"]
+        return answer["model"]
 
     assert model() == "big"
     put(running, {"model": "small"})
@@ -196,8 +202,27 @@ def mcp(running, method: str, **params: object) -> dict:
     return running.api.post(url, json=body, headers=accept).json()
 
 
-def test_tools_and_servers_behind_the_relay(start, tmp_path):
-    server = {"name": "toy", "shape": "inside", "command": [sys.executable, str(TOY)]}
+@contextlib.contextmanager
+def sidecar() -> Iterator[str]:
+    """The toy server behind a relay of its own, as in a sidecar's container."""
+    port = free_port()
+    words = [sys.executable, "-m", "shipway_runtime.relay", "toy", "--port", str(port)]
+    process = subprocess.Popen([*words, "--", sys.executable, str(TOY)], stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize("shape", ["inside", "sidecar"])
+def test_tools_and_servers_behind_the_relay(start, tmp_path, shape):
+    with sidecar() if shape == "sidecar" else contextlib.nullcontext() as url:
+        server = {"name": "toy", "shape": shape, "url": url, "command": [sys.executable, str(TOY)]}
+        _switch_off_tools(start, tmp_path, server)
+
+
+def _switch_off_tools(start, tmp_path, server):
     running = start(HELLO, env=variables(tmp_path), mcp=[server])
 
     def tools() -> set[str]:
@@ -223,13 +248,43 @@ def test_tools_and_servers_behind_the_relay(start, tmp_path):
     assert running.ask().status_code == 200
     clear(running)
     assert tools() == everything
-    assert "isError" not in call() or not call()["isError"]
+    assert not call().get("isError")
     found = metrics(running)
     assert found['shipway_policy_denied_total{rule="kill.tools"}'] == 2
     assert found['shipway_policy_denied_total{rule="kill.servers"}'] == 2
     assert (
         found['shipway_mcp_calls_total{method="tools/call",outcome="denied",server="toy",tool="echo"}'] == 3
     )
+
+
+ASKS = """
+async def agent(messages, ctx):
+    return f"{ctx.tenant} {ctx.allows_tool('refund')}"
+"""
+
+
+def test_an_agent_asks_about_its_own_tools(start, tmp_path):
+    running = start(ASKS, env=variables(tmp_path))
+    put(running, {"kill": {"tools": ["refund"]}})
+    assert "None False" in running.ask().text
+    assert metrics(running)['shipway_policy_denied_total{rule="kill.tools"}'] == 1
+
+
+def test_tenants(start, tmp_path):
+    running = start(
+        ASKS, env=variables(tmp_path), settings={"api": {"auth": "none", "trusted_proxies": ["127.0.0.1"]}}
+    )
+
+    def ask(tenant: str):
+        return running.api.post("/v1/responses", json={"input": "x"}, headers={"x-shipway-tenant": tenant})
+
+    put(running, {"kill": {"tenants": ["acme"]}, "tenants": {"umbra": {"requests": [1, 3600]}}})
+    assert ask("acme").json()["error"]["code"] == "tenant_disabled"
+    assert [ask("umbra").status_code for _ in range(2)] == [200, 429]
+    assert [ask("other").status_code for _ in range(2)] == [200, 200]
+    used = running.admin.get("/policy").json()["usage"]
+    assert {tenant["tenant"] for tenant in used["tenants"]} == {"umbra", "other"}
+    assert running.outcomes()[0]["tenant"] == "acme"
 
 
 def test_an_application_of_its_own(start, tmp_path):

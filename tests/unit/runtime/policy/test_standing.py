@@ -53,7 +53,13 @@ def test_the_first_source_that_there_is(deploy, tmp_path):
         ('{"model": "gpt"}', r"model: 'gpt' is not among the declared fallbacks \(model.fallbacks\): none"),
         ('{"limits": {"requests": [0, 60]}}', "limits.requests: expected an amount that lets something"),
         ('{"limits": {"spend_usd": [NaN, 60]}}', "limits.spend_usd: expected an amount"),
-        ('{"limits": {"tokens": [5, 0]}}', "limits.tokens: expected a period of at least 1 s, saw 0"),
+        ('{"limits": {"tokens": [5, 0]}}', "limits.tokens: expected a period of 1 s to 366 days, saw 0"),
+        ('{"limits": {"tokens": [' + "9" * 400 + ", 60]}}", "limits.tokens: expected an amount .* saw 999"),
+        (
+            '{"limits": {"spend_usd": [' + "9" * 400 + ", 60]}}",
+            "limits.spend_usd.0.: expected a smaller number",
+        ),
+        ("[" * 100_000, "policy.json"),
         ('{"tenants": {"a": {"concurrency": 0}}}', "tenants.a.concurrency: expected at least 1, saw 0"),
         ('{"limits": {"spend_usd": [5, 60]}}', r"declares no \[model\]"),
     ],
@@ -136,14 +142,14 @@ def test_a_restriction_is_logged_kept_and_lifted(deploy, caplog):
     standing = stand(deployment)
     assert standing.restrict(restricted(Policy(kill=Kill(tools=("t",)), limits=Limits(requests=(5, 60)))))
     assert standing.effective.bounds.requests == ((5, 60),)
-    assert not standing.allows_tool("t")
+    assert standing.kill().rule("t") == "tools"
     (line,) = (record for record in caplog.records if record.name == "shipway.policy")
     assert (line.by, line.peer, line.reason, line.source) == ("ann", "127.0.0.1", "INC-7", "admin")
     assert "kill.tools +t; limits.requests none -> 5/min" in line.getMessage()
     again = stand(deployment)
     assert again.effective.kill.tools == ("t",)
     assert again.lift(by="ann", reason="", peer="127.0.0.1")
-    assert again.allows_tool("t")
+    assert again.kill().rule("t") is None
     assert stand(deployment).restricted is None
 
 
