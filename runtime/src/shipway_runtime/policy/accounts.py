@@ -7,6 +7,8 @@ nothing any more are forgotten, the one that was away longest first.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,15 +48,22 @@ class Refusal:
 class Account:
     """One tenant. Times: `now` is of a clock that never goes back, `at` is seconds since the epoch."""
 
-    __slots__ = ("_buckets", "_spend", "_tokens", "loaded", "running")
+    __slots__ = ("_buckets", "_spend", "_tokens", "loaded", "loading", "running")
 
     def __init__(self) -> None:
         self.running = 0
-        self.loaded = float("-inf")
-        """When the store was last asked about this tenant, by the clock of `now`."""
+        self.loaded: float | None = None
+        """When the store last told of this tenant, by time.monotonic()."""
+        self.loading = asyncio.Lock()
         self._buckets: dict[int, Bucket] = {}
         self._tokens: dict[int, Window] = {}
         self._spend: dict[int, Window] = {}
+
+    def stale(self, after_s: float) -> bool:
+        """Whether the store should be asked: it never was, or not lately and nobody asks it now."""
+        if self.loaded is None:
+            return True
+        return time.monotonic() > self.loaded + after_s and not self.loading.locked()
 
     def look(self, bounds: Bounds, need: Amount, now: float, at: float) -> Refusal | None:
         """The limit that would hold a turn up for longest; None when there is room for it."""

@@ -72,10 +72,10 @@ class Gate:
     async def enter(self, tenant: str | None, model: Model | None) -> Passage:
         """Let a turn in; its `Passage` is to be left at its end. Raises DeniedError."""
         try:
-            self.check(tenant, model)
-            account = self._accounts.of(tenant)
-            await self._refresh(account, tenant)
-            return self._admit(account, tenant, self.check(tenant, model))
+            chosen, account = self.check(tenant, model), self._accounts.of(tenant)
+            if await self._refresh(account, tenant):
+                chosen = self.check(tenant, model)
+            return self._admit(account, tenant, chosen)
         except DeniedError as error:
             self.denied[error.rule] += 1
             raise
@@ -104,19 +104,27 @@ class Gate:
             raise _refused(refusal)
         return Passage(self, account, tenant, need, account.take(bounds, need))
 
-    async def _refresh(self, account: Account, tenant: str | None) -> None:
-        """Ask the store what was used up, by others as well."""
-        policy, now = self._policy(), time.monotonic()
+    async def _refresh(self, account: Account, tenant: str | None) -> bool:
+        """Ask the store what was used up, by others as well; whether that took time.
+
+        The first turns of a tenant wait for the answer; later ones go by the last one while it is under way.
+        """
+        policy = self._policy()
         bounds = policy.of(tenant) if policy else _NONE
         windows = lengths(bounds)
-        if not (self._budgets and windows) or now < account.loaded + REFRESH_S:
-            return
-        account.loaded, at = now, time.time()
-        try:
-            account.know(bounds, await self._budgets.spent(tenant, windows, at), at)
-            self._alone = False
-        except StoreError as error:
-            self._fall_back(error)
+        if not (self._budgets and windows) or not account.stale(REFRESH_S):
+            return False
+        known = account.loaded
+        async with account.loading:
+            if account.loaded == known:  # nobody asked while this waited
+                at = time.time()
+                try:
+                    account.know(bounds, await self._budgets.spent(tenant, windows, at), at)
+                    self._alone = False
+                except StoreError as error:
+                    self._fall_back(error)
+                account.loaded = time.monotonic()
+        return True
 
     async def settle(self, passage: Passage) -> None:
         """Count what a turn has used."""

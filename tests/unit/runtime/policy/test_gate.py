@@ -8,10 +8,12 @@ import pytest
 from tests.loops import on_a_loop
 
 from shipway_runtime.contract import Kill, Limits, Model, Policy, Price
+from shipway_runtime.conversations.budgets import Spent
 from shipway_runtime.conversations.sql import Conversations
 from shipway_runtime.conversations.sqlite import Sqlite
 from shipway_runtime.conversations.store import StoreError
 from shipway_runtime.dialogue import Usage
+from shipway_runtime.policy import gate as gates
 from shipway_runtime.policy.gate import DeniedError, Gate
 from shipway_runtime.policy.merge import meet
 from shipway_runtime.telemetry.tally import Tally
@@ -181,6 +183,44 @@ async def test_sums_outlive_the_process(tmp_path):
             assert (await denied(gate, "acme", None)).code == "token_budget_exhausted"
             await run(gate, Usage(1, 1), tenant="other")
         await store.close()
+
+
+class Shared:
+    """Budgets of a store that takes its time, and that other replicas use as well."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens, self.asked, self.answer = tokens, 0, asyncio.Event()
+
+    async def spent(self, tenant, windows, at):
+        self.asked += 1
+        await self.answer.wait()
+        return {window: Spent(self.tokens) for window in windows}
+
+    async def spend(self, tenant, windows, tokens, cost, at):
+        self.tokens += tokens
+
+
+@on_a_loop
+async def test_nobody_slips_in_before_the_store_has_told():
+    gate, store = gate_of(Policy(limits=Limits(tokens=(100, DAY)))), Shared(100)
+    gate.keep_in(store)
+    turns = [asyncio.create_task(denied(gate, "acme", None)) for _ in range(5)]
+    await asyncio.sleep(0)
+    store.answer.set()
+    assert {error.code for error in await asyncio.gather(*turns)} == {"token_budget_exhausted"}
+    assert store.asked == 1
+
+
+@on_a_loop
+async def test_what_other_replicas_use_is_heard_of(monkeypatch):
+    monkeypatch.setattr(gates, "REFRESH_S", 0.0)
+    gate, store = gate_of(Policy(limits=Limits(tokens=(100, DAY)))), Shared(0)
+    store.answer.set()
+    gate.keep_in(store)
+    await run(gate, Usage(30, 10))
+    assert store.tokens == 40
+    store.tokens += 60
+    assert (await denied(gate, None, None)).code == "token_budget_exhausted"
 
 
 @on_a_loop
