@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,24 @@ from tests.unit.runtime.conftest import Running
 
 pytestmark = pytest.mark.network
 
+ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent / "framework_agents"
-RUNTIME = Path(__file__).parents[2] / "runtime"
+RUNTIME = ROOT / "runtime"
 
 FRAMEWORKS = {
     "pydantic_ai": ("pydantic-ai-slim[openai,mcp]==2.68.0",),
     "openai_agents": ("openai-agents==0.24.0",),
-    "langgraph": ("langgraph==1.2.24", "langchain==1.5.2", "langchain-openai==1.7.4"),
+    "langgraph": (
+        "langgraph==1.2.24",
+        "langgraph-checkpoint-sqlite==3.1.2",
+        "langchain==1.5.2",
+        "langchain-openai==1.7.4",
+    ),
+}
+EXAMPLES = {
+    "pydantic_ai": "03-pydantic-ai",
+    "langgraph": "04-langgraph",
+    "openai_agents": "05-openai-agents",
 }
 
 SCRIPT = """
@@ -109,9 +123,8 @@ class Framework:
         return self._talk.read_text()
 
     def close(self) -> None:
-        self._driver.stdin.close()
-        self._driver.wait(BOUND_S)
-        self._driver.stdout.close()
+        self._driver.kill()
+        self._driver.communicate()
         self.model.close()
         self.tools.close()
 
@@ -129,8 +142,11 @@ def framework(
     (place / "replays").mkdir()
     (place / "replays/scripted.toml").write_text(SCRIPT)
     installed = Framework(request.param, python, place)
-    yield installed
-    installed.close()
+    try:
+        installed.converse({"new": user("again")})  # the first import compiles everything: no bound on it
+        yield installed
+    finally:
+        installed.close()
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +157,10 @@ def running(framework: Framework, tmp_path_factory: pytest.TempPathFactory) -> I
     (place / "shipway.json").write_text(json.dumps(manifest))
     env = framework.env | {"SHIPWAY_SOURCE": str(HERE)}
     started = Running(place, env, framework.python)
-    yield started.wait_ready()
-    started.close()
+    try:
+        yield started.wait_ready()
+    finally:
+        started.close()
 
 
 def user(text: str) -> list[dict[str, str]]:
@@ -151,6 +169,12 @@ def user(text: str) -> list[dict[str, str]]:
 
 def text(pieces: list[dict[str, Any]]) -> str:
     return "".join(piece["text"] for piece in pieces if piece["kind"] == "text")
+
+
+def output_text(answer: dict[str, Any]) -> str:
+    """The text of a response as OpenAI's SDK puts it together."""
+    said = (item["content"] for item in answer["output"] if item["type"] == "message")
+    return "".join(part["text"] for parts in said for part in parts)
 
 
 def only(pieces: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -287,7 +311,7 @@ PARTICULAR = {"pydantic_ai": output_by_a_tool, "openai_agents": handoffs, "langg
 def test_a_conversation_over_http(framework: Framework, running: Running) -> None:
     named = {"conversation": "tokyo"}
     first = running.ask("The time in Tokyo?", **named).json()
-    assert first["output"][0]["content"][0]["text"] == "Looking it up.\n\nIt is noon in Tokyo, turn 1."
+    assert output_text(first) == "Looking it up.\n\nIt is noon in Tokyo, turn 1."
     assert first["usage"]["total_tokens"] > 0
     framework.model.requests.clear()
     assert running.ask("Say it again", **named).status_code == 200
@@ -313,3 +337,70 @@ def test_a_client_that_leaves_ends_the_models_request(framework: Framework, runn
         "outcome of the cancelled turn",
     )
     assert running.api.get("/ping").status_code == 200
+
+
+# -- The examples --------------------------------------------------------------------------------------------
+
+
+class Example:
+    """An example as it runs: its sources, prompts and replays, and a volume that outlives a restart."""
+
+    def __init__(self, framework: Framework, place: Path) -> None:
+        self.root = ROOT / "examples" / EXAMPLES[framework.name]
+        self._python, self._place = framework.python, place
+        self._model = ModelServer(self.root / "replays")
+        self._env = framework.env | {
+            "OPENAI_BASE_URL": self._model.url,
+            "SHIPWAY_STORAGE": str(place / "data"),
+            "SHIPWAY_SOURCE": str(self.root),
+            "SHIPWAY_PROMPTS": str(self.root / "prompts"),
+        }
+        spec = tomllib.loads((self.root / "agent.toml").read_text())
+        settings = {"model": spec["model"], "config": spec.get("config", {})}
+        manifest = {"name": spec["name"], "entrypoint": spec["entrypoint"], "settings": settings}
+        (place / "shipway.json").write_text(json.dumps(manifest))
+        self.running: Running | None = None
+
+    def up(self) -> None:
+        (self._place / "data").mkdir(exist_ok=True)
+        self.running = Running(self._place, self._env, self._python)
+        self.running.wait_ready()
+
+    def down(self) -> None:
+        assert self.running
+        self.running.terminate()
+        assert self.running.exit_code() == 0, self.running.log()
+        self.running.close()
+        self.running = None
+
+    def ask(self, text: str, conversation: str | None) -> str:
+        assert self.running
+        answer = self.running.ask(text, **({"conversation": conversation} if conversation else {})).json()
+        assert "output" in answer, self.running.log()
+        return output_text(answer)
+
+    def close(self) -> None:
+        if self.running:
+            self.running.close()
+        self._model.close()
+
+
+@pytest.fixture
+def example(framework: Framework, tmp_path: Path) -> Iterator[Example]:
+    made = Example(framework, tmp_path)
+    yield made
+    made.close()
+
+
+def test_an_example_says_what_its_readme_says(example: Example) -> None:
+    console = (example.root / "README.md").read_text().partition("```console\n")[2].partition("```")[0]
+    answers = 0
+    for command, expected in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", console, re.MULTILINE):
+        for words in (shlex.split(part) for part in command.split("&&")):
+            if words[1] == "ask":
+                named = words[3] if words[2] == "--conversation" else None
+                assert example.ask(words[-1], named) == expected.strip()
+                answers += 1
+            else:
+                (example.up if words[1] == "up" else example.down)()
+    assert answers >= 3

@@ -82,8 +82,15 @@ class ModelServer(Served):
         self.left.set()
 
 
+ANSWERS = {
+    "convert": "noon, says the server",
+    "convert_time": '{"target": {"timezone": "Asia/Tokyo", "datetime": "2026-11-25T18:00:00+09:00"}}',
+}
+"""Tools, and what they say."""
+
+
 class ToolServer(Served):
-    """MCP over streamable HTTP, as much of it as clients need to call `convert`."""
+    """MCP over streamable HTTP, as much of it as clients need to call tools whose answers are known."""
 
     path = "/mcp/time"
 
@@ -101,9 +108,13 @@ class ToolServer(Served):
                 "serverInfo": {"name": "time", "version": "1"},
             },
             "ping": {},
-            "tools/list": {"tools": [{"name": "convert", "description": "Time.", "inputSchema": schema}]},
-            "tools/call": {"content": [{"type": "text", "text": "noon, says the server"}]},
+            "tools/list": {
+                "tools": [{"name": name, "description": name, "inputSchema": schema} for name in ANSWERS]
+            },
         }
+        if method == "tools/call":
+            text = ANSWERS[request["params"]["name"]]
+            results[method] = {"content": [{"type": "text", "text": text}]}
         unknown = {"error": {"code": -32601, "message": f"no {method} here"}}
         answer = {"result": results[method]} if method in results else unknown
         document = {"jsonrpc": "2.0", "id": request["id"], **answer}

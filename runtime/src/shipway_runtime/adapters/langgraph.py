@@ -112,6 +112,7 @@ class _Turn:
                     yield from self._tell(message)
             if interrupts := data.get("__interrupt__"):
                 self._said = True
+                self._prose.interrupt()
                 yield self._prose.say("\n".join(as_text(interrupt.value) for interrupt in interrupts))
 
     def finish(self) -> Iterator[Piece]:
