@@ -87,7 +87,7 @@ async def _read(receive: Receive, limit: int) -> bytes | bytearray:
 def _check_type(headers: Mapping[bytes, bytes]) -> None:
     kind = headers.get(b"content-type")
     if kind is not None and not JSON_TYPE.fullmatch(kind):
-        raise _unsupported("content-type: expected application/json", kind)
+        raise _unsupported("content-type: expected application/json (curl needs it with -H)", kind)
     coding = headers.get(b"content-encoding", b"identity")
     if coding.lower() != b"identity":
         # RFC 9110: the answer says which codings there are.

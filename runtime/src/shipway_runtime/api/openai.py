@@ -58,6 +58,9 @@ def parse(body: Any, header: str | None = None, tenant: str | None = None) -> Re
         if value is not None and not any(value == v and type(value) is type(v) for v in nothing):
             message = f"{name}: not supported here; {instead}"
             raise ApiError(400, message, code="unsupported_parameter", param=name)
+    if "messages" in body and "input" not in body:
+        message = "input is missing; `messages` are Chat Completions', and may be sent as `input`"
+        raise ApiError(400, message, code="missing_required_parameter", param="input")
     _plain_text(body)
     conversation, previous = _place(body, header)
     instructions = _optional(body, "instructions", str)

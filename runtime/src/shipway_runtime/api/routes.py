@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from .exchange import Endpoint
 
+ABOUT = "this is OpenAI's Responses API: POST /v1/responses, and GET /openapi.json for the rest"
+
 Methods = dict[str, "Endpoint"]
 
 
@@ -45,7 +47,8 @@ class Routes:
         path, method = scope["path"], scope["method"]
         methods = self._fixed.get(path) or self._match(scope)
         if methods is None:
-            await send_error(send, ApiError(404, f"nothing at {method} {path}", code="not_found"))
+            message = f"nothing at {method} {path}; {ABOUT}"
+            await send_error(send, ApiError(404, message, code="not_found"))
         elif endpoint := methods.get(method):
             await endpoint(scope, receive, send)
         else:

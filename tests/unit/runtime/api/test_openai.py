@@ -34,6 +34,7 @@ def test_messages_with_text_or_parts():
     ("body", "param"),
     [
         ({}, "input"),
+        ({"messages": [{"role": "user", "content": "hi"}]}, "input"),
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
         ({"input": ["hi"]}, "input[0]"),

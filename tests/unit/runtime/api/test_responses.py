@@ -188,7 +188,8 @@ def test_a_chunked_body_is_limited_too(running):
 
 
 def test_unknown_paths_and_methods_are_refused_in_openais_shape(running):
-    assert running.api.get("/nope").json()["error"]["message"] == "nothing at GET /nope"
+    message = running.api.get("/nope").json()["error"]["message"]
+    assert message.startswith("nothing at GET /nope; this is OpenAI's Responses API: POST /v1/responses")
     assert running.api.get("/v1/responses").status_code == 405
     assert running.api.get("/nope").headers["x-shipway-revision"] == "r-1"
 
