@@ -12,7 +12,7 @@ from tests.unit.runtime.conftest import Running, write_agent
 pytestmark = pytest.mark.network
 
 SCHEMATHESIS = "schemathesis==4.32.5"
-SECONDS = 30
+SECONDS = 20
 AGENT = """
 async def agent(messages, ctx):
     yield "You said: "

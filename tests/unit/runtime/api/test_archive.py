@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_a_turn_that_runs_is_cancelled(running):
     over = running.api.post("/v1/responses/resp_cancelling_1/cancel")
     assert (over.status_code, over.json()["error"]["code"]) == (409, "response_not_running")
     assert [o["status"] for o in running.outcomes() if o["conversation"] == "cancelling"] == ["cancelled"]
+
+
+def test_whoever_waits_for_a_turn_that_is_cancelled_is_told(running):
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(running.ask, "slow", conversation="waited-for")
+        path = "/v1/responses/resp_waited-for_1"
+        running.wait_for(lambda: running.api.get(path).status_code == 200, "turn")
+        assert running.api.post(f"{path}/cancel").json()["status"] == "cancelled"
+        response = waiting.result()
+    assert (response.status_code, response.json()["error"]["code"]) == (409, "response_cancelled")
+    assert response.headers["x-should-retry"] == "false"
 
 
 def test_a_conversation_page_by_page(running):
