@@ -28,6 +28,7 @@ class Items:
         self._id, self._label = response_id.removeprefix("resp_"), label
         self._texts: list[str] = []
         self._message: int | None = None  # where the open message is
+        self._where: dict[str, Any] = {}  # the same, as events say it
         self._calls: dict[str, int] = {}  # where the open calls are
 
     def take(self, piece: str | ToolCall | ToolResult) -> list[Event]:
@@ -62,21 +63,22 @@ class Items:
     def _text(self, text: str) -> list[Event]:
         events = self._begin_message() if self._message is None else []
         self._texts.append(text)
-        events.append(("response.output_text.delta", self._at() | {"delta": text, "logprobs": []}))
+        events.append(("response.output_text.delta", {**self._where, "delta": text, "logprobs": []}))
         return events
 
     def _begin_message(self) -> list[Event]:
         self._message, item = self._add("msg", message("in_progress"))
         self._texts = []
+        self._where = {"item_id": item["id"], "output_index": self._message, "content_index": 0}
         return [
             ("response.output_item.added", {"output_index": self._message, "item": dict(item)}),
-            ("response.content_part.added", self._at() | {"part": part("")}),
+            ("response.content_part.added", self._where | {"part": part("")}),
         ]
 
     def _end_message(self, status: Literal["completed", "incomplete"]) -> list[Event]:
         if self._message is None:
             return []
-        index, text, at = self._message, "".join(self._texts), self._at()
+        index, text, at = self._message, "".join(self._texts), self._where
         self._message = None
         item = self.output[index]
         item |= {"status": status, "content": [part(text)]}
@@ -85,10 +87,6 @@ class Items:
             ("response.content_part.done", at | {"part": part(text)}),
             ("response.output_item.done", {"output_index": index, "item": item}),
         ]
-
-    def _at(self) -> dict[str, Any]:
-        index = self._message or 0
-        return {"item_id": self.output[index]["id"], "output_index": index, "content_index": 0}
 
     # -- Calls of tools
 

@@ -14,8 +14,8 @@ from ..contract import CONVERSATION_HEADER
 from ..turn import Turn, TurnError
 from . import kept, openai, references
 from .callers import caller
-from .events import encode_event, send_end, send_events
-from .exchange import cancelled_when_gone, headers_of, read_json, send_json
+from .events import send_end, send_events
+from .exchange import cancelled_when_gone, encode, headers_of, read_json, send_json
 from .items import Items
 
 if TYPE_CHECKING:
@@ -122,9 +122,12 @@ class Numbered:
         """All of them in one block, which is one write."""
         encoded = []
         for kind, data in events:
-            encoded.append(encode_event({"type": kind, "sequence_number": self._next, **data}, kind))
+            rest = encode(data)[1:]  # no event is without data of its own
+            encoded.append(
+                f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":{self._next},{rest}\n\n'
+            )
             self._next += 1
-        return b"".join(encoded)
+        return "".join(encoded).encode("utf-8", "replace")
 
 
 def _named(headers: Mapping[bytes, bytes]) -> str | None:
