@@ -12,6 +12,8 @@ import pytest
 from tests.installing import from_pypi
 from tests.unit.runtime.conftest import Running, write_agent
 
+from shipway_runtime.keys import line
+
 pytestmark = pytest.mark.network
 
 CLIENT = Path(__file__).with_name("api_client.py")
@@ -49,10 +51,28 @@ async def agent(messages, ctx):
 TOOLS = [["message", "mcp_call", "mcp_call", "message"], "Looking it up.Noon."]
 
 
+KEYED = """
+import sys
+from openai import AuthenticationError, OpenAI
+
+base, key = sys.argv[1:]
+print(OpenAI(base_url=base, api_key=key).responses.create(model="m", input="who").output_text)
+try:
+    OpenAI(base_url=base, api_key="wrong").responses.create(model="m", input="who")
+except AuthenticationError as error:
+    print(error.code)
+"""
+
+
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with OpenAI's packages."""
+    return from_pypi(tmp_path_factory.mktemp("sdk"), *SDK) / "python"
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory, python: Path) -> Iterator[dict[str, Any]]:
     """What the client saw."""
-    python = from_pypi(tmp_path_factory.mktemp("sdk"), *SDK) / "python"
     place = tmp_path_factory.mktemp("agent")
     write_agent(place, AGENT, {})
     running = Running(place, {})
@@ -136,3 +156,16 @@ def test_openai_agents(seen: dict[str, Any]) -> None:
     assert seen["chained"] == "['be brief', 'tools', 'Looking it up.Noon.', 'messages']"
     assert seen["session"] == seen["history"]
     assert seen["popped"] == ["assistant", 4, 2]
+
+
+def test_its_api_key_is_a_key_of_the_agent(python: Path, tmp_path: Path) -> None:
+    settings = {"secrets": {"API_KEYS": {"source": "env"}}, "api": {"auth": "keys", "keys": "API_KEYS"}}
+    write_agent(tmp_path, "async def agent(messages, ctx): return ctx.tenant", {"settings": settings})
+    running = Running(tmp_path, {"API_KEYS": line("acme", "the-key-of-acme")})
+    try:
+        running.wait_ready()
+        base = f"http://127.0.0.1:{running.ports['API']}/v1"
+        said = subprocess.check_output([python, "-c", KEYED, base, "the-key-of-acme"], text=True)
+        assert said.split() == ["acme", "invalid_api_key"]
+    finally:
+        running.close()

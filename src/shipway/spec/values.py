@@ -73,8 +73,10 @@ def parse_spend(value: Any) -> tuple[float, int]:
 
 
 def parse_network(value: str) -> str:
-    """`"10.0.0.0/8"` as it is. Raises ValueError for what is no network or address, or has bits of a host."""
-    ipaddress.ip_network(value)
+    """`"10.0.0.0/8"` as it is. Raises ValueError for what is no network or address, has bits of a host, or is
+    everybody."""
+    if not ipaddress.ip_network(value).prefixlen:
+        raise ValueError("everybody is no network")
     return value
 
 
@@ -150,7 +152,7 @@ Url = Annotated[
 Network = Annotated[
     str,
     AfterValidator(parse_network),
-    Expects('a network such as "10.0.0.0/8" or "fd00::/8", or one address'),
+    Expects('a network such as "10.0.0.0/8" or "fd00::/8", or one address; "0.0.0.0/0" would be everybody'),
 ]
 AbsolutePath = Annotated[
     str, StringConstraints(pattern=r"^/[^\s]*[^\s/]$"), Expects('an absolute path such as "/data"')

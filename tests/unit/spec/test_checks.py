@@ -138,6 +138,13 @@ WRONG = [
         "add trusted_proxies",
     ),
     (
+        '[api]\nauth = "none"\ntrusted_proxies = ["0.0.0.0/0"]\n',
+        "wrong-value",
+        5,
+        '"0.0.0.0/0" would be everybody',
+        "",
+    ),
+    (
         '[tenants."a b"]\n',
         "wrong-value",
         3,

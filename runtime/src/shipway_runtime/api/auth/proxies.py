@@ -68,8 +68,11 @@ class ProxyAuth:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise StartError(
             f'api.trusted_proxies: expected a network such as "10.0.0.0/8", saw "{text}"'
         ) from None
+    if not network.prefixlen:
+        raise StartError(f'api.trusted_proxies: "{text}" is everybody, who could name any tenant')
+    return network

@@ -161,7 +161,7 @@ def test_the_header_counts_by_who_connects(trusted, peer, tenant):
 
 
 def test_a_connection_without_an_address():
-    seen, _ = exchange(ProxyAuth(["0.0.0.0/0"]), {"x-shipway-tenant": "acme"}, client=None)
+    seen, _ = exchange(ProxyAuth(["10.0.0.0/8"]), {"x-shipway-tenant": "acme"}, client=None)
     assert caller(seen).tenant is None
 
 
@@ -190,3 +190,6 @@ def test_a_proxy_that_only_appends_is_not_believed():
 def test_a_network_that_is_none():
     with pytest.raises(StartError, match=r'api\.trusted_proxies: expected a network .*, saw "gateway"'):
         ProxyAuth(["gateway"])
+    for everybody in ("0.0.0.0/0", "::/0"):
+        with pytest.raises(StartError, match="is everybody, who could name any tenant"):
+            ProxyAuth([everybody])
