@@ -90,6 +90,34 @@ def test_keys(start, keyed, tmp_path):
     assert "key-of" not in running.log()
 
 
+def test_nobody_reaches_what_is_another_tenants(start, keyed):
+    running = start(AGENT, env=keyed)
+    acme, globex = ({"authorization": f"Bearer key-of-{name}"} for name in ("acme", "globex"))
+    answer = ask(running, "key-of-acme").json()
+    response, conversation = answer["id"], answer["conversation"]["id"]
+    places = [f"/v1/responses/{response}", f"/v1/responses/{response}/input_items"]
+    places += [f"/v1/conversations/{conversation}", f"/v1/conversations/{conversation}/items"]
+    for place in places:
+        assert running.api.get(place).status_code == 401
+        assert running.api.get(place, headers=globex).status_code == 404, place
+        assert running.api.get(place, headers=acme).status_code == 200, place
+    for verb, place in (("POST", f"{places[0]}/cancel"), ("DELETE", places[0]), ("DELETE", places[2])):
+        assert running.api.request(verb, place, headers=globex).status_code == 404, place
+    later = {"input": "hi", "previous_response_id": response}
+    assert running.api.post("/v1/responses", json=later, headers=globex).status_code == 404
+    assert running.api.post("/v1/responses", json=later, headers=acme).status_code == 200
+
+
+def test_a_policy_knows_the_tenant_of_a_key(start, keyed, tmp_path):
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"kill": {"tenants": ["globex"]}}')
+    running = start(AGENT, env=keyed | {"SHIPWAY_POLICY": str(policy)})
+    assert ask(running, "key-of-acme").status_code == 200
+    killed = ask(running, "key-of-globex", **{"x-shipway-tenant": "acme"})
+    assert killed.status_code == 503
+    assert ask(running).status_code == 401, "who calls comes before what they may do"
+
+
 def test_an_application_of_its_own_behind_keys(start, keyed):
     running = start(APP, env=keyed, entrypoint="agent:app")
     assert running.api.get("/anything").status_code == 401
