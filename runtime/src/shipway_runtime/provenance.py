@@ -36,13 +36,15 @@ def of_model(model: contract.Model, environ: Mapping[str, str]) -> dict[str, str
 
 
 def of_settings(settings: contract.Settings, text: str, document: str) -> dict[str, str]:
-    """Of each setting in a document that does not say itself: written there, or a default."""
+    """Of each setting, a tenant's too, in a document that does not say itself: written there or a default."""
     data = json.loads(text)
     written = set(_leaves(data.get("settings", {})))
-    return {
+    found = {
         key: document if any(key == w or key.startswith(f"{w}.") for w in written) else DEFAULT
         for key in _leaves(dataclasses.asdict(settings))
     }
+    own = data.get("tenants") or {}
+    return found | {f"tenants.{key}": document for key in _leaves(own)}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[str]:

@@ -157,6 +157,13 @@ def test_every_value_of_the_page_says_where_it_comes_from(environ):
     assert {"environment", "revision", "check_interval_s", "drain_delay_s"} <= found.keys()
 
 
+def test_tenants_of_a_document_that_does_not_say_itself(environ):
+    given = json.loads(rendered()) | {"tenants": {"acme": {"config": {"tone": "long"}}}}
+    del environ["SHIPWAY_ENV"]
+    deployment = config.read(environ | {"SHIPWAY_CONFIG_JSON": json.dumps(given)})
+    assert deployment.provenance["tenants.acme.config.tone"] == "SHIPWAY_CONFIG_JSON"
+
+
 def test_a_rendered_config_says_it_itself(environ):
     given = json.loads(rendered(config={"a": 1}))
     given["provenance"] = {"config.a": "env.prod, agent.toml:7"}
