@@ -34,11 +34,13 @@ class ControlServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                policy = b"{}"  # this server is about outcomes; nothing is restricted
-                self.send_response(200)
-                self.send_header("content-length", str(len(policy)))
+                """A policy that allows everything."""
+                content = b"{}"
+                self.close_connection = server.released.is_set()
+                self.send_response(404 if self.close_connection else 200)
+                self.send_header("content-length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(policy)
+                self.wfile.write(content)
 
             def do_POST(self) -> None:
                 if server.released.is_set():  # closed, and this connection is left over

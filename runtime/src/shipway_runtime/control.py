@@ -29,7 +29,6 @@ from .policy.standing import Standing
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
-from .telemetry.pushing import pushing
 from .traffic import Traffic
 
 if TYPE_CHECKING:
@@ -119,10 +118,8 @@ class Control:
         port = await self._admin(token).serve(admin_socket)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
-            if shown := self._environ.get(env.CONTROL_TOKEN):
-                self._secrets.learn(shown)
-            if ours := await stack.enter_async_context(pushing(self._deployment, self._environ)):
-                self.metrics.add(ours.collect)
+            if url := self._environ.get(env.CONTROL_URL):
+                await stack.enter_async_context(self._pushing(url))
             wanted = checks.list_checks(
                 self._deployment, self._secrets, relay, self._environ, self.traffic, self.policy
             )
@@ -144,6 +141,13 @@ class Control:
         changes = {("PUT", "/policy"): policy.put, ("DELETE", "/policy"): policy.delete}
         private = frozenset[str]() if self._deployment.development else admin.PRIVATE
         return admin.Admin(routes, {"/metrics": self.metrics.page}, changes, token, private)
+
+    @contextlib.asynccontextmanager
+    async def _pushing(self, url: str) -> AsyncIterator[None]:
+        module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.telemetry.pushing")
+        async with module.pushing(url, self._deployment, self._secrets, self._environ) as ours:
+            self.metrics.add(ours.collect)
+            yield
 
     @contextlib.asynccontextmanager
     async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:

@@ -47,7 +47,7 @@ class Remote:
         self._url = url.rstrip("/") + contract.CONTROL_POLICY
         self._query = {"name": deployment.manifest.name, "environment": deployment.environment}
         self._secrets = secrets
-        self._token = _token(deployment, environ)
+        self._token = control_token(deployment, environ)
         self._client: httpx2.AsyncClient | None = None
         self.etag: str | None = None
 
@@ -105,8 +105,8 @@ def pause(failures: int) -> float:
     return wait * random.uniform(0.8, 1.1)  # noqa: S311
 
 
-def _token(deployment: Deployment, environ: Mapping[str, str]) -> Secret:
-    """From the environment, or a file among the secrets."""
+def control_token(deployment: Deployment, environ: Mapping[str, str]) -> Secret:
+    """What this process shows to control: from the environment, or a file among the secrets."""
     if given := environ.get(env.CONTROL_TOKEN):
         return Given(env.CONTROL_TOKEN, given)
     return Mounted(env.CONTROL_TOKEN, deployment.places.secrets / env.CONTROL_TOKEN)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from . import tracing, w3c
+from . import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,5 +76,7 @@ def _ids(carried: Mapping[str, str]) -> dict[str, str]:
     parent = carried.get("traceparent")
     if parent is None:
         return {}
-    trace, span = w3c.ids(parent)
+    from .w3c import ids  # its expressions take a millisecond to compile, which a start has better uses for
+
+    trace, span = ids(parent)
     return {"trace_id": trace, "span_id": span}

@@ -18,20 +18,21 @@ import tempfile
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from .. import contract
+from .. import __version__, contract
 from ..errors import StartError
+from ..policy.remote import control_token
 from . import log, outcomes
 from .spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     import httpx2
     from prometheus_client import Metric
 
     from ..config import Deployment
+    from ..secrets import Secrets
     from .outcomes import Ended
     from .spool import Batch
 
@@ -53,11 +54,9 @@ DIVIDED = (413, 422)  # too much, or a line among them that is no outcome: small
 class Pushing:
     """One process's outcomes. `put` belongs to the main loop, the rest to the control loop."""
 
-    def __init__(self, url: str, token: str | None, spool: Spool) -> None:
-        self._url = f"{_checked(url)}{contract.OUTCOMES_PATH}"
-        self._headers = {"content-type": contract.OUTCOMES_TYPE}
-        self._headers |= {"authorization": f"Bearer {token}"} if token else {}
-        self._spool = spool
+    def __init__(self, url: str, token: Callable[[], str | None], spool: Spool) -> None:
+        self._url = url.rstrip("/") + contract.OUTCOMES_PATH
+        self._token, self._spool = token, spool
         self._queue: deque[bytes] = deque()
         self._most = MOST_LINES
         self._failures = 0
@@ -169,7 +168,7 @@ class Pushing:
                 self._client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
             client: httpx2.AsyncClient = self._client  # type: ignore[assignment]
             async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(self._url, headers=self._headers, content=body)
+                answer = await client.post(self._url, headers=self._headers(), content=body)
         except TimeoutError:
             return 0, 0.0, f"no answer within {TIMEOUT_S:g} s"
         except (httpx.TransportError, OSError) as error:
@@ -177,6 +176,11 @@ class Pushing:
         wait = answer.headers.get("retry-after", "")
         said = f"it answered {answer.status_code}{HINTS.get(answer.status_code, '')}"
         return answer.status_code, float(wait) if wait.isdecimal() else 0.0, said
+
+    def _headers(self) -> dict[str, str]:
+        token = self._token()
+        headers = {"user-agent": f"shipway-runtime/{__version__}", "content-type": contract.OUTCOMES_TYPE}
+        return headers | ({"authorization": f"Bearer {token}"} if token else {})
 
     async def _drop_client(self) -> None:
         """The next attempt has a connection of its own, and sees a new CA."""
@@ -191,13 +195,19 @@ class Pushing:
 
 
 @contextlib.asynccontextmanager
-async def pushing(deployment: Deployment, environ: Mapping[str, str]) -> AsyncIterator[Pushing | None]:
-    """Push outcomes while the block runs, if there is a control to push them to. Raises StartError."""
-    if not (url := environ.get(contract.env.CONTROL_URL)):
-        yield None
-        return
+async def pushing(
+    url: str, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]
+) -> AsyncIterator[Pushing]:
+    """Push outcomes to control at `url` while the block runs. Raises StartError."""
+    known = control_token(deployment, environ)
+
+    def token() -> str | None:
+        if value := known.get():
+            secrets.learn(value)
+        return value
+
     spool = await asyncio.to_thread(_open, deployment)
-    ours = Pushing(url, environ.get(contract.env.CONTROL_TOKEN), spool)
+    ours = Pushing(url, token, spool)
     deaf = outcomes.listen(ours.put)
     running = asyncio.create_task(_forever(ours))
     yield ours
@@ -246,14 +256,3 @@ def _refuse_strangers(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.getuid(), 0):
         raise PermissionError(f"{folder} belongs to somebody else")
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise StartError(f'{contract.env.CONTROL_URL}: expected the URL of a control server, saw "{url}"')
-    return url.rstrip("/")

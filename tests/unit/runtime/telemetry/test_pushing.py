@@ -38,6 +38,10 @@ def pushed_by(start, server, tmp_path, **more):
     return start(AGENT, env=env | {"SHIPWAY_STORAGE": str(storage)}, **more)
 
 
+def shown(server):
+    return server.requests[-1][1].get("authorization") if server.requests else None
+
+
 def turns_of(outcomes):
     return Counter((outcome["conversation"], outcome["turn"]) for outcome in outcomes)
 
@@ -113,7 +117,7 @@ def test_a_control_that_restarts_gets_everything_once_or_twice(start, control, t
         assert {answer.status_code for answer in pool.map(running.ask, ["hi"] * 100)} == {200}
     again = control(port=server.port)
     running.wait_for(lambda: len(turns_of(again.outcomes)) == 100, "outcomes")
-    assert "control takes outcomes again" in running.log()
+    running.wait_for(lambda: "control takes outcomes again" in running.log(), "word of it")
 
 
 def test_a_wrong_token_is_said_once(start, control, tmp_path):
@@ -125,10 +129,21 @@ def test_a_wrong_token_is_said_once(start, control, tmp_path):
     assert metrics(running)["shipway_outcomes_buffered"] == 1
 
 
+def test_a_token_from_a_file_may_rotate(start, control, tmp_path):
+    server = control(lambda lines: (204, {}))
+    (tmp_path / "SHIPWAY_CONTROL_TOKEN").write_text("token-from-file-1")
+    running = start(AGENT, env={"SHIPWAY_CONTROL_URL": server.url, "SHIPWAY_SECRETS": str(tmp_path)})
+    running.ask()
+    running.wait_for(lambda: shown(server) == "Bearer token-from-file-1", "the token")
+    (tmp_path / "SHIPWAY_CONTROL_TOKEN").write_text("token-from-file-2")
+    running.ask()
+    running.wait_for(lambda: shown(server) == "Bearer token-from-file-2", "the new token")
+
+
 def test_a_url_that_is_none_keeps_it_from_starting(start):
     running = start(AGENT, ready=False, env={"SHIPWAY_CONTROL_URL": "control:8070"})
     assert running.exit_code() == 1
-    assert 'SHIPWAY_CONTROL_URL: expected the URL of a control server, saw "control:8070"' in running.log()
+    assert 'SHIPWAY_CONTROL_URL: expected a URL such as "https://control:8443", saw' in running.log()
     assert "Traceback" not in running.log()
 
 
@@ -149,7 +164,7 @@ def pushing(control, tmp_path):
 
     def make(*answers) -> tuple[Pushing, ControlServer]:
         server = control(*answers)
-        return Pushing(server.url, None, spool), server
+        return Pushing(server.url, lambda: None, spool), server
 
     yield make, spool
     spool.close()
