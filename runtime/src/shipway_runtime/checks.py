@@ -68,7 +68,16 @@ def redacted(check: Check, secrets: Secrets) -> Check:
         reason = await check.probe()
         return reason and secrets.redact(reason)
 
-    return dataclasses.replace(check, probe=probe)
+    def detail() -> dict[str, Any]:
+        return {name: _clean(value, secrets) for name, value in check.detail().items()}
+
+    return dataclasses.replace(check, probe=probe, detail=detail)
+
+
+def _clean(value: Any, secrets: Secrets) -> Any:
+    if isinstance(value, dict):
+        return {name: _clean(part, secrets) for name, part in value.items()}
+    return secrets.redact(value) if isinstance(value, str) else value
 
 
 async def _secrets_present(secrets: Secrets) -> str | None:

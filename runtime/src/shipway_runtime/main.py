@@ -14,12 +14,13 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from . import config, contract, entrypoint, ports
+from . import config, contract, entrypoint, outlets, ports
 from .api.auth import open_auth
 from .contract import env
 from .control import Control
 from .drain import Drain, Leave, handle_signals
 from .errors import StartError
+from .hardening import harden
 from .health import Check
 from .heart import START_S
 from .secrets import Secrets
@@ -44,8 +45,11 @@ def main() -> int:
     try:
         deployment = config.read(os.environ)
         secrets = Secrets(deployment.settings.secrets, deployment.places.secrets, os.environ)
+        outlets.install(secrets.redact)
         logs.configure(plain=deployment.development, revision=deployment.revision, redact=secrets.redact)
         config.refuse_unsafe(deployment)
+        if not deployment.development:
+            harden()
         return run(deployment, secrets)
     except (StartError, contract.ContractError) as error:
         return refuse(error)

@@ -15,13 +15,14 @@ Values may be read from any thread; `keep` and `renew` belong to the control loo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .errors import StartError
 
@@ -59,6 +60,11 @@ class Secret(ABC):
     def expires(self) -> float | None:
         """When the value is over, in seconds since the epoch; None where it has no end."""
         return None
+
+    def values(self) -> Iterator[str]:
+        """What nobody may see of it: its value."""
+        if (value := self.get()) is not None:
+            yield value
 
     @abstractmethod
     def problem(self) -> str | None:
@@ -108,7 +114,7 @@ class Mounted(Secret):
         self._stamp: tuple[int, ...] | None = None
 
     def get(self) -> str | None:
-        if (stamp := _stamp(self._path)) not in (None, self._stamp):
+        if (stamp := stamp_of(self._path)) not in (None, self._stamp):
             try:
                 self._last = self._path.read_text("utf-8").rstrip("\r\n") or None
                 self._stamp = stamp
@@ -124,7 +130,7 @@ class Mounted(Secret):
     def problem(self) -> str | None:
         if self.get() is None:
             return f"{self.name}: no readable file {self._path}"
-        if _stamp(self._path) is None:
+        if stamp_of(self._path) is None:
             return f"{self.name}: {self._path} is gone; its last value is still in use"
         return None
 
@@ -179,9 +185,9 @@ class Secrets(Mapping[str, Secret]):
     def redact(self, text: str) -> str:
         """`text` without any value seen so far, plain or escaped."""
         for secret in self._secrets.values():
-            value = secret.get()
-            if value is not None and value not in self._known:
-                self.learn(value)
+            for value in secret.values():
+                if value not in self._known:
+                    self.learn(value)
         for form in self._seen:
             if form in text:
                 text = text.replace(form, MASK)
@@ -192,11 +198,11 @@ class Secrets(Mapping[str, Secret]):
         with self._learning:
             if value in self._known or len(value) < SHORTEST:
                 return
-            self._known[value] = None
-            while len(self._known) > MOST:
-                del self._known[next(iter(self._known))]
-            forms = {form for known in tuple(self._known) for form in _forms(known)}
+            known = [*self._known, value][-MOST:]
+            forms = {form for one in known for form in _forms(one)}
+            # In this order: whoever finds the value among the known ones may rely on its forms.
             self._seen = tuple(sorted(forms, key=len, reverse=True))
+            self._known = dict.fromkeys(known)
 
     def _open(
         self, name: str, secret: contract.Secret, directory: Path, environ: Mapping[str, str]
@@ -207,15 +213,30 @@ class Secrets(Mapping[str, Secret]):
             if secret.broker is None:
                 raise StartError(f"secrets.{name}: its source is a broker, and `broker` does not say which")
             return Brokered(name, secret.broker, self)
-        return Mounted(name, directory / name) if secret.source == "file" else Given(name, environ.get(name))
+        if secret.source == "file":
+            return Mounted(name, directory / name)
+        from .identity import VARIABLES, Identity
+
+        return (Identity if name in VARIABLES else Given)(name, environ.get(name))
 
 
-def _forms(value: str) -> tuple[str, ...]:
-    """A value as it may stand in a text: plain, in Python's or JSON's quotes, in a URL or a form."""
-    return value, repr(value)[1:-1], json.dumps(value)[1:-1], quote_plus(value)
+def _forms(value: str) -> Iterator[str]:
+    """A value as it may stand in a text: plain, in Python's or JSON's quotes, in a URL or a form; and the
+    password of a URL alone, which drivers take out of it."""
+    for plain in (value, *_password(value)):
+        yield from (plain, repr(plain)[1:-1], json.dumps(plain)[1:-1], quote_plus(plain), quote(plain))
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def _password(value: str) -> Iterator[str]:
+    if "://" not in value:
+        return
+    with contextlib.suppress(ValueError):
+        password = urlsplit(value).password or ""
+        yield from (form for form in (password, unquote(password)) if len(form) >= SHORTEST)
+
+
+def stamp_of(path: Path) -> tuple[int, ...] | None:
+    """What changes with a file's content; None for one that is not there."""
     try:
         found = os.stat(path)  # noqa: PTH116 - follows the mount's links; the fastest call there is
     except OSError:

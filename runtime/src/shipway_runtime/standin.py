@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
 
 BEAT_S = 0.1
-LATE_S = 0.3  # without a beat; a probe waits a second, or more
+LATE_S = 0.5  # without a beat; a probe waits a second, or more
 READ_S = 0.5  # for a request's head, one after another
 HELD = "an import holds the interpreter"
 
@@ -84,18 +84,19 @@ class StandIn:
 
 def answer(head: bytes, age_s: float, start_s: float) -> bytes:
     """What a request gets while nobody else can answer it. Only /healthz is anything but 503."""
-    late, path = age_s > start_s, head.split(b" ", 2)[1:2]
-    alive = path == [b"/healthz"] and not late
-    status = "200 OK" if alive else "503 Service Unavailable"
-    document: dict[str, Any] = {
-        "status": "stalled" if late else "starting",
-        "for_s": round(age_s, 1),
-        "at": HELD,
-    }
-    if path == [b"/readyz"]:
-        agent = {"state": "starting", "since": round(time.time() - age_s, 3), "last_error": HELD}
-        document = {"status": "unready", "checks": {"agent": agent}}
-    body = json.dumps(document, indent=2) + "\n"
+    path = b"".join(head.split(b" ", 2)[1:2]).partition(b"?")[0]
+    late = age_s > start_s
+    status = "200 OK" if path == b"/healthz" and not late else "503 Service Unavailable"
+    body = json.dumps(_document(path, age_s, late), indent=2) + "\n"
     lines = (f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}")
     text = "\r\n".join([*lines, "cache-control: no-store", "connection: close", "", ""])
     return (text + ("" if head.startswith(b"HEAD ") else body)).encode()
+
+
+def _document(path: bytes, age_s: float, late: bool) -> dict[str, Any]:
+    if path == b"/healthz":
+        return {"status": "stalled" if late else "starting", "for_s": round(age_s, 1), "at": HELD}
+    if path == b"/readyz":
+        agent = {"state": "starting", "since": round(time.time() - age_s, 3), "last_error": None}
+        return {"status": "unready", "checks": {"agent": agent, "draining": {"state": "no"}}}
+    return {"error": f"{HELD}; ask again"}
