@@ -97,6 +97,6 @@ def _document(path: bytes, age_s: float, late: bool) -> dict[str, Any]:
     if path == b"/healthz":
         return {"status": "stalled" if late else "starting", "for_s": round(age_s, 1), "at": HELD}
     if path == b"/readyz":
-        agent = {"state": "starting", "since": round(time.time() - age_s, 3), "last_error": None}
+        agent = {"state": "starting", "since": round(time.time() - age_s, 3), "last_error": HELD}
         return {"status": "unready", "checks": {"agent": agent, "draining": {"state": "no"}}}
     return {"error": f"{HELD}; ask again"}
