@@ -401,6 +401,15 @@ async def agent(messages):
     time.sleep(600)
 """
 
+BLOCKED_NATIVELY = """
+import ctypes
+async def agent(messages):
+    yield "<0>"
+    mutex = ctypes.create_string_buffer(64)
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(mutex)  # which no signal interrupts
+"""
+
 HANGING_END = """
 import asyncio
 
@@ -430,6 +439,7 @@ def test_an_end_that_somebody_holds_up_is_bounded(begin: Begin) -> None:
     cases = {name: begin(source, grace_s=0.2) for name, source in STUBBORN.items()}
     cases["the application's own end"] = begin(HANGING_END, grace_s=0.2, entrypoint="agent:app")
     cases["blocked"] = begin(BLOCKED, grace_s=0.2)
+    cases["blocked natively"] = begin(BLOCKED_NATIVELY, grace_s=0.2)
     for running in cases.values():
         running.wait_ready()
     asking = [threading.Thread(target=ask_and_terminate, args=(r,)) for r in cases.values()]
@@ -438,8 +448,10 @@ def test_an_end_that_somebody_holds_up_is_bounded(begin: Begin) -> None:
     codes = {name: running.process.wait(40) for name, running in cases.items()}
     for thread in asking:
         thread.join()
-    assert codes == dict.fromkeys(cases, 0) | {"blocked": 1}
+    assert codes == dict.fromkeys(cases, 0) | {"blocked": 1, "blocked natively": 1}
     assert "the main thread is at" in cases["blocked"].log()
+    assert "has been blocked" not in cases["blocked"].log(), "on the way out a stall is no news"
     assert "agent.py:5" in cases["blocked"].log()
+    assert "agent.py:7" in cases["blocked natively"].log()
     assert "took more than 5 s; left behind" in cases["the application's own end"].log()
     assert {"flushed": True} in cases["a hook that hangs"].outcomes(), "what was printed is not lost"

@@ -13,6 +13,8 @@ import contextlib
 import functools
 import importlib
 import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -32,7 +34,6 @@ from .telemetry.metrics import Metrics
 from .traffic import Traffic
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from prometheus_client import Metric
@@ -50,6 +51,8 @@ WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
 EARLY_S = 1.0  # for the import to give way to a signal; code of the user's may have caught it
 MARGIN_S = 10.0  # beyond the grace: flushing, the application's shutdown, the relay
+HEARD_S = 1.0  # for the main thread to take notice of a signal by itself
+ENDING = {signal.SIGTERM, signal.SIGINT}
 LEAVE_S = 5.0  # for the interpreter to end: threads, hooks, tasks that do not stop
 
 
@@ -75,6 +78,9 @@ class Control:
         self.policy = Standing.open(deployment, secrets, environ)
         self.gate = Gate(lambda: self.policy.effective)
         self.metrics.add(self._policy)
+        self._heard = socket.socketpair()
+        for end in self._heard:
+            end.setblocking(False)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._served, self._closed = threading.Event(), threading.Event()
@@ -83,6 +89,7 @@ class Control:
 
     def start(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
         """Serve, and return when everything listens. Raises what kept it from serving."""
+        signal.set_wakeup_fd(self._heard[1].fileno(), warn_on_full_buffer=False)
         work = functools.partial(self._run, admin_socket, relay_socket)
         threading.Thread(target=work, name="shipway-control", daemon=True).start()
         self._served.wait()
@@ -116,6 +123,7 @@ class Control:
     async def _serve(self, admin_socket: socket.socket, relay_socket: socket.socket | None) -> None:
         token = admin_token.find(self._deployment, self._secrets, self._environ)
         port = await self._admin(token).serve(admin_socket)
+        self._loop.add_reader(self._heard[0], self._hear)
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
             if url := self._environ.get(env.CONTROL_URL):
@@ -195,8 +203,13 @@ class Control:
             group.create_task(self._auth.keep())
             group.create_task(self.policy.keep())
 
+    def _hear(self) -> None:
+        """A signal, as the system tells it beside the main thread, which may not come to its handler."""
+        if ENDING & set(self._heard[0].recv(64)):
+            self._loop.call_later(HEARD_S, self._drain.heard)
+
     async def _beat(self) -> None:
-        while True:
+        while self._stand_in.standing:
             self._stand_in.beat()
             await asyncio.sleep(standin.BEAT_S)
 

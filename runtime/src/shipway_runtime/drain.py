@@ -27,21 +27,28 @@ class Drain:
         self.began: float | None = None
         self.hastened: float | None = None
         self.closing = False
-        self._serving = False
+        self._serving = self._owed = False
 
     def on_signal(self, number: int, frame: object) -> None:
         """SIGTERM or SIGINT. Raises Leave as long as nothing is served."""
-        now = time.monotonic()
+        now, owed = time.monotonic(), self._owed
+        self._owed = False
         if not self._serving:
-            if self.began is None:  # raised once: a second one would come in the midst of the way out
+            if self.began is None or owed:  # raised once: a second one would come in the midst of the way out
                 # Code that is being imported may catch whatever is raised here: it is remembered as well.
                 self.began = self.hastened = now
                 raise Leave
             return
         if self.began is None:
             self.began = now
-        else:
+        elif not owed:
             self.hastened = self.hastened or now
+
+    def heard(self) -> None:
+        """A signal came, and the main thread has not come to its handler: it is in native code."""
+        if self.began is None:
+            self._owed, self.began = True, time.monotonic()
+            self.hastened = None if self._serving else self.began
 
     def serving(self) -> None:
         """From here on a signal drains instead of leaving. Raises Leave if one was caught on the way."""

@@ -53,7 +53,10 @@ class CheckState:
         """Take the result of one probe into account."""
         if error is None:
             self._failures, self._successes = 0, self._successes + 1
-            if self.state == "starting" or self._successes >= SUCCESSES_TO_UP:
+            if self.state == "starting":
+                self.last_error = None  # it was not there yet: no error of a thing that works
+                self._become("up")
+            elif self._successes >= SUCCESSES_TO_UP:
                 self._become("up")
         else:
             self._failures, self._successes, self.last_error = self._failures + 1, 0, error

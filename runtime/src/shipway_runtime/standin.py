@@ -45,6 +45,11 @@ class StandIn:
         if self._pid == 0:
             self._serve(os.getppid())
 
+    @property
+    def standing(self) -> bool:
+        """Whether somebody watches for the beat."""
+        return self._pid is not None
+
     def beat(self) -> None:
         """The control loop turns."""
         _MOMENT.pack_into(self._shared, 0, time.monotonic())

@@ -178,3 +178,23 @@ def test_overdue_after_the_grace_or_the_second_signal():
     assert (drain.draining, drain.overdue(0), drain.remaining() > 50) == (True, False, True)
     drain.on_signal(15, None)
     assert (drain.overdue(0), drain.overdue(5), drain.remaining()) == (True, False, 0.0)
+
+
+def test_a_signal_that_was_heard_first_counts_once():
+    drain = Drain(delay_s=0, grace_s=60)
+    drain.serving()
+    drain.heard()
+    assert (drain.draining, drain.hastened) == (True, None)
+    drain.on_signal(15, None)
+    assert drain.hastened is None, "the handler of the same signal, at last"
+    drain.on_signal(15, None)
+    assert drain.hastened is not None
+
+
+def test_a_signal_that_was_heard_during_the_import_leaves():
+    drain = Drain(delay_s=0, grace_s=60)
+    drain.heard()
+    assert drain.early
+    with pytest.raises(Leave):
+        drain.on_signal(15, None)
+    drain.on_signal(15, None)

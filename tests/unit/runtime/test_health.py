@@ -19,6 +19,13 @@ def test_the_first_success_counts_at_once():
     assert states_after("no", None) == ["starting", "up"]
 
 
+def test_what_was_wrong_before_it_first_worked_is_no_error():
+    state = CheckState()
+    state.record("not asked yet")
+    state.record(None)
+    assert (state.state, state.last_error) == ("up", None)
+
+
 def test_three_failures_to_down_two_successes_to_up():
     assert states_after(None, "a", "b", None) == ["up"] * 4
     assert states_after(None, "a", "b", "c", None, None) == ["up", "up", "up", "down", "down", "up"]
