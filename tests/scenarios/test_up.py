@@ -479,6 +479,33 @@ def test_postgresql_runs_beside_the_agent(project: Project, engine: Callable[[st
             shutil.rmtree(Path(data[1]).parent)
 
 
+def test_conversations_live_in_the_database_of_the_stack(
+    project: Project, engine: Callable[[str], str]
+) -> None:
+    engine("initdb")
+    project.write(
+        agent_toml=AGENT_TOML
+        + '[secrets]\nDATABASE_URL = "env"\n[storage]\nurl = { secret = "DATABASE_URL" }\n'
+        + '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n',
+        agent_py="async def agent(messages, ctx):\n"
+        "    return ' '.join(m['content'] for m in messages if m['role'] == 'user')\n",
+    )
+    up = project.up()
+    data = re.search(r"data directory, (\S+)", up.stderr)
+    assert data
+    try:
+        assert project.run("ask", "one", "--conversation", "c").stdout == "one\n"
+        project.run("down")
+        project.up()
+        assert project.run("ask", "two", "--conversation", "c").stdout == "one two\n"
+        assert "storage  up" in project.run("status").stdout
+        assert not (project.root / ".shipway/data/shipway.db").exists()
+    finally:
+        project.run("down")
+        if project.root not in Path(data[1]).parents:
+            shutil.rmtree(Path(data[1]).parent)
+
+
 def test_status_tells_how_each_mcp_server_is(project: Project) -> None:
     shutil.copy(Path(__file__).parents[1] / "unit/runtime/relay/toy_server.py", project.root / "toy.py")
     toy, crash = 'run = ["python", "toy.py"]', """run = ["python", "-c", "raise SystemExit('no licence')"]"""

@@ -109,8 +109,10 @@ def no_value_is_a_credential(spec: model.Spec, merged: Merged) -> Findings:
 
 
 def variables_do_not_collide(spec: model.Spec, merged: Merged) -> Findings:
-    """Secrets and services both become environment variables of the agent."""
-    taken: dict[str, str] = dict.fromkeys(spec.secrets, "a secret")
+    """Secrets and services both become environment variables of the agent. They may share one: what a service
+    gives in development is a secret elsewhere."""
+    brokered = [name for name, source in spec.secrets.items() if isinstance(source, model.BrokerSecret)]
+    taken: dict[str, str] = dict.fromkeys(brokered, "a secret from a broker")
     for name, service in spec.services.items():
         path = ("services", name, "env_url")
         variable = service.env_url

@@ -84,10 +84,11 @@ WRONG = [
         "replace a value that was committed",
     ),
     (
-        SECRETS + '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n',
+        '[secrets]\nU = { token_url = "https://a/t", client_id = "a", identity_token = "/t" }\n'
+        '[services.db]\nimage = "postgres:17"\nenv_url = "U"\n',
         "variable-collision",
-        8,
-        "`services.db.env_url` sets DATABASE_URL, which a secret sets too",
+        7,
+        "`services.db.env_url` sets U, which a secret from a broker sets too",
         "another name",
     ),
     (
@@ -438,6 +439,8 @@ RIGHT = [
     f'[config]\nlong = "{"x" * 400}"\n',
     'prompts = "./prompts/"\n[image]\ninclude = ["data/**"]\n',
     '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n',
+    SECRETS + '[services.db]\nimage = "postgres:17"\nenv_url = "DATABASE_URL"\n'
+    '[storage]\nurl = { secret = "DATABASE_URL" }\n',
     '[api]\nauth = "none"\n',
     JWT + '[tenants."7f.A@b"]\n',
     '[api]\nauth = "none"\ntrusted_proxies = ["10.0.0.0/8"]\n[tenants.acme]\n',
