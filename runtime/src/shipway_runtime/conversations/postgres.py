@@ -34,6 +34,7 @@ CONNECTIONS = 4  # of one process at most; a turn has one for some milliseconds,
 CONNECT_S = 5  # until there is a connection
 AWAY_S = 1.0  # until there is one, after the last attempt failed
 ANSWER_S = 10.0  # until a statement is done, its connection included
+CANCEL_S = 1.0  # for the server to end a statement that is late
 NAME_LIMIT = 63  # bytes of a name in PostgreSQL
 DEFAULTS = {"connect_timeout": CONNECT_S, "application_name": "shipway", "tcp_user_timeout": 10_000}
 """Where the URL says nothing else. The last one, in milliseconds, is for a host that has vanished."""
@@ -119,20 +120,18 @@ class Postgres:
             await self._pool.close()
 
     async def _bounded(self, work: Callable[[AsyncConnection[Row]], Awaitable[T]]) -> T:
-        """What `work` gives. One that is late is cancelled in the server too, and not waited for: a server
-        that hangs does not take part in that."""
-        task = asyncio.create_task(self._retried(work))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        """What `work` gives. One that is late is cancelled in the server too; a server that hangs takes no
+        part in that, and is left by a second timeout."""
         try:
-            if not (await asyncio.wait([task], timeout=self._answer_s))[0]:
-                raise StoreError(f"PostgreSQL: {self._refused or f'no answer within {self._answer_s:g} s'}")
-            return task.result()
+            async with asyncio.timeout(self._answer_s + CANCEL_S), asyncio.timeout(self._answer_s):
+                return await self._retried(work)
+        except TimeoutError:
+            said = self._refused or f"no answer within {self._answer_s:g} s"
+            raise StoreError(f"PostgreSQL: {said}") from None
         except self._pool_timeout:
             raise StoreError(f"PostgreSQL: {self._refused or 'every connection is in use'}") from None
         except (self._error, UnicodeError) as error:
             raise StoreError(f"PostgreSQL: {_say(error)}") from error
-        finally:
-            task.cancel()
 
     async def _retried(self, work: Callable[[AsyncConnection[Row]], Awaitable[T]]) -> T:
         """Once more where the connection was at fault: it was idle while the server restarted.
