@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 
 class ModelError(TurnError):
-    """The model gave no answer. Clients may come back, unless it is the key."""
+    """The model gave no answer. Clients may come back, unless it is the key, or a tool has run already."""
 
     status = 503
     code = "model_unavailable"
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, *, acted: bool) -> None:
         super().__init__("the model gave no answer; the log of this instance says why")
         self.retry_s = fault.retry_s
+        self.began = acted or fault.refused
         if fault.refused:
             self.status, self.code = 500, "model_unauthorized"
 
@@ -49,7 +50,7 @@ def watch(agent: Agent, traffic: Traffic, host: str) -> Agent:
             traffic.failed(fault)
             turn = contract.response_id(ctx.conversation, ctx.turn)
             log.error("turn %s: the model: %s", turn, fault.reason, exc_info=error)
-            raise ModelError(fault) from None
+            raise ModelError(fault, acted=ctx.tally.tool_calls > 0) from None
         traffic.succeeded()
 
     return watched
