@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
 from tests.scenarios.conftest import Run
 
 Write = Callable[[Mapping[str, str]], Path]
@@ -37,11 +38,40 @@ def test_a_second_time_nothing_is_overwritten(shipway: Run, project: Write) -> N
     assert (directory / "agent.toml").read_text() == "mine\n"
 
 
+FRAMEWORKS = {
+    "pydantic-ai": "from pydantic_ai import Agent\nagent = Agent('openai:gpt-5')\n",
+    "openai-agents": "from agents import Agent\nagent = Agent('desk', model='gpt-5')\n",
+    "langgraph": (
+        "from langgraph.graph import StateGraph\nfrom langchain_openai import ChatOpenAI\n"
+        "model = ChatOpenAI(model='gpt-5')\ngraph = StateGraph(dict).compile()\n"
+    ),
+    "langgraph, by LangChain": (
+        "from langchain.agents import create_agent\nagent = create_agent('openai:gpt-5', [])\n"
+    ),
+    "langgraph, subscripted": (
+        "from langgraph.graph import StateGraph\n"
+        "builder = StateGraph(dict)\ngraph = builder.compile(checkpointer=None)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("source", FRAMEWORKS.values(), ids=FRAMEWORKS)
+def test_an_agent_of_a_framework_is_the_entry_point(shipway: Run, project: Write, source: str) -> None:
+    directory = project({"a.py": source})
+    done = shipway("init", cwd=directory)
+    assert done.returncode == 0, done.stderr
+    text = (directory / "agent.toml").read_text()
+    assert 'entrypoint = "a:agent"' in text or 'entrypoint = "a:graph"' in text
+    if "gpt-5" in source:
+        assert 'provider = "openai"\nname = "gpt-5"' in text
+        assert 'OPENAI_API_KEY = "env"' in text
+
+
 def test_a_framework_that_cannot_run_yet_is_refused_with_a_way_out(shipway: Run, project: Write) -> None:
-    directory = project({"a.py": "from pydantic_ai import Agent\nagent = Agent('x')\n"})
+    directory = project({"a.py": "from google.adk.agents import Agent\nagent = Agent(name='x')\n"})
     done = shipway("init", cwd=directory)
     assert done.returncode == 2
-    assert "a:agent is a pydantic-ai agent" in done.stderr
+    assert "a:agent is a google-adk agent" in done.stderr
     assert "async def agent(messages, ctx)" in done.stderr
     assert not (directory / "agent.toml").exists()
 

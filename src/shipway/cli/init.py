@@ -13,7 +13,10 @@ from shipway.errors import Finding, SpecError
 if TYPE_CHECKING:
     from shipway.spec.detect import Candidate, Detected
 
-RUNNABLE = ("async function", "generator", "function", "ASGI")
+RUNNABLE = (
+    *("async function", "generator", "function", "ASGI"),
+    *("pydantic-ai", "openai-agents", "langgraph"),
+)
 _KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY"}
 _MODELS = {"anthropic": "claude-sonnet-5", "openai": "gpt-5", "gemini": "gemini-2.5-pro"}
 """Written, and said to be a guess, where the sources name no model."""

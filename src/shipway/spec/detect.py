@@ -20,13 +20,28 @@ if TYPE_CHECKING:
 IGNORED = {"tests", "test", "docs", "build", "dist", "node_modules", "examples", "evals", "scripts"}
 _DEPTH = 3
 
-PROVIDERS = {"anthropic": "anthropic", "openai": "openai", "google.genai": "gemini"}
-"""Imported package -> provider."""
+PROVIDERS = {
+    "anthropic": "anthropic",
+    "openai": "openai",
+    "google.genai": "gemini",
+    "langchain_anthropic": "anthropic",
+    "langchain_openai": "openai",
+    "langchain_google_genai": "gemini",
+    "pydantic_ai.models.anthropic": "anthropic",
+    "pydantic_ai.models.openai": "openai",
+    "pydantic_ai.models.google": "gemini",
+    "agents": "openai",
+}
+"""Imported package -> provider, unless a model's text names one."""
+
+NAMED = re.compile(r"(openai|anthropic|google)(?:[-_](?:responses|chat|gla|genai))?:([\w.-]+)")
+"""How frameworks write a model with its provider: `openai:gpt-5`, `google_genai:gemini-2.5-pro`."""
 
 FRAMEWORKS = {
     "pydantic_ai": "pydantic-ai",
     "agents": "openai-agents",
     "langgraph": "langgraph",
+    "langchain.agents": "langgraph",
     "claude_agent_sdk": "claude-agent-sdk",
     "google.adk": "google-adk",
     "fastapi": "ASGI",
@@ -35,7 +50,11 @@ FRAMEWORKS = {
     "litestar": "ASGI",
 }
 _ASGI_CLASSES = {"FastAPI", "Starlette", "Quart", "Litestar"}
-_AGENT_CLASSES = {"Agent": ("pydantic_ai", "agents", "google.adk")}
+_AGENT_CLASSES = {
+    "Agent": ("pydantic_ai", "agents", "google.adk"),
+    "create_agent": ("langchain.agents",),
+    "create_react_agent": ("langgraph",),
+}
 _NAMES = ("agent", "app", "chat", "respond", "answer", "run", "main", "handle", "handler", "graph")
 """Names that entry points have, the likeliest first."""
 
@@ -82,11 +101,14 @@ def detect(root: Path) -> Detected:
     )
     servers, skipped = _servers(root)
     imported = [name for _, _, tree in modules for name in _imports(tree)]
+    named = next((found for _, _, tree in modules for found in _named_models(tree)), None)
     return Detected(
         name=label(_declared_name(root) or root.resolve().name),
         candidates=tuple(candidates),
-        provider=next((p for package, p in PROVIDERS.items() if _uses(imported, package)), None),
-        model=next((m for _, _, tree in modules for m in _models(tree)), None),
+        provider=named[0]
+        if named
+        else next((p for package, p in PROVIDERS.items() if _uses(imported, package)), None),
+        model=named[1] if named else next((m for _, _, tree in modules for m in _models(tree)), None),
         prompts="prompts" if (root / "prompts").is_dir() else None,
         servers=servers,
         skipped=skipped,
@@ -202,6 +224,14 @@ def _models(tree: ast.Module) -> Iterator[str]:
                 yield from _text(value)
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.lower().endswith("model"):
                 yield from _text(value)
+
+
+def _named_models(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Provider and name of models whose text names both."""
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and (found := NAMED.fullmatch(text)):
+            yield "gemini" if found[1] == "google" else found[1], found[2]
 
 
 def _text(node: ast.expr) -> Iterator[str]:

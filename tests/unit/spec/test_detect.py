@@ -32,6 +32,11 @@ def project(root: Path, files: dict[str, str]) -> Path:
             "g:graph",
             "langgraph",
         ),
+        (
+            {"g.py": "from langchain.agents import create_agent\ndesk = create_agent('openai:gpt-5', [])"},
+            "g:desk",
+            "langgraph",
+        ),
     ],
 )
 def test_entry_points_of_each_kind(tmp_path: Path, files: dict[str, str], entrypoint: str, kind: str) -> None:
@@ -53,6 +58,28 @@ def test_provider_and_model(tmp_path: Path) -> None:
     files = {"a.py": "import anthropic\nMODEL = 'claude-opus-5'\nasync def agent(messages): ..."}
     found = detect(project(tmp_path, files))
     assert (found.provider, found.model) == ("anthropic", "claude-opus-5")
+
+
+@pytest.mark.parametrize(
+    ("source", "provider", "model"),
+    [
+        ("from pydantic_ai import Agent\nagent = Agent('openai-responses:gpt-5')", "openai", "gpt-5"),
+        (
+            "from pydantic_ai import Agent\nagent = Agent('google-gla:gemini-2.5-pro')",
+            "gemini",
+            "gemini-2.5-pro",
+        ),
+        ("import openai\nMODEL = 'anthropic:claude-opus-5'", "anthropic", "claude-opus-5"),
+        ("from agents import Agent\nagent = Agent('desk', model='gpt-5')", "openai", "gpt-5"),
+        ("from langchain_openai import ChatOpenAI\nx = ChatOpenAI(model='gpt-5')", "openai", "gpt-5"),
+        ("from pydantic_ai import Agent\nURL = 'openai: see there'", None, None),
+    ],
+)
+def test_provider_and_model_as_frameworks_write_them(
+    tmp_path: Path, source: str, provider: str | None, model: str | None
+) -> None:
+    found = detect(project(tmp_path, {"a.py": source}))
+    assert (found.provider, found.model) == (provider, model)
 
 
 def test_servers_of_mcp_json_and_those_that_cannot_be_said_yet(tmp_path: Path) -> None:
