@@ -253,7 +253,7 @@ class Turn:
             finished=self.started + latency,
             status=status,
             latency_s=round(latency, 6),
-            first_token_s=self._first_token_s,
+            first_token_s=self._first_token_s and round(self._first_token_s, 6),
             tokens=contract.TokenCounts(tally.input, tally.output),
             cost=cost_of(tally, self.context.model),
             tool_calls=tally.tool_calls,

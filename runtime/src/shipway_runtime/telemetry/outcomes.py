@@ -79,7 +79,8 @@ def encode(outcome: Outcome) -> str:
 def _log(outcome: Outcome) -> None:
     tokens = outcome.tokens
     used = f", {tokens.input} + {tokens.output} tokens" if tokens.input or tokens.output else ""
-    called = f", {outcome.tool_calls} tool calls" if outcome.tool_calls else ""
+    plural = "s" if outcome.tool_calls > 1 else ""
+    called = f", {outcome.tool_calls} tool call{plural}" if outcome.tool_calls else ""
     fields = {
         "conversation": outcome.conversation,
         "turn": outcome.turn,

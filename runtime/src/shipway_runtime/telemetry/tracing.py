@@ -51,9 +51,11 @@ def start(deployment: Deployment, environ: Mapping[str, str]) -> Callable[[], No
     Returns what ends it, within FLUSH_S.
     """
     global _spans
-    close = _nothing if _set_up_already() else _set_up(deployment, environ)
+    theirs = _set_up_already()
+    close = _nothing if theirs else _set_up(deployment, environ)
     if close is None or _disabled(environ):
         return _nothing
+    log.info("OpenTelemetry: %s", "the agent's own TracerProvider" if theirs else _describe(wanted(environ)))
     from . import outcomes
     from .spans import Spans
 
@@ -128,6 +130,11 @@ def _set_up_already() -> bool:
     """Whether a TracerProvider was set by somebody else, or by an earlier start."""
     trace: Any = sys.modules.get("opentelemetry.trace")
     return trace is not None and not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+def _describe(exporters: Mapping[str, list[str]]) -> str:
+    """`traces to otlp, metrics to otlp`"""
+    return ", ".join(f"{signal.lower()} to {' and '.join(names)}" for signal, names in exporters.items())
 
 
 def _disabled(environ: Mapping[str, str]) -> bool:

@@ -105,9 +105,11 @@ def test_promtool_has_nothing_to_say(start, engine: Callable[[str], str]):
     promtool = engine("promtool")
     running = start(HELLO, mcp=[server()])
     call(running, "echo", {"text": "x"})
+    running.ask()
     text = running.admin.get("/metrics").text
     ours = "\n".join(line for line in text.splitlines() if re.match(r"(# \w+ )?shipway_", line)) + "\n"
     assert "shipway_mcp_call_duration_seconds_bucket" in ours
+    assert "shipway_turn_duration_seconds_bucket" in ours
     done = subprocess.run([promtool, "check", "metrics"], input=ours, capture_output=True, text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
@@ -142,3 +144,21 @@ def test_outside_development_calls_are_json_lines_with_fields(start):
         "trace_id": PARENT[3:35],
     }
     assert "private" not in running.log()
+
+
+def test_secrets_have_an_age_and_an_end(start, token_server, tmp_path):
+    mounted = tmp_path / "TOKEN"
+    mounted.write_text("a-mounted-token")
+    os.utime(mounted, (1000.0, 1000.0))
+    broker = {"token_url": token_server.url, "client_id": "a", "client_secret": "TOKEN"}
+    secrets = {"TOKEN": {"source": "file"}, "CRM": {"source": "broker", "broker": broker}}
+    running = start(HELLO, settings={"secrets": secrets}, env={"SHIPWAY_SECRETS": str(tmp_path)})
+    found = samples(running)
+    assert found['shipway_secret_update_time_seconds{secret="TOKEN"}'] == 1000.0
+    assert 'shipway_secret_expiry_time_seconds{secret="TOKEN"}' not in found
+    began = found['shipway_secret_update_time_seconds{secret="CRM"}']
+    assert found['shipway_secret_expiry_time_seconds{secret="CRM"}'] - began == pytest.approx(3600, abs=60)
+    assert found['shipway_secret_up{secret="CRM"}'] == 1
+    mounted.unlink()
+    running.wait_for(lambda: samples(running)['shipway_secret_up{secret="TOKEN"}'] == 0, "its absence")
+    assert "token-1" not in running.admin.get("/metrics").text
