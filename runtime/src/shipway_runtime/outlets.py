@@ -45,7 +45,7 @@ def install(redact: Callable[[str], str]) -> None:
             outlet = Outlet(stream, redact)
             setattr(sys, name, outlet)
             setattr(sys, f"__{name}__", outlet)
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # no descriptor behind it
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no descriptor behind it
         faulthandler.enable(sys.stderr)  # a crash in native code names its lines, and no value
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
