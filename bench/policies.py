@@ -1,7 +1,7 @@
 """How long a policy takes from the change to the first turn that it refuses, by each way there is.
 
-In: a directory. Out: seconds. The agent is asked again and again meanwhile, by a client that does nothing else;
-control is a small server that answers as the reference says.
+In: a directory. Out: seconds. The agent is asked again and again meanwhile, by a client that does nothing
+else; control is a small server that answers as the reference says.
 """
 
 from __future__ import annotations
