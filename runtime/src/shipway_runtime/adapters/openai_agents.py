@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..dialogue import Dialogue, Memory, Message, Piece, ToolCall, ToolResult, Usage
-from .frameworks import Paragraphs, as_text, find, model_settings, recall, refusal
+from .frameworks import Paragraphs, as_text, find, model_settings, recall, refusal, tell_once
 from .kinds import Conversational
 
 if TYPE_CHECKING:
@@ -171,6 +171,11 @@ def _model(own: Any, name: str) -> Any:
 
 def _guard(agents: list[Any]) -> None:
     """Have every tool ask whether it may run: the agents' own, and those of their MCP servers."""
+    if find("agents", "ToolInputGuardrail") is None:
+        tell_once(
+            "this version of openai-agents has no guardrails of tools: single tools cannot be switched off"
+        )
+        return
     for agent in agents:
         for tool in (*agent.tools, *agent.mcp_servers):
             guards = getattr(tool, "tool_input_guardrails", None) or []

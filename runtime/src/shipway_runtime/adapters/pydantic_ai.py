@@ -55,7 +55,7 @@ def adapt(agent: Any) -> Conversational:
             async for event in events:
                 for piece in run.translate(event, events):
                     yield piece
-            yield Memory(KIND, _dump([*asked, *events.new_messages()]))
+        yield Memory(KIND, _dump([*asked, *run.result.new_messages()]))
 
     return Conversational(converse)
 
@@ -84,6 +84,7 @@ class _Run:
         self._servers: dict[str, str] = {}  # tool -> MCP server
         self._prose = Paragraphs()
         self._responses = 0  # how many were counted
+        self.result: Any = None
         # An output that is not text, or may be refused by a validator, is known at the end alone.
         self._streams = agent.output_type is str and not getattr(agent, "_output_validators", ())
 
@@ -106,12 +107,14 @@ class _Run:
         return options
 
     async def _note_servers(self, _run: Any, tools: list[Any]) -> list[Any]:
-        self._servers = {tool.name: tool.toolset_id for tool in tools if tool.toolset_id in self._ctx.mcp}
+        origins = ((tool.name, getattr(tool, "toolset_id", "")) for tool in tools)  # since 2.0
+        self._servers = {name: origin for name, origin in origins if origin in self._ctx.mcp}
         return tools
 
     async def _permit(self, _run: Any, *, call: Any, args: Any, **_: Any) -> Any:
         if not self._ctx.allows_tool(call.tool_name):
-            raise find("pydantic_ai.exceptions", "ToolFailed")(refusal(call.tool_name))
+            kinds = (find("pydantic_ai.exceptions", name) for name in ("ToolFailed", "ModelRetry"))
+            raise next(filter(None, kinds))(refusal(call.tool_name))  # the first is there since 2.0
         return args
 
     # -- What its events become --------------------------------------------------------------------------
@@ -133,11 +136,13 @@ class _Run:
                     self._servers.get(call.tool_name),
                 )
             case "function_tool_result":
-                part = event.part
+                part = getattr(event, "part", None) or event.result  # before 2.0
                 failed = part.part_kind != "tool-return" or part.outcome != "success"
-                yield ToolResult(part.tool_call_id, part.model_response_str(), failed)
+                shown = getattr(part, "model_response_str", None) or part.model_response  # of a retry
+                yield ToolResult(part.tool_call_id, shown(), failed)
             case "agent_run_result":
-                yield from self._used(events)
+                self.result = event.result
+                yield from self._used(event.result)
                 if not self._streams:
                     yield as_text(event.result.output)
 
@@ -145,9 +150,10 @@ class _Run:
         if self._streams and text:
             yield self._prose.say(text)
 
-    def _used(self, events: Any) -> Iterator[Usage]:
-        """The usage of each response that has not been counted yet."""
-        responses = [message for message in events.new_messages() if message.kind == "response"]
+    def _used(self, run: Any) -> Iterator[Usage]:
+        """The usage of each response that has not been counted yet; before 2.0 only a result has them."""
+        messages = run.new_messages() if hasattr(run, "new_messages") else ()
+        responses = [message for message in messages if message.kind == "response"]
         for response in responses[self._responses :]:
             usage = response.usage
             yield Usage(
