@@ -210,12 +210,14 @@ async def pushing(
     ours = Pushing(url, token, spool)
     deaf = outcomes.listen(ours.put)
     running = asyncio.create_task(_forever(ours))
-    yield ours
-    deaf()
-    running.cancel()
-    await asyncio.wait([running])
-    await ours.flush()
-    spool.close()
+    try:
+        yield ours
+    finally:
+        deaf()
+        running.cancel()
+        await asyncio.wait([running])
+        await ours.flush()
+        spool.close()
 
 
 async def _forever(ours: Pushing) -> None:

@@ -30,8 +30,10 @@ SEGMENT = 1_000_000  # bytes; what is dropped at once
 LOCK = "lock"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Segment:
+    """A file, and how much of it was taken."""
+
     path: Path
     size: int
     lines: int

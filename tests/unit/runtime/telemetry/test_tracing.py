@@ -8,7 +8,7 @@ import pytest
 from tests.otlp_collector import Collector, attributes
 
 from shipway_runtime.config import read
-from shipway_runtime.telemetry import tracing
+from shipway_runtime.telemetry import names, tracing
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE, ABOVE = bytes.fromhex(PARENT[3:35]), bytes.fromhex(PARENT[36:52])
@@ -272,3 +272,16 @@ async def agent(messages, ctx):
 )
 def test_the_standard_variables_say_what_is_wanted(environ, exporters):
     assert tracing.wanted(environ) == exporters
+
+
+def test_attributes_are_those_of_the_conventions():
+    from opentelemetry.semconv._incubating.attributes import deployment_attributes, gen_ai_attributes
+    from opentelemetry.semconv.attributes import error_attributes, service_attributes
+
+    modules = (deployment_attributes, gen_ai_attributes, error_attributes, service_attributes)
+    known = {value for module in modules for value in vars(module).values() if isinstance(value, str)}
+    new = {names.MODALITY}  # newer than the package
+    ours = {value for value in vars(names).values() if isinstance(value, str) and "." in value}
+    ours = {value for value in ours if value[:1].islower() and not value.startswith("shipway")}
+    assert len(ours) > 15
+    assert ours - known == new
