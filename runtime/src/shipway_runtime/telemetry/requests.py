@@ -23,8 +23,7 @@ BUCKETS = (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds."""
 FAILED = 500  # what the server answers for an application that raised
 LEFT = 499  # nobody was answered: the client had left. nginx's number, which dashboards know
-_TRACED = b"traceparent"
-_KEYS = tuple(key.encode() for key in w3c.KEYS)
+_KEYS = frozenset(key.encode() for key in w3c.KEYS)
 
 
 class Requests:
@@ -47,7 +46,7 @@ class Requests:
             return
         self.in_flight += 1
         try:
-            if any(name == _TRACED for name, _ in scope["headers"]):
+            if any(name in _KEYS for name, _ in scope["headers"]):
                 with current.Request(_carried(scope["headers"])):
                     await self._time(scope, receive, send)
             else:

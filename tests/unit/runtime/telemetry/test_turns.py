@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 
@@ -20,6 +21,8 @@ async def agent(messages, ctx):
         raise LookupError("no such thing")
     if ask == "hold":
         await held.wait()
+    if ask == "stay":
+        await asyncio.sleep(60)
     held.set() if ask == "release" else None
     yield ToolCall("1", "find", "{}")
     log.info("on the loop", extra={"conversation": "mine", "found": 2})
@@ -107,6 +110,18 @@ def test_what_runs_and_what_waits_is_seen(running):
     running.wait_for(lambda: samples(running)["shipway_turns_active"] == 0, "end of turns")
 
 
+def test_a_caller_that_leaves_is_seen(running):
+    body = b'{"input": "stay"}'
+    head = b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", running.ports["API"])) as caller:
+        caller.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        running.wait_for(lambda: samples(running)["shipway_turns_active"] == 1, "turn")
+    left = 'shipway_http_request_duration_seconds_count{status="499"}'
+    running.wait_for(lambda: samples(running).get(left) == 1, "request that was left")
+    assert samples(running)['shipway_turns_total{outcome="cancelled"}'] == 1
+    assert lines(running, logger="shipway.turn", status="cancelled")
+
+
 def test_every_line_of_a_turn_says_whose_it_is(running):
     answer = running.api.post(
         "/v1/responses", json={"input": "hi", "conversation": "c-1"}, headers={"traceparent": PARENT}
@@ -157,6 +172,16 @@ def test_for_people_lines_have_the_beginning_of_the_conversation(start):
     running.wait_for(lambda: "shipway.turn" in running.log(), "line of the turn")
     assert " INFO theirs [01234567]: in the adapter's thread\n" in running.log()
     assert " INFO shipway.turn [01234567]: turn 1 ok in " in running.log()
+
+
+def test_a_turn_that_the_policy_refuses_is_counted_and_told(start):
+    running = start(THREADED, env={"SHIPWAY_POLICY_JSON": '{"kill": {"all": true}}'})
+    assert running.ask(conversation="0123456789").status_code == 503
+    running.wait_for(lambda: running.outcomes(), "outcome")
+    assert running.outcomes()[0]["status"] == "denied"
+    assert samples(running)['shipway_turns_total{outcome="denied"}'] == 1
+    assert not [name for name in samples(running) if name.startswith("shipway_turn_duration_seconds_count")]
+    assert " INFO shipway.turn [01234567]: turn 0 denied in 0 ms" in running.log()
 
 
 OWN = """
