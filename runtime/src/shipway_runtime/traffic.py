@@ -3,9 +3,9 @@
 In: how turns ended, from the main loop (watched.py). Out: `problem`, for the check `model` on the control
 loop. Nothing is asked of the model for it.
 
-Turns that fail in a row are evidence; one that succeeds takes it all away, whoever's it was. An instance that
-is not ready gets no turns, so evidence lapses after a while, twice as long each time up to LONGEST_S: a few
-turns are let through, and the first of them that fails is evidence enough.
+Turns that fail in a row, over some seconds, are evidence; one that succeeds takes it all away, whoever's it
+was. An instance that is not ready gets no turns, so evidence lapses after a while, twice as long each time up
+to LONGEST_S: a few turns are let through, and the first of them that fails is evidence enough.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .faults import Fault
 
 ENOUGH = 3  # turns in a row
+SPAN_S = 5.0  # from the first of them to the last: clients that come back at once are one piece of evidence
 LAPSE_S, LONGEST_S = 30.0, 300.0
 
 
@@ -26,7 +27,8 @@ class Traffic:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._failures, self._lapses, self._last = 0, 0, 0.0
+        self._failures, self._lapses = 0, 0
+        self._first = self._last = 0.0
         self._fault: Fault | None = None
 
     def succeeded(self) -> None:
@@ -35,13 +37,14 @@ class Traffic:
 
     def failed(self, fault: Fault) -> None:
         with self._lock:
-            self._failures += 1
-            self._fault, self._last = fault, time.monotonic()
+            now = time.monotonic()
+            self._first = self._first if self._failures else now
+            self._failures, self._fault, self._last = self._failures + 1, fault, now
 
     def problem(self) -> str | None:
         """What turns say against the model; None when nothing, or when it is time to try again."""
         with self._lock:
-            if self._fault is None or self._failures < ENOUGH:
+            if self._fault is None or self._failures < ENOUGH or self._last - self._first < SPAN_S:
                 return None
             if time.monotonic() - self._last > min(LAPSE_S * 2**self._lapses, LONGEST_S):
                 self._failures, self._lapses = ENOUGH - 1, min(self._lapses + 1, 10)
