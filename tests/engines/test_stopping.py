@@ -109,12 +109,14 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
+def post(text: str, *headers: bytes, **more: Any) -> bytes:
+    body = json.dumps({"input": text} | more).encode()
+    given = (b"host: x", b"content-type: application/json", b"content-length: %d" % len(body), *headers)
+    return b"\r\n".join([b"POST /v1/responses HTTP/1.1", *given, b"", body])
+
+
 def read_slowly(port: int, begun: threading.Event) -> bytes:
     """A stream, read by somebody in no hurry."""
-    body = json.dumps({"input": "400 0.001 500", "stream": True}).encode()
-    head = b"POST /v1/responses HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(
-        body
-    )
     text = bytearray()
     with socket.socket() as client:
         client.settimeout(30)
@@ -122,7 +124,7 @@ def read_slowly(port: int, begun: threading.Event) -> bytes:
             socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16
         )  # before it connects, or it has no effect
         client.connect(("127.0.0.1", port))
-        client.sendall(head + body)
+        client.sendall(post("400 0.001 500", b"connection: close", stream=True))
         while data := client.recv(2**14):
             text += data
             if not begun.is_set():
@@ -150,6 +152,21 @@ def test_nothing_is_lost_under_load(begin: Begin, number: signal.Signals) -> Non
     assert b"event: response.completed" in slow
     assert running.exit_code() == 0
     assert {o["status"] for o in running.outcomes()} == {"ok"}
+    assert "Traceback" not in running.log()
+
+
+def test_who_does_not_read_holds_nothing_up(begin: Begin) -> None:
+    running = begin(grace_s=0.5).wait_ready()
+    with contextlib.ExitStack() as stack:
+        for stream in (True, False):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**14)
+            client.connect(("127.0.0.1", running.ports["API"]))
+            client.sendall(post("2000 0 5000", stream=stream))
+        running.wait_for(lambda: [o["status"] for o in running.outcomes()] == ["ok"], "answer in one piece")
+        running.terminate()
+        assert running.exit_code() == 0
+    assert "requests did not finish in time and are stopped" in running.log()
     assert "Traceback" not in running.log()
 
 
@@ -236,11 +253,6 @@ async def agent(messages):
             time.sleep(0.01)
     return "here"
 """
-
-
-def post(text: str) -> bytes:
-    body = json.dumps({"input": text}).encode()
-    return b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
 def statuses(clients: list[socket.socket]) -> list[int]:

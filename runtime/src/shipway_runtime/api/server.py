@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,7 @@ class Server(uvicorn.Server):
 
     async def _end_late(self, farewell: Farewell) -> None:
         log.warning("%d requests did not finish in time and are stopped", self._under_way())
+        logging.getLogger("uvicorn.error").addFilter(_tells_news)
         if self._turns:
             self._turns.stop_all()
         if await self._all_gone(farewell, within_s=FLUSH_S):
@@ -131,3 +133,8 @@ class Server(uvicorn.Server):
         if not await self._all_gone(farewell, within_s=FLUSH_S):
             for connection in list(self.server_state.connections):  # clients that do not read
                 connection.transport.abort()
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's says more than that a request was stopped, which was said already."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
