@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 
@@ -14,9 +15,9 @@ AGENT = """
 import asyncio
 
 async def agent(messages, ctx):
-    if messages[-1]["content"] == "slow":
+    if messages[-1]["content"].startswith("slow"):
         yield "be"
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(30 if messages[-1]["content"] == "slower" else 1.5)
         yield "gan"
     else:
         yield f"{ctx.turn}: " + ", ".join(m["content"] for m in messages if m["role"] == "user")
@@ -72,11 +73,7 @@ def test_replicas_share_conversations_and_take_turns(start, kept):  # noqa: F811
 
 def test_a_busy_conversation_is_refused_where_that_is_wanted(start, kept):  # noqa: F811
     replicas = [start(AGENT, **with_api(kept, when_busy="refuse")) for _ in range(2)]
-    body = {"input": "slow", "stream": True, "conversation": "c"}
-    with replicas[0].api.stream("POST", "/v1/responses", json=body) as answer:
-        lines = answer.iter_lines()
-        while "delta" not in next(lines):
-            pass
+    with slow_turn(replicas[0], "slow"):
         for running in replicas:
             refused = running.ask("hi", conversation="c")
             assert refused.status_code == 409
@@ -89,12 +86,34 @@ def test_a_busy_conversation_is_refused_where_that_is_wanted(start, kept):  # no
 
 def test_a_turn_waits_no_longer_than_a_turn_may_take(start, kept):  # noqa: F811
     replicas = [start(AGENT, **kept), start(AGENT, **with_api(kept, timeout_s=0.2))]
-    slow = threading.Thread(target=say, args=(replicas[0], "slow"))
-    slow.start()
-    replicas[0].wait_for(lambda: replicas[0].api.get("/ping").json()["status"] == "HealthyBusy", "turn")
-    busy = replicas[1].ask("hi", conversation="c")
-    assert (busy.status_code, busy.json()["error"]["code"]) == (409, "conversation_busy")
-    slow.join()
+    with slow_turn(replicas[0], "slower"):
+        busy = replicas[1].ask("hi", conversation="c")
+        assert (busy.status_code, busy.json()["error"]["code"]) == (409, "conversation_busy")
+
+
+def test_a_turn_that_waits_is_told_when_its_process_leaves(start, kept):  # noqa: F811
+    running = start(AGENT, **kept)
+    leaving = start(AGENT, **kept | {"settings": kept["settings"] | {"health": {"grace_s": 0.2}}})
+    answers = []
+    waits = threading.Thread(target=lambda: answers.append(leaving.ask("hi", conversation="c")))
+    with slow_turn(running, "slower"):
+        waits.start()
+        leaving.wait_for(lambda: "shipway_turns_waiting 1.0" in leaving.admin.get("/metrics").text, "turn")
+        leaving.terminate()
+        waits.join()
+        assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "shutting_down")
+        assert leaving.exit_code() == 0
+
+
+@contextlib.contextmanager
+def slow_turn(running, text):
+    """A turn that has begun; leaving ends it."""
+    body = {"input": text, "stream": True, "conversation": "c"}
+    with running.api.stream("POST", "/v1/responses", json=body) as answer:
+        lines = answer.iter_lines()
+        while "delta" not in next(lines):
+            pass
+        yield
 
 
 def test_readiness_names_the_database(start, tmp_path):  # noqa: F811

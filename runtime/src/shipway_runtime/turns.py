@@ -61,6 +61,7 @@ class Turns:
         self._tenants = tenants or {}
         self._drain, self._revision, self._gate, self._timeout_s = drain, revision, gate, timeout_s
         self._running: set[Turn] = set()
+        self._waiting: set[asyncio.Timeout] = set()  # for another turn of their conversation
         self._begun = 0
         self.changed = time.time()
         """When the process last became busy or idle; seconds since the epoch."""
@@ -108,9 +109,14 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def _held(self, place: Place) -> AsyncIterator[None]:
+        waiting = asyncio.timeout(None)
         async with contextlib.AsyncExitStack() as stack:
+            self._waiting.add(waiting)
             try:
-                await stack.enter_async_context(self._store.hold(place))
+                async with waiting:
+                    await stack.enter_async_context(self._store.hold(place))
+            except TimeoutError:
+                raise DrainingError("this instance is shutting down; try again") from None
             except BusyError:
                 raise ConversationBusyError(
                     f"another turn of conversation {place.conversation} is running; ask again when it is over"
@@ -118,6 +124,8 @@ class Turns:
             except StoreError as error:
                 log.error("conversation %s cannot be had: %s", place.conversation, error)
                 raise StorageError("the conversation could not be read") from None
+            finally:
+                self._waiting.discard(waiting)
             yield
 
     @contextlib.asynccontextmanager
@@ -171,7 +179,9 @@ class Turns:
         await asyncio.gather(*(t.tell() for t in self._running if t.tell), return_exceptions=True)
 
     def stop_all(self) -> None:
-        """End every turn in flight; each gets a CutOffError."""
+        """End every turn in flight, with a CutOffError, and those that wait for one, with a DrainingError."""
+        for waiting in self._waiting:
+            waiting.reschedule(0)
         for turn in list(self._running):
             turn.stop(CutOffError("this instance shut down before the turn had finished"))
 

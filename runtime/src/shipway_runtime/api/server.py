@@ -86,7 +86,7 @@ class Server(uvicorn.Server):
         # Clients that keep connections alive open their next one elsewhere.
         self.config.encoded_headers.append(CLOSE)
         self.server_state.default_headers.append(CLOSE)
-        if self._turns:
+        if self._turns is not None:
             await self._turns.tell_draining()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -124,7 +124,7 @@ class Server(uvicorn.Server):
     async def _end_late(self, farewell: Farewell) -> None:
         log.warning("%d requests did not finish in time and are stopped", self._under_way())
         logging.getLogger("uvicorn.error").addFilter(_tells_news)
-        if self._turns:
+        if self._turns is not None:
             self._turns.stop_all()
         if await self._all_gone(farewell, within_s=FLUSH_S):
             return
