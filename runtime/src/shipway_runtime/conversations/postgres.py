@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 4  # of one process at most; a turn has one for some milliseconds, never while the agent works
 CONNECT_S = 5  # until there is a connection
-AWAY_S = 1.0  # until there is one, after the last attempt failed
+AWAY_S = 0.5  # until there is one, where the last attempt failed; it goes on in the background
 ANSWER_S = 10.0  # until a statement is done, its connection included
+RETRY_S = 1.0  # until the pool waits for somebody to ask again
 CANCEL_S = 1.0  # for the server to end a statement that is late
 NAME_LIMIT = 63  # bytes of a name in PostgreSQL
 DEFAULTS = {"connect_timeout": CONNECT_S, "application_name": "shipway", "tcp_user_timeout": 10_000}
@@ -75,7 +76,7 @@ class Postgres:
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] | None = None
         self._migrated = False
         self._migrating = asyncio.Lock()
-        self._refused: str | None = None
+        self._refused: str | None = "no connection yet"
         self._sql = functools.lru_cache(256)(functools.partial(translate, schema=self._schema))
 
     async def open(self) -> None:
@@ -88,7 +89,7 @@ class Postgres:
             kwargs={"autocommit": True, "prepare_threshold": None},
             min_size=1,
             max_size=CONNECTIONS,
-            reconnect_timeout=AWAY_S,
+            reconnect_timeout=RETRY_S,
             open=False,
         )
         await self._pool.open()

@@ -38,7 +38,7 @@ class Conversations:
         self._wait_s = wait_s
         self._leases = Leases(database, lease_s)
         self._watching: asyncio.Task[None] | None = None
-        self._trouble: str | None = "not asked yet"
+        self._trouble: str | None = "no answer yet"
 
     async def open(self) -> None:
         await self._database.open()
