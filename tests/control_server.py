@@ -1,4 +1,4 @@
-"""The side of control that takes outcomes, on loopback, in a thread: it can fail in every way there is."""
+"""Control on loopback, in a thread: takes outcomes and gives a policy, and can fail in every way there is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from shipway_runtime import contract
 
 Answer = Callable[[list[bytes]], tuple[int, dict[str, str]]]
 
@@ -26,6 +29,10 @@ class ControlServer:
         self.answers: list[Answer] = [*answers] or [kept]
         self.requests: list[tuple[str, dict[str, str], list[bytes]]] = []
         self.lines: list[bytes] = []
+        self.policy: dict[str, Any] = {}
+        self.policy_status = 200
+        self.asked: list[tuple[dict[str, list[str]], dict[str, str], int]] = []
+        """Of each question for the policy its query, its headers, and the status it got."""
         self.released = threading.Event()
         """Set at the end: an answer that waits for it hangs until then."""
         server = self
@@ -34,13 +41,20 @@ class ControlServer:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                """A policy that allows everything."""
-                content = b"{}"
+                """The policy, which is not sent twice."""
+                content = json.dumps(server.policy).encode()
+                etag = f'"{hash(content)}"'
+                url, known = urlsplit(self.path), self.headers.get("if-none-match") == etag
                 self.close_connection = server.released.is_set()
-                self.send_response(404 if self.close_connection else 200)
-                self.send_header("content-length", str(len(content)))
+                status = 304 if known and server.policy_status == 200 else server.policy_status
+                status = 404 if self.close_connection or url.path != contract.CONTROL_POLICY else status
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                server.asked.append((parse_qs(url.query), headers, status))
+                self.send_response(status)
+                self.send_header("etag", etag)
+                self.send_header("content-length", "0" if status == 304 else str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(b"" if status == 304 else content)
 
             def do_POST(self) -> None:
                 if server.released.is_set():  # closed, and this connection is left over

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..config import Deployment
     from ..secrets import Secrets
 
-LOOK_S = 0.2
+LOOK_S = 0.1
 
 log = logging.getLogger("shipway.policy")
 

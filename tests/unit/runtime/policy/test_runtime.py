@@ -308,12 +308,12 @@ def test_an_application_of_its_own_has_no_budgets(start, tmp_path):
 
 
 def test_nothing_is_let_in_before_control_has_answered(start, tmp_path, control):
-    control.status = 503
+    control.policy_status = 503
     running = start(HELLO, ready=False, env=variables(tmp_path, SHIPWAY_CONTROL_URL=control.url))
     running.wait_for(lambda: running.get_admin("/readyz") == 503, "admin port")
     running.wait_for(lambda: "API on port" in running.log(), "start")
     assert running.ask().json()["error"]["code"] == "policy_unknown"
-    control.status = 200
+    control.policy_status = 200
     running.wait_ready()
     assert running.ask().status_code == 200
     control.policy = {"kill": {"all": True}}

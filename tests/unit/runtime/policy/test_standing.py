@@ -242,11 +242,11 @@ async def following(deployment, control, **environ: str):
 async def test_control_is_asked_with_a_name_a_token_and_what_is_known(deploy, control, quickly):
     standing, task = await following(deploy(), control, SHIPWAY_CONTROL_TOKEN="ct")
     assert await standing.probe() == "control has not answered yet"
-    await until(lambda: len(control.seen) >= 2)
-    query, headers, _ = control.seen[0]
+    await until(lambda: len(control.asked) >= 2)
+    query, headers, _ = control.asked[0]
     assert query == {"name": ["test"], "environment": ["development"]}
     assert headers["authorization"] == "Bearer ct"
-    assert [status for _, _, status in control.seen][:2] == [200, 304]
+    assert [status for _, _, status in control.asked][:2] == [200, 304]
     assert await standing.probe() is None
     control.policy = {"kill": {"all": True}}
     await until(lambda: standing.effective.kill.all)
@@ -259,7 +259,7 @@ async def test_control_that_fails_leaves_the_last_good_one(deploy, control, quic
     standing, task = await following(deploy(), control)
     await until(lambda: standing.effective)
     for policy, status in (({}, 500), ({"kil": 1}, 200), ({"model": "unknown"}, 200)):
-        control.policy, control.status = policy, status
+        control.policy, control.policy_status = policy, status
         failures = standing.failures["control"]
         await until(lambda failures=failures: standing.failures["control"] > failures)
         assert standing.effective.kill.tools == ("t",)
@@ -276,12 +276,12 @@ async def test_control_that_fails_leaves_the_last_good_one(deploy, control, quic
 
 @on_a_loop
 async def test_nothing_is_known_of_a_control_that_never_answered(deploy, control, quickly):
-    control.status = 404
+    control.policy_status = 404
     standing, task = await following(deploy(), control)
     await until(lambda: standing.failures)
     assert standing.effective is None
     assert "expected 200 or 304, saw 404" in await standing.probe()
-    control.status = 200
+    control.policy_status = 200
     await until(lambda: standing.effective)
     task.cancel()
 
