@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import policies
 import streams
 from loopback import wait
 from processes import family, memory_mb
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 OURS = "shipway"
 OPEN = 1000
-TRIES = 7
 HEAVY = "import anthropic"
 POST = """
 wrk.headers["Content-Type"] = "application/json"
@@ -97,7 +95,6 @@ def main() -> None:
             *memory(bench),
             *requests(bench),
             *first_pieces(bench),
-            *propagation(place),
         ]
     report("runtime", rows, "shipway-runtime", "uvicorn", "starlette", "anthropic", **peers.versions)
 
@@ -184,24 +181,6 @@ def first_pieces(bench: Bench) -> list[Row]:
                 found[name] += asyncio.run(several(server))
     values = {name: statistics.median(taken) * 1e3 for name, taken in found.items()}
     return bench.row("request to the agent's first word", "ms", values)
-
-
-def propagation(place: Path) -> list[Row]:
-    """From a change of the policy to the first turn that it refuses; the slowest of several."""
-    ways = {
-        "a file": (policies.by_file, 500),
-        "control": (policies.by_control, 1500),
-        "the admin port": (policies.by_admin, 20),
-    }
-    return [
-        Row(
-            f"a kill switch by {name}, slowest of {TRIES}",
-            "ms",
-            max(way(place) for _ in range(TRIES)) * 1e3,
-            f"<= {most} ms",
-        )
-        for name, (way, most) in ways.items()
-    ]
 
 
 async def several(server: Server) -> list[float]:
