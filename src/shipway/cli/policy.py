@@ -109,15 +109,29 @@ def set_(
 
 
 @command.command("clear")
+@click.option(
+    "--kill",
+    "kills",
+    multiple=True,
+    metavar="WHAT",
+    help="Switch this on again, and leave the rest of the restriction.",
+)
 @_why
 @_where
-def clear(reason: str, urls: tuple[str, ...], env: str | None, as_json: bool, directory: Path) -> None:
-    """Take away every restriction that was set here; the policy itself stays."""
+def clear(
+    kills: tuple[str, ...],
+    reason: str,
+    urls: tuple[str, ...],
+    env: str | None,
+    as_json: bool,
+    directory: Path,
+) -> None:
+    """Take away what was restricted here, all of it or single kills; the policy itself stays."""
     from shipway.local import replicas
     from shipway_runtime.contract import Policy, Restriction
 
+    why = Restriction(Policy(words.parse_kills(kills)), by=_caller(), reason=reason)
     found, token = _find(urls, env, directory)
-    why = Restriction(Policy(), by=_caller(), reason=reason)
     _finish(replicas.clear(found, token, why), as_json, _summarise)
 
 

@@ -89,10 +89,18 @@ def restrict(replicas: Sequence[Replica], token: str | None, more: Restriction) 
 
 
 def clear(replicas: Sequence[Replica], token: str | None, why: Restriction) -> list[Answer]:
-    """Take every restriction away."""
+    """Take the kills of `why` away, and leave the rest of each restriction; without any, take all of it."""
 
     async def change(client: httpx2.AsyncClient, headers: dict[str, str]) -> httpx2.Response:
-        return await client.request("DELETE", "/policy", content=contract.encode(why), headers=headers)
+        left: Restriction | None = None
+        if why.policy.kill != Kill():
+            answer = await _show(client, headers)
+            if answer.status_code != 200:
+                return answer
+            left = without(answer.json()["restriction"], why)
+        if left is None:
+            return await client.request("DELETE", "/policy", content=contract.encode(why), headers=headers)
+        return await client.put("/policy", content=contract.encode(left), headers=headers)
 
     return asyncio.run(_all(replicas, token, change))
 
@@ -101,8 +109,7 @@ def add(restriction: dict[str, Any] | None, more: Restriction) -> Restriction:
     """What is there already, as GET /policy shows it, and more: it ends when the later of the two does."""
     if restriction is None:
         return more
-    there = contract.decode(Policy, json.dumps(restriction["policy"]), "the restriction in force")
-    new = more.policy
+    there, new = _policy(restriction), more.policy
     tenants = dict(there.tenants)
     for name, limits in new.tenants.items():
         tenants[name] = _limits(tenants.get(name, Limits()), limits)
@@ -116,6 +123,28 @@ def add(restriction: dict[str, Any] | None, more: Restriction) -> Restriction:
         model=new.model or there.model,
     )
     return dataclasses.replace(more, policy=policy, for_s=max(more.for_s, restriction["remaining_s"]))
+
+
+def without(restriction: dict[str, Any] | None, less: Restriction) -> Restriction | None:
+    """What is there but the kills of `less`, until its own end; None where nothing is left."""
+    if restriction is None:
+        return None
+    there, kill = _policy(restriction), less.policy.kill
+    kept = Kill(
+        there.kill.all and not kill.all,
+        *(
+            tuple(name for name in getattr(there.kill, kind) if name not in getattr(kill, kind))
+            for kind in Kill.__slots__[1:]
+        ),
+    )
+    policy = dataclasses.replace(there, kill=kept)
+    if policy == Policy():
+        return None
+    return dataclasses.replace(less, policy=policy, for_s=restriction["remaining_s"])
+
+
+def _policy(restriction: dict[str, Any]) -> Policy:
+    return contract.decode(Policy, json.dumps(restriction["policy"]), "the restriction in force")
 
 
 def _limits(there: Limits, new: Limits) -> Limits:

@@ -40,6 +40,8 @@ def test_set_adds_and_clear_takes_all_away(running):
     assert "from [policy]" in text
     assert "requests=600/min" in text
     policy("set", "--limit", "concurrency=1", "--tenant", "acme", *url)
+    single = policy("clear", "--kill", "all", "--kill", "tool:never-heard-of", *url)
+    assert "  kill tool:git_reset, requests=10/min" in single.stdout.replace(str(running.admin.base_url), "")
     cleared = policy("clear", "--reason", "over", *url)
     assert "no restriction" in cleared.stdout
     assert running.ask().status_code == 200
@@ -127,3 +129,8 @@ def test_what_is_added_to_a_restriction():
     assert added.policy == Policy(Kill(all=True, tools=("a", "b")), Limits((5, 60), 5), model="small")
     assert (added.for_s, added.by) == (100.0, "ann")
     assert replicas.add(None, more) is more
+    left = replicas.without(there, Restriction(Policy(Kill(tools=("a",))), by="ann"))
+    assert left.policy == Policy(Kill(), Limits((9, 60), 5), model="small")
+    assert left.for_s == 100.0
+    only = {"policy": {"kill": {"tools": ["a"]}}, "remaining_s": 1.0}
+    assert replicas.without(only, Restriction(Policy(Kill(tools=("a", "b"))))) is None
