@@ -124,6 +124,10 @@ class Standing:
         self.restricted = restricted
         what = describe(Policy(), restricted.restriction.policy)
         log.warning("a restriction of the policy goes on until %s: %s", _moment(restricted.until), what)
+        try:
+            self._check(restricted.restriction.policy, "the restriction")
+        except PolicyError as error:  # of an earlier release: whatever of it can hold does
+            log.warning("not all of it can hold here: %s", error)
 
     def refuse_budgets(self, why: str) -> None:
         """No budgets from here on, since nothing says what a turn has used. Raises StartError."""

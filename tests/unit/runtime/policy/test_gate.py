@@ -14,6 +14,7 @@ from shipway_runtime.conversations.sqlite import Sqlite
 from shipway_runtime.conversations.store import StoreError
 from shipway_runtime.dialogue import Usage
 from shipway_runtime.policy import gate as gates
+from shipway_runtime.policy.asgi import Guarded
 from shipway_runtime.policy.gate import DeniedError, Gate
 from shipway_runtime.policy.merge import meet
 from shipway_runtime.telemetry.tally import Tally
@@ -134,6 +135,28 @@ async def test_concurrency_under_load():
     assert most == 10
     assert refused == 20 * 40
     assert codes == {"too_many_turns"}
+
+
+@on_a_loop
+async def test_an_application_of_its_own_over_a_websocket():
+    policies, reached, sent = [meet(Policy())], [], []
+
+    async def app(scope, receive, send):
+        reached.append(scope["type"])
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message)
+
+    guarded = Guarded(app, Gate(lambda: policies[-1]), None)
+    for kind in ("lifespan", "websocket"):
+        await guarded({"type": kind}, receive, send)
+    policies.append(meet(Policy(kill=Kill(all=True))))
+    await guarded({"type": "websocket"}, receive, send)
+    assert reached == ["lifespan", "websocket"]
+    assert sent == [{"type": "websocket.close", "code": 1008, "reason": "this agent is switched off for now"}]
 
 
 @on_a_loop

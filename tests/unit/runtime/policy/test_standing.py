@@ -167,6 +167,13 @@ async def test_a_restriction_ends_by_itself(deploy):
     assert stand(deployment).restricted is None
 
 
+def test_one_of_an_earlier_release(deploy, caplog):
+    kept = keeping.find(deploy())
+    kept.keep_restriction(restricted(Policy(kill=Kill(tools=("t",)), model="gone")))
+    assert stand(deploy()).effective.kill.tools == ("t",)
+    assert "not all of it can hold here: the restriction: model: 'gone' is not among" in caplog.text
+
+
 def test_one_that_ended_while_nothing_ran(deploy):
     deployment = deploy()
     keeping.find(deployment).keep_restriction(restricted(Policy(kill=Kill(all=True)), since=time.time() - 61))
