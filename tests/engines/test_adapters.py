@@ -269,6 +269,7 @@ def tools_name_their_server(framework: Framework) -> None:
     assert text(pieces) == "It is noon, says the server."
     [call] = only(pieces, "ToolCall")
     assert (call["name"], call["server"]) == ("convert", "time")
+    assert only(pieces, "ToolResult")[0]["output"] == "noon, says the server"
 
 
 def output_by_a_tool(framework: Framework) -> None:

@@ -109,9 +109,17 @@ class _Turn:
                 _call_id(call), tool, as_text(_of(call, "arguments") or {}), self._servers.get(origin or "")
             )
         elif name == "tool_output":
-            output = as_text(item.output)
+            output = _shown(item.output)
             refused = output.endswith(refusal(""))
             yield ToolResult(_call_id(item.raw_item), output, refused or output.startswith(FAILED))
+
+
+def _shown(output: Any) -> str:
+    """A tool's output; that of an MCP server is a part, or a list of parts."""
+    parts = output if isinstance(output, list) else [output]
+    return "\n".join(
+        str(_of(part, "text")) if _of(part, "type") == "text" else as_text(part) for part in parts
+    )
 
 
 def _of(item: Any, name: str) -> Any:
