@@ -32,6 +32,7 @@ FRAMEWORKS = {
         "langchain==1.5.2",
         "langchain-openai==1.7.4",
     ),
+    "google_adk": ("google-adk==2.13.0",),
 }
 EXAMPLES = {
     "pydantic_ai": "03-pydantic-ai",
@@ -78,6 +79,9 @@ call = { tool = "transfer_to_clock" }
 [[reply]]
 when_tool = "transfer_to_clock"
 say = "The clock speaks."
+[[reply]]
+when = "first. said"
+say = "The second agrees."
 [[reply]]
 when = "again"
 say = "As I said."
@@ -302,9 +306,15 @@ def checkpoints(framework: Framework) -> None:
     assert (text(asked), text(answered)) == ("Which city?", "You said Rome.")
 
 
+def workflows(framework: Framework) -> None:
+    [pieces] = framework.converse({"new": user("again")}, agent="workflow")
+    assert text(pieces) == "As I said.\n\nThe second agrees."
+
+
 PARTICULAR = {
     "pydantic_ai": (output_by_a_tool, tools_name_their_server),
     "openai_agents": (handoffs, tools_name_their_server),
+    "google_adk": (workflows,),
     "langgraph": (checkpoints,),  # LangChain's tools do not say which server they are from
 }
 
@@ -396,6 +406,7 @@ def example(framework: Framework, tmp_path: Path) -> Iterator[Example]:
     made.close()
 
 
+@pytest.mark.parametrize("framework", EXAMPLES, indirect=True)
 def test_an_example_says_what_its_readme_says(example: Example) -> None:
     console = (example.root / "README.md").read_text().partition("```console\n")[2].partition("```")[0]
     answers = 0

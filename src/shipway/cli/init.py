@@ -13,10 +13,6 @@ from shipway.errors import Finding, SpecError
 if TYPE_CHECKING:
     from shipway.spec.detect import Candidate, Detected
 
-RUNNABLE = (
-    *("async function", "generator", "function", "ASGI"),
-    *("pydantic-ai", "openai-agents", "langgraph"),
-)
 _KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY"}
 _MODELS = {"anthropic": "claude-sonnet-5", "openai": "gpt-5", "gemini": "gemini-2.5-pro"}
 """Written, and said to be a guess, where the sources name no model."""
@@ -60,20 +56,9 @@ def command(directory: Path, entrypoint: str | None) -> None:
 
 
 def _choose(found: Detected, directory: Path) -> Candidate:
-    runnable = [c for c in found.candidates if c.kind in RUNNABLE]
-    others = [c for c in found.candidates if c.kind not in RUNNABLE]
-    if runnable:
-        return runnable[0]
-    if others:
-        seen = others[0]
-        message = f"{seen.entrypoint} is a {seen.kind} agent; shipway does not run these by themselves yet"
-        fix = (
-            "wrap it: an `async def agent(messages, ctx)` that runs it and returns the text; then init again"
-        )
-        raise SpecError([Finding("not-yet", message, fix, seen.file, seen.line)])
-    message = (
-        f"no agent found in {directory.resolve()}: no function that takes `messages`, no ASGI application"
-    )
+    if found.candidates:
+        return found.candidates[0]
+    message = f"no agent found in {directory.resolve()}: no function that takes `messages`, no agent of a framework, no ASGI application"
     fix = "write `async def agent(messages, ctx): …` in agent.py, or name yours: --entrypoint MODULE:NAME"
     raise SpecError([Finding("no-entrypoint", message, fix)])
 

@@ -30,6 +30,7 @@ PROVIDERS = {
     "pydantic_ai.models.anthropic": "anthropic",
     "pydantic_ai.models.openai": "openai",
     "pydantic_ai.models.google": "gemini",
+    "google.adk": "gemini",
     "agents": "openai",
 }
 """Imported package -> provider, unless a model's text names one."""
@@ -52,6 +53,7 @@ FRAMEWORKS = {
 _ASGI_CLASSES = {"FastAPI", "Starlette", "Quart", "Litestar"}
 _AGENT_CLASSES = {
     "Agent": ("pydantic_ai", "agents", "google.adk"),
+    **dict.fromkeys(("LlmAgent", "SequentialAgent", "LoopAgent", "ParallelAgent"), ("google.adk",)),
     "create_agent": ("langchain.agents",),
     "create_react_agent": ("langgraph",),
 }

@@ -70,6 +70,7 @@ def test_provider_and_model(tmp_path: Path) -> None:
             "gemini-2.5-pro",
         ),
         ("import openai\nMODEL = 'anthropic:claude-opus-5'", "anthropic", "claude-opus-5"),
+        ("from google.adk.agents import Agent\nx = Agent(model='gemini-3')", "gemini", "gemini-3"),
         ("from agents import Agent\nagent = Agent('desk', model='gpt-5')", "openai", "gpt-5"),
         ("from langchain_openai import ChatOpenAI\nx = ChatOpenAI(model='gpt-5')", "openai", "gpt-5"),
         ("from pydantic_ai import Agent\nURL = 'openai: see there'", None, None),

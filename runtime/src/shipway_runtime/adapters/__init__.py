@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import StartError
-from . import asgi, functions, langgraph, openai_agents, pydantic_ai
+from . import asgi, functions, google_adk, langgraph, openai_agents, pydantic_ai
 from .frameworks import UnsuitableError
 from .kinds import Conversational, OwnApp
 
@@ -33,12 +33,13 @@ KINDS = (
     Kind("an agent of pydantic-ai", pydantic_ai.recognises, pydantic_ai.adapt),
     Kind("an agent of openai-agents", openai_agents.recognises, openai_agents.adapt),
     Kind("a graph of LangGraph", langgraph.recognises, langgraph.adapt),
+    Kind("an agent of Google ADK", google_adk.recognises, google_adk.adapt),
     Kind("an ASGI application", asgi.recognises, asgi.adapt),
     Kind("a function", functions.recognises, functions.adapt),
 )
 """In the order they are tried."""
 
-FRAMEWORKS = "an agent of a framework that is known here: pydantic-ai, openai-agents, LangGraph"
+FRAMEWORKS = "an agent of a framework that is known here: pydantic-ai, openai-agents, LangGraph, Google ADK"
 
 
 def adapt(agent: Any, entrypoint: str) -> Conversational | OwnApp:
