@@ -58,7 +58,8 @@ def command(directory: Path, entrypoint: str | None) -> None:
 def _choose(found: Detected, directory: Path) -> Candidate:
     if found.candidates:
         return found.candidates[0]
-    message = f"no agent found in {directory.resolve()}: no function that takes `messages`, no agent of a framework, no ASGI application"
+    expected = "a function that takes `messages`, an agent of a framework, or an ASGI application"
+    message = f"no agent found in {directory.resolve()}; expected {expected}"
     fix = "write `async def agent(messages, ctx): …` in agent.py, or name yours: --entrypoint MODULE:NAME"
     raise SpecError([Finding("no-entrypoint", message, fix)])
 
