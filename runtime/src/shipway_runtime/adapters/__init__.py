@@ -58,7 +58,8 @@ def _explain(agent: Any, entrypoint: str) -> str:
     """What was seen, what was expected, and what to write where that can be known."""
     if inspect.isclass(agent):
         return f'{entrypoint} is the class {_name(agent)}; to make an agent of it, write "{entrypoint}()"'
-    called = "" if entrypoint.endswith("()") else f'; if it makes one, write "{entrypoint}()"'
+    may_make_one = callable(agent) and not entrypoint.endswith("()")
+    called = f'; if it makes one, write "{entrypoint}()"' if may_make_one else ""
     return (
         f"{entrypoint} is a {_name(type(agent))}; expected {functions.EXPECTED}, a generator of pieces, "
         f"an ASGI application, or {FRAMEWORKS}{called}"

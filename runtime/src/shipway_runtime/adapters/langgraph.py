@@ -75,8 +75,9 @@ def _check(graph: Any) -> None:
         )
     channels = getattr(graph, "channels", None)
     if channels is None or "messages" not in channels:
-        shown = ", ".join(sorted(name for name in channels or () if name.isidentifier() and name[0] != "_"))
-        what = f"a graph whose state has no `messages` ({shown})" if channels else "a chain of LangChain"
+        there = ", ".join(sorted(name for name in channels or () if name.isidentifier() and name[0] != "_"))
+        seen = f" but {there}" if there else ""
+        what = f"a graph whose state has no `messages`{seen}" if channels else "a chain of LangChain"
         raise UnsuitableError(
             f"{what}; name a function that says what goes in and what comes out:\n\n"
             "    async def agent(messages, ctx):\n"

@@ -115,7 +115,7 @@ def graph(package: str, **names: object) -> object:
             made("langgraph.graph.state", compile=None)(),
             "a:b is a graph that is not compiled yet; .* compile",
         ),
-        (graph("langgraph.pregel", channels={"question": 0, "__start__": 0}), r"no `messages` \(question\)"),
+        (graph("langgraph.pregel", channels={"question": 0, "__start__": 0}), "no `messages` but question;"),
         (graph("langchain_core.runnables.base"), "a:b is a chain of LangChain; name a function"),
     ],
 )
