@@ -237,7 +237,7 @@ def test_a_client_may_bring_a_history(framework: Framework) -> None:
 def test_the_model_is_agent_tomls_where_it_says_one(framework: Framework) -> None:
     framework.converse(
         {"new": user("again")},
-        {"new": user("again"), "model": {"name": "gpt-5", "max_tokens": 77}},
+        {"new": user("again"), "model": {"name": "gpt-5", "max_tokens": 77, "timeout_s": 30}},
         {"new": user("again"), "model": {"name": "gpt-5-mini"}},
     )
     assert [request["model"] for request in framework.model.requests] == ["gpt-5", "gpt-5", "gpt-5-mini"]
