@@ -25,7 +25,7 @@ from servers import Server, shipway
 from table import Row, report
 
 from shipway_runtime.contract import Limits, Policy
-from shipway_runtime.policy.gate import Gate
+from shipway_runtime.policy.admission import Admission
 from shipway_runtime.policy.merge import Effective, meet
 
 KILLED, FREE = {"kill": {"all": True}}, {}
@@ -170,12 +170,12 @@ def control() -> Iterator[Control]:
 
 async def door(policy: Effective) -> float:
     """Microseconds to let a turn in and out again."""
-    gate = Gate(lambda: policy)
+    admission = Admission(lambda: policy)
     taken = []
     for _ in range(5):
         began = time.perf_counter()
         for _ in range(TURNS):
-            await (await gate.enter("acme", None)).leave()
+            await (await admission.enter("acme", None)).leave()
         taken.append((time.perf_counter() - began) / TURNS * 1e6)
     return statistics.median(taken)
 

@@ -15,17 +15,17 @@ from shipway_runtime.api.auth.proxies import ProxyAuth
 from shipway_runtime.config import read
 from shipway_runtime.contract import McpServer, Outcome
 from shipway_runtime.dialogue import ToolCall, Usage
-from shipway_runtime.health import Readiness
-from shipway_runtime.heart import Heart
+from shipway_runtime.health.heart import Heart
+from shipway_runtime.health.readiness import Readiness
+from shipway_runtime.policy.admission import Admission
 from shipway_runtime.policy.families import families as policy
-from shipway_runtime.policy.gate import Gate
 from shipway_runtime.policy.keeping import Keeping
 from shipway_runtime.policy.standing import Standing
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
 from shipway_runtime.relay.calls import Calls
 from shipway_runtime.relay.calls import Outcome as CallOutcome
-from shipway_runtime.secrets import Secret
+from shipway_runtime.secrets.declared import Secret
 from shipway_runtime.telemetry import families, vitals
 from shipway_runtime.telemetry.counts import Counts
 from shipway_runtime.telemetry.histogram import Histogram
@@ -64,7 +64,7 @@ def exposed(tmp_path: Path) -> list[Metric]:
         *of_turns(),
         *of_requests(),
         *guard.collect(),
-        *policy(standing, Gate(lambda: None)),
+        *policy(standing, Admission(lambda: None)),
         *pushing.collect(),
     ]
 

@@ -27,7 +27,7 @@ import asyncio, json, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.append(sys.argv[1])
-from shipway_runtime.faults import find_fault
+from shipway_runtime.health.faults import find_fault
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):

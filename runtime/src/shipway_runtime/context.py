@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .contract import Model, TenantSettings
-from .secrets import Secrets
+from .secrets.declared import Secrets
 from .telemetry.current import outgoing
 from .telemetry.tally import Tally, read_usage
 

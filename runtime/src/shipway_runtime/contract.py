@@ -49,7 +49,7 @@ SECRETS = "/run/secrets"
 
 def admin_token_file(port: int) -> str:
     """Where a process whose admin port is `port` leaves the token that it made, when nobody gave one."""
-    return f"/tmp/shipway-admin-{port}.token"  # noqa: S108 - written with care, see admin_token.py
+    return f"/tmp/shipway-admin-{port}.token"  # noqa: S108 - written with care, see admin/token.py
 
 
 MESSAGE_LIMIT = 16_000_000  # bytes of one MCP message, where agent.toml says nothing

@@ -20,32 +20,34 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from . import admin, admin_token, checks, standin
+from .admin import port as admin
+from .admin import token as admin_token
 from .api.auth import list_checks
 from .contract import env
-from .health import Readiness
-from .heart import Heart
+from .health import checks, standin
+from .health.heart import Heart
+from .health.readiness import Readiness
+from .health.traffic import Traffic
+from .policy.admission import Admission
 from .policy.endpoint import Endpoint
-from .policy.gate import Gate
 from .policy.standing import Standing
 from .reaper import Reaper
 from .telemetry import log
 from .telemetry.metrics import Metrics
-from .traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from prometheus_client import Metric
 
-    from .admin_token import AdminToken
+    from .admin.token import AdminToken
     from .api.auth import Auth
     from .config import Deployment
     from .drain import Drain
-    from .health import Check
+    from .health.readiness import Check
+    from .health.standin import StandIn
     from .relay import Relay
-    from .secrets import Secrets
-    from .standin import StandIn
+    from .secrets.declared import Secrets
 
 WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
@@ -76,7 +78,7 @@ class Control:
         self.metrics = Metrics()
         self.metrics.add(self._vitals)
         self.policy = Standing.open(deployment, secrets, environ)
-        self.gate = Gate(lambda: self.policy.effective)
+        self.admission = Admission(lambda: self.policy.effective)
         self.metrics.add(self._policy)
         self._heard = socket.socketpair()
         for end in self._heard:
@@ -144,7 +146,7 @@ class Control:
         token.close()
 
     def _admin(self, token: AdminToken) -> admin.Admin:
-        policy = Endpoint(self.policy, self.gate)
+        policy = Endpoint(self.policy, self.admission)
         routes = admin.routes(self._deployment, self.heart, self.readiness, policy.show)
         changes = {("PUT", "/policy"): policy.put, ("DELETE", "/policy"): policy.delete}
         private = frozenset[str]() if self._deployment.development else admin.PRIVATE
@@ -189,7 +191,7 @@ class Control:
     def _policy(self) -> Iterable[Metric]:
         from .policy.families import families
 
-        return families(self.policy, self.gate)
+        return families(self.policy, self.admission)
 
     def _refused(self, rule: str) -> None:
         self.policy.refused[rule] += 1

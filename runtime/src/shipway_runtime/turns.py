@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .context import entered
 from .conversations.store import BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
-from .policy.gate import DeniedError
+from .policy.admission import DeniedError
 from .telemetry import log, outcomes
 from .telemetry.current import Running
 from .telemetry.tally import Tally
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .conversations.store import Store
     from .drain import Drain
-    from .policy.gate import Gate, Passage
+    from .policy.admission import Admission, Passage
 
 
 class Turns:
@@ -53,13 +53,13 @@ class Turns:
         context: Context,
         drain: Drain,
         revision: str,
-        gate: Gate,
+        admission: Admission,
         timeout_s: float = 600.0,
         tenants: Mapping[str, Context] | None = None,
     ) -> None:
         self._agent, self._store, self._context = agent, store, context
         self._tenants = tenants or {}
-        self._drain, self._revision, self._gate, self._timeout_s = drain, revision, gate, timeout_s
+        self._drain, self._revision, self._admission, self._timeout_s = drain, revision, admission, timeout_s
         self._running: set[Turn] = set()
         self._waiting: set[asyncio.Timeout] = set()  # for another turn of their conversation
         self._begun = 0
@@ -132,7 +132,7 @@ class Turns:
     async def _let_in(self, ask: Ask, place: Place) -> AsyncIterator[Passage]:
         """The policy's leave to run a turn. A turn that is denied has an outcome, too."""
         try:
-            passage = await self._gate.enter(ask.tenant, self._template(ask).model)
+            passage = await self._admission.enter(ask.tenant, self._template(ask).model)
             try:
                 yield passage
             finally:

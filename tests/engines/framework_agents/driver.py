@@ -18,7 +18,7 @@ from shipway_runtime.adapters import Conversational, adapt
 from shipway_runtime.context import Context, entered
 from shipway_runtime.contract import Model
 from shipway_runtime.dialogue import Dialogue, Memory, Past
-from shipway_runtime.secrets import Secrets
+from shipway_runtime.secrets.declared import Secrets
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from shipway_runtime.context import Context, contexts_of
 from shipway_runtime.contract import Model, Secret, TenantSettings
-from shipway_runtime.secrets import Secrets
+from shipway_runtime.secrets.declared import Secrets
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ..conversations.store import Store
-    from ..heart import Document
+    from ..health.heart import Document
     from ..turns import Turns
     from .exchange import Endpoint
 

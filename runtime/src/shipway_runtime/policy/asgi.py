@@ -1,6 +1,6 @@
 """The door of an application that owns the API port: it has requests, and no turns.
 
-In: an ASGI application, the gate. Out: the same, but that a request is refused while the policy switches the
+In: an ASGI application, the admission. Out: the same, but that a request is refused while the policy switches
 agent or its tenant off, or while there are too many. Nobody says here what a request has used, so budgets of
 tokens and dollars cannot hold.
 """
@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING, Any
 from ..api.callers import caller
 from ..api.errors import ApiError
 from ..api.exchange import send_error
-from .gate import DeniedError
+from .admission import DeniedError
 
 if TYPE_CHECKING:
     from ..adapters.kinds import AsgiApp
     from ..contract import Model
-    from .gate import Gate, Passage
+    from .admission import Admission, Passage
 
 POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 
 
 class Guarded:
-    """`app` behind the gate. Its model cannot be switched from outside, so a killed one switches it off."""
+    """`app` behind admission. Its model cannot be switched from outside: a killed one switches it off."""
 
-    def __init__(self, app: AsgiApp, gate: Gate, model: Model | None) -> None:
-        self._app, self._gate = app, gate
+    def __init__(self, app: AsgiApp, admission: Admission, model: Model | None) -> None:
+        self._app, self._admission = app, admission
         self._model = model and dataclasses.replace(model, fallbacks=())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -35,7 +35,7 @@ class Guarded:
             await self._app(scope, receive, send)
             return
         try:
-            passage: Passage = await self._gate.enter(caller(scope).tenant, self._model)
+            passage: Passage = await self._admission.enter(caller(scope).tenant, self._model)
         except DeniedError as error:
             await _refuse(error, scope, receive, send)
             return

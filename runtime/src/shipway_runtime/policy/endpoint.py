@@ -1,7 +1,7 @@
 """GET, PUT and DELETE /policy on the admin port, as documents.
 
-In: the policy that stands, the counters of the gate; a body. Out: a status and a document. Who may change is
-decided before: admin.py asks for the token.
+In: the policy that stands, the counters of admission; a body. Out: a status and a document. Who may change is
+decided before: admin/port.py asks for the token.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from .merge import public
 from .rules import PolicyError
 
 if TYPE_CHECKING:
-    from ..admin import Change
-    from ..heart import Document
-    from .gate import Gate
+    from ..admin.port import Change
+    from ..health.heart import Document
+    from .admission import Admission
     from .standing import Standing
 
 LONGEST_WORD = 500  # characters of `by` and `reason`
@@ -27,8 +27,8 @@ LONGEST_WORD = 500  # characters of `by` and `reason`
 class Endpoint:
     """The three of them."""
 
-    def __init__(self, standing: Standing, gate: Gate) -> None:
-        self._standing, self._gate = standing, gate
+    def __init__(self, standing: Standing, admission: Admission) -> None:
+        self._standing, self._admission = standing, admission
 
     def show(self) -> Document:
         """GET: base, restriction, what both allow, and what of it is used."""
@@ -41,8 +41,8 @@ class Endpoint:
             "restriction": restricted and _restriction(restricted),
             "confirmed": round(standing.confirmed, 3),
             "problem": standing.problem,
-            "usage": self._gate.document(),
-            "denied": dict(standing.refused + self._gate.denied),
+            "usage": self._admission.document(),
+            "denied": dict(standing.refused + self._admission.denied),
         }
 
     async def put(self, change: Change) -> Document:

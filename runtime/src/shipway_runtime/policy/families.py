@@ -1,6 +1,6 @@
 """The policy as metric families. Imported by the first scrape.
 
-In: the policy that stands, and the gate. Out: families; docs/reference/metrics.md has them.
+In: the policy that stands, and the admission. Out: families; docs/reference/metrics.md has them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
-    from .gate import Gate
+    from .admission import Admission
     from .standing import Standing
 
 
-def families(standing: Standing, gate: Gate) -> Iterator[Metric]:
+def families(standing: Standing, admission: Admission) -> Iterator[Metric]:
     source = standing.source
     age = GaugeMetricFamily(
         "shipway_policy_age_seconds",
@@ -49,7 +49,7 @@ def families(standing: Standing, gate: Gate) -> Iterator[Metric]:
     denied = CounterMetricFamily(
         "shipway_policy_denied", "Turns and calls of tools that the policy has refused", labels=["rule"]
     )
-    for rule, count in (standing.refused + gate.denied).items():
+    for rule, count in (standing.refused + admission.denied).items():
         denied.add_metric([rule], count)
     yield denied
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .. import __version__, contract
 from ..contract import ContractError, Policy, env
 from ..errors import StartError
-from ..secrets import Given, Mounted
+from ..secrets.declared import Given, Mounted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from ..config import Deployment
-    from ..secrets import Secret, Secrets
+    from ..secrets.declared import Secret, Secrets
 
 EVERY_S = 1.0
 LONGEST_PAUSE_S = 4.0  # while control is away: it must be heard soon after it is back

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..config import Deployment
-    from ..secrets import Secrets
+    from ..secrets.declared import Secrets
 
 LOOK_S = 0.1
 

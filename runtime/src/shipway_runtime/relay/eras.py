@@ -19,14 +19,7 @@ import binascii
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .messages import (
-    HEADER_MISMATCH,
-    INVALID_PARAMS,
-    UNSUPPORTED_VERSION,
-    Json,
-    RpcError,
-    meta_of,
-)
+from .messages import HEADER_MISMATCH, INVALID_PARAMS, UNSUPPORTED_VERSION, Json, RpcError, meta_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

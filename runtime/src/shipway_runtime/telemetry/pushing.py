@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from ..config import Deployment
-    from ..secrets import Secrets
+    from ..secrets.declared import Secrets
     from .outcomes import Ended
     from .spool import Batch
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from ..config import Deployment
-    from ..health import Readiness
-    from ..heart import Heart
-    from ..secrets import Secret
+    from ..health.heart import Heart
+    from ..health.readiness import Readiness
+    from ..secrets.declared import Secret
 
 
 def families(

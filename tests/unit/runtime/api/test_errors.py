@@ -8,8 +8,8 @@ import pytest
 import shipway_runtime
 from shipway_runtime import turn
 from shipway_runtime.api.errors import ApiError
-from shipway_runtime.faults import Fault
-from shipway_runtime.watched import ModelError
+from shipway_runtime.health.faults import Fault
+from shipway_runtime.health.watched import ModelError
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_only_what_did_nothing_yet_may_be_asked_again(error, status, headers):
 
 def test_every_code_is_in_the_reference():
     package = Path(shipway_runtime.__file__).parent
-    sources = [*package.glob("api/*.py"), package / "turn.py", package / "watched.py"]
+    sources = [*package.glob("api/*.py"), package / "turn.py", package / "health/watched.py"]
     text = "".join(path.read_text() for path in sources)
     page = (Path(__file__).parents[4] / "docs/reference/api.md").read_text()
     codes = set(re.findall(r'\bcode ?= ?"(\w+)"', text))

@@ -14,7 +14,7 @@ from shipway_runtime.contract import Policy
 from shipway_runtime.conversations.sql import Conversations
 from shipway_runtime.conversations.sqlite import Sqlite
 from shipway_runtime.drain import Drain
-from shipway_runtime.policy.gate import Gate
+from shipway_runtime.policy.admission import Admission
 from shipway_runtime.policy.merge import meet
 from shipway_runtime.turns import Turns
 
@@ -25,8 +25,8 @@ async def agent(messages, ctx):
 
 def build(store):
     context = Context("", 0, None, None, {}, {}, None, Path("/"), {})
-    gate = Gate(lambda: meet(Policy()))
-    turns = Turns(adapt(agent, "x").agent, store, context, Drain(delay_s=0, grace_s=1), "r", gate)
+    admission = Admission(lambda: meet(Policy()))
+    turns = Turns(adapt(agent, "x").agent, store, context, Drain(delay_s=0, grace_s=1), "r", admission)
     about = {"name": "x", "model": "m", "body_limit": 1000, "authenticated": True}
     return app.build(turns, store, **about, alive=None, ready=None)
 

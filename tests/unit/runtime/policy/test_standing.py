@@ -15,7 +15,7 @@ from shipway_runtime.errors import StartError
 from shipway_runtime.policy import keeping, remote
 from shipway_runtime.policy.rules import PolicyError
 from shipway_runtime.policy.standing import Standing
-from shipway_runtime.secrets import Secrets
+from shipway_runtime.secrets.declared import Secrets
 
 
 def stand(deployment, **environ: str) -> Standing:

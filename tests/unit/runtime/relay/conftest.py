@@ -16,7 +16,7 @@ import uvicorn
 
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay
-from shipway_runtime.secrets import Secrets
+from shipway_runtime.secrets.declared import Secrets
 
 TOY = pathlib.Path(__file__).with_name("toy_server.py")
 BOUND = 20.0  # seconds; no test waits that long unless something is wrong

@@ -12,14 +12,14 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import StartError
-from ...health import Check
+from ...health.readiness import Check
 from ...telemetry import log
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
     from ...contract import Api
-    from ...secrets import Secrets
+    from ...secrets.declared import Secrets
     from ..callers import Caller
 
 PYJWT = "pyjwt[crypto]>=2.8"

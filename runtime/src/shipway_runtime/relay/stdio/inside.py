@@ -24,15 +24,7 @@ from ..eras import (
     initialize_result,
 )
 from ..exchange import STREAM_HEADERS, Reply, Request, error_reply, json_reply, parse_accept
-from ..messages import (
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    Json,
-    RpcError,
-    Unavailable,
-    answer_to,
-    is_request,
-)
+from ..messages import INVALID_REQUEST, METHOD_NOT_FOUND, Json, RpcError, Unavailable, answer_to, is_request
 from ..slots import Room
 from ..tools import Tools
 from ..trace import into_meta

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shipway_runtime.contract import Broker, McpServer, Secret
-from shipway_runtime.secrets import Secrets
+from shipway_runtime.secrets.declared import Secrets
 
 KEY = "the-clients-own-secret"
 

@@ -1,0 +1,56 @@
+"""An agent whose turns are watched for what the model does.
+
+In: an agent. Out: the same agent; the end of each turn is noted, and what was the model's doing becomes
+`ModelError`, which clients may meet by coming back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from .. import contract
+from ..telemetry import log
+from ..turn import TurnError
+from .faults import Fault, find_fault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ..context import Context
+    from ..dialogue import Agent, Dialogue, Piece
+    from .traffic import Traffic
+
+
+class ModelError(TurnError):
+    """The model gave no answer. Clients may come back, unless it is the key, or a tool has run already."""
+
+    status = 503
+    code = "model_unavailable"
+
+    def __init__(self, fault: Fault, *, acted: bool) -> None:
+        super().__init__("the model gave no answer; the log of this instance says why")
+        self.retry_s = fault.retry_s
+        self.began = acted or fault.refused
+        if fault.refused:
+            self.status, self.code = 500, "model_unauthorized"
+
+
+def watch(agent: Agent, traffic: Traffic, host: str) -> Agent:
+    """The agent, with every turn's end noted. `host` is where the model API is."""
+
+    async def watched(dialogue: Dialogue, ctx: Context) -> AsyncGenerator[Piece, None]:
+        try:
+            async with contextlib.aclosing(agent(dialogue, ctx)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except Exception as error:
+            if (fault := find_fault(error, host)) is None:
+                raise
+            traffic.failed(fault)
+            turn = contract.response_id(ctx.conversation, ctx.turn)
+            log.error("turn %s: the model: %s", turn, fault.reason, exc_info=error)
+            raise ModelError(fault, acted=ctx.tally.tool_calls > 0) from None
+        traffic.succeeded()
+
+    return watched
