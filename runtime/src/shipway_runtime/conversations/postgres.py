@@ -12,6 +12,7 @@ about TLS, several hosts or timeouts, and its own environment variables.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import hashlib
 import logging
@@ -23,7 +24,7 @@ from . import schema, statements
 from .store import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 4  # of one process at most; a turn has one for some milliseconds, never while the agent works
 CONNECT_S = 5  # until there is a connection
 AWAY_S = 0.5  # until there is one, where the last attempt failed; it goes on in the background
-ANSWER_S = 10.0  # until a statement is done, its connection included
+WAIT_S = 30.0  # until one of many turns that begin at once has one
+ANSWER_S = 10.0  # until a statement is done
 RETRY_S = 1.0  # until the pool waits for somebody to ask again
 CANCEL_S = 1.0  # for the server to end a statement that is late
 NAME_LIMIT = 63  # bytes of a name in PostgreSQL
@@ -71,6 +73,7 @@ class Postgres:
                 'install "shipway-runtime[postgres]" where the agent runs'
             ) from None
         self._error, self._pool_timeout = psycopg.Error, psycopg_pool.PoolTimeout
+        self._read_only = psycopg.errors.ReadOnlySqlTransaction
         self._url, self._learn, self._versions, self._answer_s = url, learn, versions, answer_s
         self._schema = schema_name(name)
         self._pool: AsyncConnectionPool[AsyncConnection[Row]] | None = None
@@ -98,7 +101,7 @@ class Postgres:
         async def work(connection: AsyncConnection[Row]) -> Sequence[Row]:
             return await (await connection.execute(self._sql(statement), values)).fetchall()
 
-        return await self._bounded(work)
+        return await self._run(work)
 
     async def change(self, values: Mapping[str, Any], *wanted: str) -> int:
         async def work(connection: AsyncConnection[Row]) -> int:
@@ -110,7 +113,7 @@ class Postgres:
                     await connection.execute(self._sql(statement), values)
             return count
 
-        return await self._bounded(work)
+        return await self._run(work)
 
     async def probe(self) -> None:
         if not await self.change({"version": self._versions[-1].number}, statements.PROBE):
@@ -120,15 +123,12 @@ class Postgres:
         if self._pool:
             await self._pool.close()
 
-    async def _bounded(self, work: Callable[[AsyncConnection[Row]], Awaitable[T]]) -> T:
-        """What `work` gives. One that is late is cancelled in the server too; a server that hangs takes no
-        part in that, and is left by a second timeout."""
+    async def _run(self, work: Callable[[AsyncConnection[Row]], Awaitable[T]]) -> T:
+        """What `work` gives on a connection of the pool."""
         try:
-            async with asyncio.timeout(self._answer_s + CANCEL_S), asyncio.timeout(self._answer_s):
-                return await self._retried(work)
+            return await self._retried(work)
         except TimeoutError:
-            said = self._refused or f"no answer within {self._answer_s:g} s"
-            raise StoreError(f"PostgreSQL: {said}") from None
+            raise StoreError(f"PostgreSQL: no answer within {self._answer_s:g} s") from None
         except self._pool_timeout:
             raise StoreError(f"PostgreSQL: {self._refused or 'every connection is in use'}") from None
         except (self._error, UnicodeError) as error:
@@ -139,24 +139,37 @@ class Postgres:
 
         Every statement may run twice; what a turn has spent is then counted twice in the worst case.
         """
-        from psycopg.errors import ReadOnlySqlTransaction
-
         if self._pool is None:
             raise StoreError("PostgreSQL: not open")
         for last in (False, True):
-            async with self._pool.connection(AWAY_S if self._refused else self._answer_s / 2) as connection:
+            async with self._pool.connection(AWAY_S if self._refused else WAIT_S) as connection:
                 try:
-                    if not self._migrated:
-                        await self._migrate(connection)
-                    return await work(connection)
-                except ReadOnlySqlTransaction:  # it is a standby now; with several hosts, another is not
-                    await connection.close()
-                    raise
+                    return await self._work(connection, work)
                 except self._error:
                     if last or not connection.closed:
                         raise
-            await self._pool.check()  # the others are broken too
+            async with self._in_time():
+                await self._pool.check()  # the others are broken too
         raise AssertionError
+
+    async def _work(
+        self, connection: AsyncConnection[Row], work: Callable[[AsyncConnection[Row]], Awaitable[T]]
+    ) -> T:
+        try:
+            async with self._in_time():
+                if not self._migrated:
+                    await self._migrate(connection)
+                return await work(connection)
+        except self._read_only:  # it is a standby now; with several hosts, another one is not
+            await connection.close()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """A statement that is late is cancelled in the server too; a server that hangs takes no part in that,
+        and is left by a second timeout."""
+        async with asyncio.timeout(self._answer_s + CANCEL_S), asyncio.timeout(self._answer_s):
+            yield
 
     async def _migrate(self, connection: AsyncConnection[Row]) -> None:
         """Make the tables, or bring them up to date; whoever comes second waits, and finds it done."""
