@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -60,6 +61,7 @@ class PostgresServer:
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT is its fast stop: every connection is cut."""
         if self._process and self._process.poll() is None:
+            self.freeze(signal.SIGCONT)
             self._process.send_signal(how)
             self._process.wait(BOUND_S)
 
@@ -68,7 +70,8 @@ class PostgresServer:
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in (self._process.pid, *map(int, children)):
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # workers come and go
+                os.kill(pid, number)
 
     def close(self) -> None:
         self.stop()

@@ -81,8 +81,8 @@ def test_a_server_that_is_away_is_named_until_it_is_back(store, postgres):
 
 def test_a_server_that_hangs_is_not_waited_for(store, postgres):
     store.add(1, messages=say("one"))
-    postgres.freeze()
     try:
+        postgres.freeze()
         with pytest.raises(StoreError, match="no answer within 2 s"):
             store.before()
     finally:
