@@ -360,7 +360,7 @@ def test_no_token_is_put_into_the_environment(token_server, tmp_path):
 
 
 def test_nothing_large_is_imported_before_the_first_exchange():
-    code = "import sys, shipway_runtime.broker; print('httpx2' in sys.modules)"
+    code = "import sys, shipway_runtime.secrets.broker; print('httpx2' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.strip() == "False"
 
