@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from .context import entered
-from .conversations.store import BusyError, Place, StoreError
+from .conversations.store import Before, BusyError, Place, StoreError
 from .dialogue import Agent, Dialogue
 from .policy.admission import DeniedError
 from .telemetry import log, outcomes
@@ -145,11 +145,7 @@ class Turns:
         return self._tenants.get(ask.tenant or "", self._context)
 
     async def _open(self, ask: Ask, place: Place, passage: Passage) -> Turn:
-        try:
-            before = await self._store.before(place, ask.previous)
-        except StoreError as error:
-            log.error("conversation %s cannot be read: %s", place.conversation, error)
-            raise StorageError("the conversation could not be read") from None
+        before = await self._before(ask, place)
         if before is None:
             raise UnknownTurnError(
                 f"turn {ask.previous} of conversation {place.conversation} is not known here"
@@ -167,6 +163,15 @@ class Turns:
         return Turn(
             ask, context, place, before.previous, before.first_seen, answer, self._store, self._revision
         )
+
+    async def _before(self, ask: Ask, place: Place) -> Before | None:
+        if ask.conversation is None:  # its name is new: there is nothing to look for
+            return Before(0, None, (), time.time())
+        try:
+            return await self._store.before(place, ask.previous)
+        except StoreError as error:
+            log.error("conversation %s cannot be read: %s", place.conversation, error)
+            raise StorageError("the conversation could not be read") from None
 
     def _track(self, turn: Turn, change: Callable[[Turn], None]) -> None:
         before = bool(self._running)

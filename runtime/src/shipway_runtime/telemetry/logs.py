@@ -1,4 +1,4 @@
-"""Log lines: plain in development, JSON elsewhere, on stderr; outcomes on stdout.
+"""Log lines: plain in development, JSON elsewhere, on stderr.
 
 In: log records of everybody in the process. Out: lines without the value of any secret. The redaction sits
 where records are made, so handlers and formatters that the agent installs are covered too, and so are
@@ -18,7 +18,6 @@ from . import current
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OUTCOMES = "shipway.outcome"
 FIELDS = "shipway"
 """The attribute of a record for `current.fields`. One attribute: `extra` may not repeat any name it finds."""
 _encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -36,9 +35,6 @@ def configure(*, plain: bool, revision: str, redact: Callable[[str], str]) -> No
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # it logs every request, URLs included
-    outcomes = logging.getLogger(OUTCOMES)
-    outcomes.handlers = [logging.StreamHandler(sys.stdout)]
-    outcomes.propagate = False
 
 
 class Plain(logging.Formatter):

@@ -7,15 +7,16 @@ Process-wide, as logging itself is.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..contract import Model, Outcome, TokenCounts
 from . import log
-from .logs import OUTCOMES
 from .tally import Tally
 
 FIELDS = tuple(field.name for field in dataclasses.fields(Outcome) if field.name != "tokens")
@@ -37,7 +38,7 @@ class Ended:
 
 Listener = Callable[[Ended], None]
 
-_stdout, _turns = logging.getLogger(OUTCOMES), logging.getLogger(TURNS)
+_turns = logging.getLogger(TURNS)
 _listeners: list[Listener] = []
 _encode = json.JSONEncoder().encode
 
@@ -56,7 +57,8 @@ def record(
 ) -> None:
     """Tell everybody. The outcome alone is enough where no agent ran, as for a turn that was denied."""
     line = encode(outcome)
-    _stdout.info(line)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads there any more
+        sys.stdout.write(f"{line}\n")  # what a record of the log costs would double it
     if _turns.isEnabledFor(logging.INFO):
         _log(outcome)
     if not _listeners:

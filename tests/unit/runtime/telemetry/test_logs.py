@@ -13,14 +13,13 @@ from shipway_runtime.telemetry import logs
 def configured():
     """`configure` for one test; the process's logging is put back afterwards."""
     root, factory = logging.getLogger(), logging.getLogRecordFactory()
-    outcomes = logging.getLogger(logs.OUTCOMES)
-    before = root.handlers[:], root.level, outcomes.handlers[:], outcomes.propagate
+    before = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in ("uvicorn", "httpx2")}
     yield lambda **given: logs.configure(
         redact=lambda text: text.replace("hunter2", "[redacted]"), revision="r-1", **given
     )
     logging.setLogRecordFactory(factory)
-    root.handlers[:], root.level, outcomes.handlers[:], outcomes.propagate = before
+    root.handlers[:], root.level = before
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
@@ -81,10 +80,3 @@ def test_a_message_with_wrong_arguments_raises_nothing(configured, capsys, monke
     configured(plain=True)
     monkeypatch.setattr(logging, "raiseExceptions", False)
     logging.getLogger("theirs").warning("%d", "text")
-
-
-def test_outcomes_are_bare_lines_on_stdout(configured, capsys):
-    configured(plain=True)
-    logging.getLogger(logs.OUTCOMES).info("{}")
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("{}\n", "")
