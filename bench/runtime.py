@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import streams
 from loopback import wait
 from processes import family, memory_mb
-from servers import NEW, Peers, Server, Start, adk, bare, bentoml, langgraph, shipway
+from servers import BY_HAND, NEW, Peers, Server, Start, adk, bare, bentoml, langgraph, shipway
 from table import Row, medians, report
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def main() -> None:
             {
                 OURS: shipway(),
                 "uvicorn + starlette": bare(),
+                "the same by hand": bare(source=BY_HAND),
                 "adk api_server": adk(peers),
                 "BentoML": bentoml(peers),
                 "langgraph dev": langgraph(peers),

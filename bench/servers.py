@@ -104,6 +104,7 @@ graph = StateGraph(MessagesState).add_node("pong", pong).add_edge(START, "pong")
 """
 
 
+BY_HAND = Path(__file__).with_name("by_hand.py").read_text()
 NEW = "@new@"
 
 
@@ -130,7 +131,7 @@ class Server:
 # -- Ours, and the bare server -------------------------------------------------------------------------------
 
 
-def shipway(imports: str = "", python: str = sys.executable) -> Start:
+def shipway(imports: str = "") -> Start:
     @contextmanager
     def start(place: Path) -> Iterator[Server]:
         place = Path(tempfile.mkdtemp(dir=place))
@@ -147,7 +148,7 @@ def shipway(imports: str = "", python: str = sys.executable) -> Start:
             "SHIPWAY_API_PORT": str(api),
             "SHIPWAY_ADMIN_PORT": str(admin),
         }
-        with running((python, "-m", "shipway_runtime"), environ, place) as process:
+        with running((sys.executable, "-m", "shipway_runtime"), environ, place) as process:
             stream = Call("/v1/responses", lambda text: {"input": text, "stream": True})
             ask = Call("/v1/responses", lambda text: {"input": text})
             yield Server(process, api, ask, stream, (admin, "/healthz"), (admin, "/readyz"))
@@ -155,12 +156,14 @@ def shipway(imports: str = "", python: str = sys.executable) -> Start:
     return start
 
 
-def bare(imports: str = "", python: str = sys.executable) -> Start:
+def bare(imports: str = "", *, source: str = BARE) -> Start:
+    """uvicorn + starlette, with an endpoint that does nothing; or, from BY_HAND, with what ours does."""
+
     @contextmanager
     def start(place: Path) -> Iterator[Server]:
         place, port = Path(tempfile.mkdtemp(dir=place)), free_port()
-        (place / "bare.py").write_text(BARE.replace("{imports}", imports))
-        command = (python, "-m", "uvicorn", "bare:app", "--port", str(port), "--log-level", "error")
+        (place / "bare.py").write_text(source.replace("{imports}", imports))
+        command = (sys.executable, "-m", "uvicorn", "bare:app", "--port", str(port), "--log-level", "error")
         with running((*command, "--no-access-log"), os.environ, place) as process:
             stream = Call("/v1/responses", lambda text: {"input": text, "stream": True})
             ask = Call("/v1/responses", lambda text: {"input": text})
