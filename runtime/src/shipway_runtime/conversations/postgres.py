@@ -145,9 +145,10 @@ class Postgres:
             async with self._pool.connection(AWAY_S if self._refused else WAIT_S) as connection:
                 try:
                     return await self._work(connection, work)
-                except self._error:
+                except self._error as error:
                     if last or not connection.closed:
                         raise
+                    self._refused = _say(error)  # until there is a new one
             async with self._in_time():
                 await self._pool.check()  # the others are broken too
         raise AssertionError
@@ -159,7 +160,9 @@ class Postgres:
             async with self._in_time():
                 if not self._migrated:
                     await self._migrate(connection)
-                return await work(connection)
+                done = await work(connection)
+                self._refused = None
+                return done
         except self._read_only:  # it is a standby now; with several hosts, another one is not
             await connection.close()
             raise
