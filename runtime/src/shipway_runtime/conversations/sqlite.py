@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .database import Row
 
 FILE = "shipway.db"
-MOVE_AFTER = 2000  # transactions in the log; each is some pages of 4 kB
+MOVE_AFTER = 1000  # transactions in the log; each is some pages of 4 kB
 BUSY_S = 5.0  # for which another process may write
 
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -113,7 +113,7 @@ class Sqlite:
             except sqlite3.Error as error:
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                     raise self._failed(error) from error
-            await asyncio.sleep(random.uniform(0.0005, 0.005))  # noqa: S311 - not in step
+            await asyncio.sleep(random.uniform(0.001, 0.02))  # noqa: S311 - not in step
 
     def _failed(self, error: sqlite3.Error) -> StoreError:
         failed = StoreError(f"{self._place}: {_say(error)}")

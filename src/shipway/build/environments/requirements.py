@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from shipway.build.answers import FRESH_S, answer
@@ -40,8 +39,6 @@ from shipway.spec.shipwaylock import Pin, Resolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from packaging.markers import Marker
 
 __all__ = [
     "locked",
@@ -108,12 +105,13 @@ def resolve(
 
 def runtime_requirements(extras: Sequence[str] = ()) -> list[str]:
     """What shipway-runtime needs, with its `extras`, from the metadata of the installed one."""
-    found = map(Requirement, importlib.metadata.requires("shipway-runtime") or [])
-    return [str(r).partition(";")[0] for r in found if r.marker is None or _asked(r.marker, extras)]
+    found = [r.partition(";") for r in importlib.metadata.requires("shipway-runtime") or []]
+    return [name.strip() for name, _, marker in found if "extra ==" not in marker or _asked(marker, extras)]
 
 
-def _asked(marker: Marker, extras: Sequence[str]) -> bool:
-    return any(marker.evaluate({"extra": extra}) for extra in extras)
+def _asked(marker: str, extras: Sequence[str]) -> bool:
+    """Whether a marker of extras alone, as ours are, names one of these."""
+    return any(f"extra == {quote}{extra}{quote}" in marker for extra in extras for quote in ("'", '"'))
 
 
 # -- Resolving: index and lock -> Resolution -------------------------------------------------------------
