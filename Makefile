@@ -1,7 +1,7 @@
 # make demo: the main job, on a real agent.   make test: everything that is tested.   make check: the quick half.
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint golden bench soak pins clean
+.PHONY: setup demo test check lint golden bench soak rolling pins clean
 
 setup: .venv/.ready
 
@@ -46,6 +46,9 @@ MINUTES := 10
 
 soak: setup  # MINUTES=10: every few seconds an MCP server ends; no agent may be lost and nothing leak
 	$(BIN)/python bench/soak.py --seconds $$(($(MINUTES) * 60))
+
+rolling: setup  # MINUTES=10: two replicas under the load of five hundred conversations, restarted in the middle
+	$(BIN)/python bench/rolling.py --seconds $$(($(MINUTES) * 60))
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-emit-package shipway-runtime
