@@ -8,6 +8,7 @@ variable or the place in the document.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,6 +100,11 @@ def read(environ: Mapping[str, str]) -> Deployment:
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
     )
+
+
+def temporary() -> Path:
+    """Where what may be lost is written. Not `tempfile.gettempdir`, which raises where nobody can write."""
+    return Path(os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - who writes there takes care
 
 
 def refuse_unsafe(deployment: Deployment) -> None:

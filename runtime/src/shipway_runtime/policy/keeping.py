@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import contract
+from ..config import temporary
 from ..contract import ContractError, Policy, Restricted
 from ..errors import StartError
 from ..telemetry import log
@@ -91,7 +92,7 @@ def find(deployment: Deployment) -> Keeping:
     if places.storage:
         return Keeping(places.storage / DIRECTORY)
     name = f"shipway-policy-{deployment.manifest.name}-{places.admin_port}-{os.getuid()}"
-    path = Path(tempfile.gettempdir()) / name
+    path = temporary() / name
     try:
         found = os.lstat(path)
     except OSError:

@@ -14,12 +14,11 @@ import importlib
 import os
 import random
 import stat
-import tempfile
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, contract
+from ..config import temporary
 from ..errors import StartError
 from ..policy.remote import control_token
 from . import log, outcomes
@@ -27,6 +26,7 @@ from .spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from pathlib import Path
 
     import httpx2
     from prometheus_client import Metric
@@ -233,7 +233,7 @@ def _open(deployment: Deployment) -> Spool:
     """The spool on the agent's volume, else in /tmp. Raises StartError."""
     name, storage = deployment.manifest.name, deployment.places.storage
     roots = [storage / "outcomes" / name] if storage else []
-    roots.append(Path(tempfile.gettempdir()) / f"shipway-outcomes-{os.getuid()}" / name)
+    roots.append(temporary() / f"shipway-outcomes-{os.getuid()}" / name)
     problems = []
     for root in roots:
         spool = Spool(root)

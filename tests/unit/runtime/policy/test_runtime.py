@@ -319,3 +319,11 @@ def test_nothing_is_let_in_before_control_has_answered(start, tmp_path, control)
     control.policy = {"kill": {"all": True}}
     running.wait_for(lambda: running.ask().status_code == 503, "refusal")
     assert json.loads((tmp_path / "data/shipway-policy/control.json").read_text())["policy"]["kill"]["all"]
+
+
+def test_where_nothing_can_be_written_a_restriction_holds_and_is_not_kept(start, tmp_path):
+    (tmp_path / "file").touch()
+    env = {"SHIPWAY_ADMIN_TOKEN": TOKEN, "TMPDIR": str(tmp_path / "file/below")}
+    running = start(HELLO, env=env)
+    assert put(running, {"kill": {"all": True}}, for_s=600).json()["kept"] is False
+    assert running.ask("hi").status_code == 503

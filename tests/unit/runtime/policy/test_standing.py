@@ -206,7 +206,7 @@ def test_a_restriction_of_a_server_that_is_not_here_is_a_typing_error(deploy, tm
 
 
 def test_without_storage_it_is_kept_where_this_user_alone_writes(deploy, tmp_path, monkeypatch):
-    monkeypatch.setattr(keeping.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     deployment = deploy({"SHIPWAY_STORAGE": ""})
     kept = keeping.find(deployment)
     assert kept.directory.parent == tmp_path
