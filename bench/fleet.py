@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GRACE_S = 30.0
+SETTLE_S = 1.0  # for the balancer to see who is ready before the next one goes: what minReadySeconds is for
 AGENT = '''
 import asyncio
 
@@ -107,6 +108,7 @@ class Replica:
         code = self.end()
         self.process = self._start()
         self.wait()
+        time.sleep(SETTLE_S)
         return code
 
     def rss_mb(self) -> float:

@@ -124,7 +124,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, fleet(Path(name)) as stack:
         result = asyncio.run(load(stack, options))
-        logs = [line for replica in stack.replicas for line in replica.log().splitlines()]
+        logs = [
+            line for r in stack.replicas for line in r.log().splitlines() if '"level": "info"' not in line
+        ]
     report("rolling", rows(result, options), "shipway-runtime", "uvicorn", "psycopg", "httpx2")
     lost = result.tally.turns["lost"] or any(result.codes)
     said = [*result.tally.odd[:10], *logs[-30:]] if lost else ["nothing lost"]
