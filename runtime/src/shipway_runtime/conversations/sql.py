@@ -8,6 +8,7 @@ steps of some turns, so that the main loop goes on in between.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .database import Database, Row
 
 STEP = 16  # turns that are read at once
+FIRST_LOOK_S = 1.0  # that a start waits for
 TROUBLE_S = 1.0  # between two looks at a database that does not work
 LAST = 2**31 - 1  # above every number of a turn
 
@@ -39,10 +41,14 @@ class Conversations:
         self._leases = Leases(database, lease_s)
         self._watching: asyncio.Task[None] | None = None
         self._trouble: str | None = "no answer yet"
+        self._looked = asyncio.Event()
 
     async def open(self) -> None:
         await self._database.open()
         self._watching = asyncio.create_task(self._watch())
+        with contextlib.suppress(TimeoutError):  # what is away is seen later; what is there, at once
+            async with asyncio.timeout(FIRST_LOOK_S):
+                await self._looked.wait()
 
     async def close(self) -> None:
         if self._watching:
@@ -57,6 +63,7 @@ class Conversations:
         """Look again and again, until cancelled."""
         while True:
             await self.look()
+            self._looked.set()
             pause = self._leases.renew_s
             await asyncio.sleep(min(TROUBLE_S, pause) if self._trouble else pause)
 
