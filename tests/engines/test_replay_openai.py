@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uv
 import uvicorn
+from tests.installing import from_pypi
 
 from shipway.replay.app import create_app
 from shipway.replay.tape import load
@@ -107,17 +105,7 @@ def model(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An interpreter that has the SDK."""
-    root = tmp_path_factory.mktemp("openai")
-    python = str(root / "bin" / "python")
-    for arguments in (
-        ("venv", "--quiet", "--python", sys.executable, str(root)),
-        ("pip", "install", "--quiet", "--python", python, "openai==3.54.0"),
-    ):
-        done = subprocess.run([uv.find_uv_bin(), *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = f"cannot install openai: {done.stderr.strip()}"
-            pytest.fail(reason) if os.environ.get("SHIPWAY_REQUIRE_ENGINES") == "1" else pytest.skip(reason)
-    return python
+    return str(from_pypi(tmp_path_factory.mktemp("openai") / "venv", "openai==3.54.0") / "python")
 
 
 def test_a_scripted_tool_loop_over_both_apis(

@@ -173,7 +173,8 @@ class Control:
             environ=self._environ,
             switches=switches.Switches(self.policy.kill, self._refused),
         )
-        config = uvicorn.Config(relay.app, lifespan="off", log_config=None, access_log=False)
+        bounded = importlib.import_module("shipway_runtime.api.protocol").Bounded
+        config = uvicorn.Config(relay.app, http=bounded, lifespan="off", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         self.metrics.add(relay.collect)

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from shipway.replay.tape import load
 BOUND_S = 20.0
 
 
-class Served:
+class Served(ABC):
     """An ASGI application on a free port of loopback, in a thread. A subclass says what it serves."""
 
     path = ""
@@ -43,8 +44,8 @@ class Served:
         self._server.should_exit = True
         self._thread.join(BOUND_S)
 
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None: ...
 
 
 class ModelServer(Served):

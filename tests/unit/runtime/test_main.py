@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -397,3 +398,14 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_headers_without_an_end_are_refused_on_the_relays_port_too(start):
+    toy = Path(__file__).parent / "relay/toy_server.py"
+    server = {"name": "toy", "shape": "inside", "command": [sys.executable, str(toy)]}
+    running = start("async def agent(messages): return 'ok'", mcp=[server])
+    with socket.create_connection(("127.0.0.1", running.ports["RELAY"]), timeout=20) as client:
+        with contextlib.suppress(OSError):  # it may be closed while we send
+            client.sendall(b"GET /mcp/toy HTTP/1.1\r\nx: " + b"y" * 200_000)
+        with contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""

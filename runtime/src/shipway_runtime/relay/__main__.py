@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from ..api.protocol import Bounded
 from ..contract import MESSAGE_LIMIT, SIDECAR_PORT, McpServer
 from ..reaper import Reaper
 from ..telemetry.logs import Json, Plain
@@ -131,6 +132,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         app,
         options.host,
         options.port,
+        http=Bounded,
         lifespan="off",
         access_log=False,
         log_config=None,
