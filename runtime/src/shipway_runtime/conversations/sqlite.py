@@ -55,7 +55,7 @@ class Sqlite:
         self._db: sqlite3.Connection | None = None
         self._log: tuple[int, int] | None = None
         self._broken: StoreError | None = None
-        self._written = 0
+        self._written = 0  # since the log was last moved
         self._moving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -78,9 +78,14 @@ class Sqlite:
         return await self._patiently(lambda db: db.execute(statement, values).fetchall())
 
     async def change(self, values: Mapping[str, Any], *wanted: str) -> int:
+        if (
+            self._moving and self._written > 2 * MOVE_AFTER
+        ):  # a log that is never left alone never begins again
+            await asyncio.wait([self._moving])
         count = await self._patiently(lambda db: _change(db, {"now": time.time(), **values}, wanted))
         self._written += 1
-        if self._written % MOVE_AFTER == 0 and self._directory is not None and not self._moving:
+        if self._written >= MOVE_AFTER and self._directory is not None and not self._moving:
+            self._written = 0
             self._moving = asyncio.create_task(asyncio.to_thread(self._move))
             self._moving.add_done_callback(self._moved)
         return count
