@@ -78,9 +78,8 @@ class Sqlite:
         return await self._patiently(lambda db: db.execute(statement, values).fetchall())
 
     async def change(self, values: Mapping[str, Any], *wanted: str) -> int:
-        if (
-            self._moving and self._written > 2 * MOVE_AFTER
-        ):  # a log that is never left alone never begins again
+        if self._moving and self._written > 2 * MOVE_AFTER:
+            # A log that is never left alone never begins again.
             await asyncio.wait([self._moving])
         count = await self._patiently(lambda db: _change(db, {"now": time.time(), **values}, wanted))
         self._written += 1
