@@ -17,6 +17,7 @@ import uvicorn
 from tests.installing import from_pypi
 
 from shipway.replay.app import create_app
+from shipway.replay.player import Player
 from shipway.replay.tape import load
 
 pytestmark = pytest.mark.network
@@ -89,7 +90,7 @@ print(json.dumps(out))
 def model(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "scripted.toml").write_text(SCRIPT)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(load(tmp_path), speed=None), lifespan="off", log_level="error")
+    config = uvicorn.Config(create_app(Player(load(tmp_path))), lifespan="off", log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()

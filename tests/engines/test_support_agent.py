@@ -24,6 +24,7 @@ import uvicorn
 from tests.installing import missing
 
 from shipway.replay.app import create_app
+from shipway.replay.player import Player
 from shipway.replay.tape import load
 from shipway_runtime.contract import McpServer, Model, ToolFilter
 from shipway_runtime.relay import Relay
@@ -139,7 +140,7 @@ async def stack(
         for server in servers:
             await until_it_answers(relay, server.name)
         base = await running.enter_async_context(serving(relay.app))
-        model = await running.enter_async_context(serving(create_app(load(replays), speed=None)))
+        model = await running.enter_async_context(serving(create_app(Player(load(replays)))))
         yield Context({server.name: f"{base}/mcp/{server.name}" for server in servers}, storage), model
 
 

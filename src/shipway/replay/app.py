@@ -1,7 +1,9 @@
 """The replay as an ASGI app.
 
-In: a `Tape`; requests of unmodified SDKs. Out: recorded and scripted answers, with `x-shipway-replay` naming
-their file; one line on stderr for each, and a miss in full. GET /healthz answers `ok`.
+In: an `Answerer`; requests of unmodified SDKs. Out: its answers, with `x-shipway-replay` naming their file;
+one line on stderr for each, and a miss in full. GET /healthz answers `ok`.
+
+Plain ASGI: a stream is one `send` a chunk, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,22 +15,19 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
-
 from shipway.replay.exchange import Request
-from shipway.replay.player import Answer, Player
+from shipway.replay.traffic import Incoming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request as HttpRequest
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from shipway.replay.provider import Events
-    from shipway.replay.tape import Tape
+    from shipway.replay.apis.provider import Events
+    from shipway.replay.traffic import Answer, Answerer
 
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+HEADER = "x-shipway-replay"
+TRANSPORT = "shipway.transport"
 _OURS = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "server"}
     | {"transfer-encoding", "set-cookie"}
@@ -36,22 +35,36 @@ _OURS = frozenset(
 """Headers of a recording that are not replayed: they describe its connection, not its answer."""
 
 
-def create_app(tape: Tape, *, speed: float | None) -> Starlette:
-    """The app for one tape. `speed` None answers at once; 1.0 is the recorded pace, 2.0 twice as fast."""
-    if speed is not None and speed <= 0:
-        raise ValueError(f"speed: expected a number above 0, saw {speed}")
-    player = Player(tape)
+def create_app(answerer: Answerer) -> ASGIApp:
+    """The app that asks `answerer` for everything but its own health."""
 
-    async def replay(http: HttpRequest) -> Response:
-        request = Request(http.method, http.url.path, _json(await http.body()))
-        answer = player.answer(request)
-        print(_log_line(request, answer), file=sys.stderr, flush=True)
-        return _response(answer, speed)
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["path"] == "/healthz":
+            await _send(scope, send, 200, {"content-type": "text/plain"}, b"ok")
+            return
+        incoming = await _receive(scope, receive)
+        answer = await answerer.answer(incoming)
+        print(_log_line(incoming.request, answer), file=sys.stderr, flush=True)
+        await _answer(scope, send, answer)
 
-    async def healthz(_: HttpRequest) -> Response:
-        return PlainTextResponse("ok")
+    return app
 
-    return Starlette(routes=[Route("/healthz", healthz), Route("/{path:path}", replay, methods=_METHODS)])
+
+async def _receive(scope: Scope, receive: Receive) -> Incoming:
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    content = b"".join(parts)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    query = scope["query_string"].decode("latin-1")
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    target = f"{path}?{query}" if query else path
+    return Incoming(Request(scope["method"], scope["path"], _json(content)), target, headers, content)
 
 
 def _json(body: bytes) -> Any:
@@ -67,19 +80,63 @@ def _log_line(request: Request, answer: Answer) -> str:
     return f"{line}\n{answer.note}" if answer.note else line
 
 
-def _response(answer: Answer, speed: float | None) -> Response:
+# -- Sending -------------------------------------------------------------------------------------------------
+
+
+async def _answer(scope: Scope, send: Send, answer: Answer) -> None:
+    if answer.delay_s:
+        await asyncio.sleep(answer.delay_s)
+    if not answer.status:
+        _cut(scope)
+        return
     headers = {name: value for name, value in answer.headers.items() if name.lower() not in _OURS}
     if answer.source:
-        headers["x-shipway-replay"] = quote(answer.source, safe="/:")
-    if answer.events is None:
-        return JSONResponse(answer.body, answer.status, headers)
-    stream = _play(answer.events, speed)
-    return StreamingResponse(stream, answer.status, headers, media_type="text/event-stream")
+        headers[HEADER] = quote(answer.source, safe="/:")
+    kind = next((v for name, v in answer.headers.items() if name.lower() == "content-type"), None)
+    if (chunks := _chunks(answer)) is not None:
+        await _stream(scope, send, answer, headers | {"content-type": kind or "text/event-stream"}, chunks)
+        return
+    content = answer.content if answer.content is not None else json.dumps(answer.body).encode()
+    await _send(scope, send, answer.status, headers | {"content-type": kind or "application/json"}, content)
 
 
-async def _play(events: Events, speed: float | None) -> AsyncIterator[str]:
+async def _send(scope: Scope, send: Send, status: int, headers: dict[str, str], content: bytes) -> None:
+    await send(_start(status, headers | {"content-length": str(len(content))}))
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+async def _stream(
+    scope: Scope, send: Send, answer: Answer, headers: dict[str, str], chunks: AsyncIterator[bytes]
+) -> None:
+    await send(_start(answer.status, headers))
+    async for chunk in chunks:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    if answer.cut:
+        _cut(scope)
+        return
+    await send({"type": "http.response.body"})
+
+
+def _start(status: int, headers: dict[str, str]) -> dict[str, Any]:
+    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return {"type": "http.response.start", "status": status, "headers": pairs}
+
+
+def _cut(scope: Scope) -> None:
+    """Break the connection. server.py puts it into the scope; elsewhere an answer ends unfinished."""
+    if extension := scope.get("extensions", {}).get(TRANSPORT):
+        extension["transport"].abort()
+
+
+def _chunks(answer: Answer) -> AsyncIterator[bytes] | None:
+    if answer.live is not None:
+        return (chunk async for _, chunk in answer.live)
+    return None if answer.events is None else _play(answer.events, answer.speed)
+
+
+async def _play(events: Events, speed: float | None) -> AsyncIterator[bytes]:
     started = time.monotonic()
     for offset_ms, text in events:
         if speed is not None:
             await asyncio.sleep(max(0.0, started + offset_ms / 1000 / speed - time.monotonic()))
-        yield text
+        yield text.encode()

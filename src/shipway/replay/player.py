@@ -6,40 +6,40 @@ of one key answer in order, and the last one repeats.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shipway.replay import nearest, providers, script
-from shipway.replay.provider import ConversionError, ErrorEventError, Events, Provider
-from shipway.replay.tape import Recording, Tape, canonical_body, key
+from shipway.replay import script
+from shipway.replay.apis import providers
+from shipway.replay.apis.provider import ConversionError, ErrorEventError, Provider
+from shipway.replay.matching import nearest
+from shipway.replay.tape import Recording, Tape, canonical_body, key, place
+from shipway.replay.traffic import Answer
 
 if TYPE_CHECKING:
     from shipway.replay.exchange import Request, Response
+    from shipway.replay.traffic import Incoming
 
 MISS_STATUS = 404  # providers' SDKs retry 408, 409, 429 and 5xx
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`body`, or `events` when the request asked for a stream. `source` is the file, or empty for a miss."""
-
-    source: str
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    body: Any = None
-    events: Events | None = None
-    note: str = ""  # for people, on stderr
-
-
 class Player:
-    def __init__(self, tape: Tape) -> None:
-        self._tape = tape
+    """An Answerer. `speed` is the pace of its streams: None at once, 1.0 as recorded, 2.0 twice as fast."""
+
+    def __init__(self, tape: Tape, speed: float | None = None) -> None:
+        if speed is not None and speed <= 0:
+            raise ValueError(f"speed: expected a number above 0, saw {speed}")
+        self._tape, self._speed = tape, speed
         self._queues: dict[str, list[Recording]] = defaultdict(list)
         for recording in tape.recordings:
             self._queues[recording.key].append(recording)
 
-    def answer(self, request: Request) -> Answer:
+    async def answer(self, incoming: Incoming) -> Answer:
+        return dataclasses.replace(self.play(incoming.request), speed=self._speed)
+
+    def play(self, request: Request) -> Answer:
+        """The next answer to this request."""
         provider = providers.find(request.path)
         if recording := self._next(key(request)):
             return _recorded(recording, request, provider)
@@ -58,13 +58,14 @@ class Player:
         chosen = script.choose(self._tape.replies, last) if last else None
         if chosen is None:
             return _miss(_unanswered(self._tape, request), provider)
-        if chosen.call and chosen.call.tool not in (offered := provider.tools(request.body)):
+        offered = provider.tools(request.body)
+        if missing := [call.tool for call in chosen.calls if call.tool not in offered]:
             names = ", ".join(sorted(offered)) or "none"
-            return _miss(f"{chosen.place} calls {chosen.call.tool}; the request offers {names}.", provider)
-        body = provider.synthesise(request.body, chosen.say, chosen.call)
+            return _miss(f"{chosen.place} calls {missing[0]}; the request offers {names}.", provider)
+        body = provider.synthesise(request, chosen.say, chosen.calls)
         note = _drift(self._tape, request)
-        if provider.streams(request.body):
-            return Answer(chosen.place, events=provider.to_events(body, request.body), note=note)
+        if provider.streams(request):
+            return Answer(chosen.place, events=provider.to_events(body, request), note=note)
         return Answer(chosen.place, body=body, note=note)
 
 
@@ -74,7 +75,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
     if (
         provider is None
         or response.status != 200
-        or provider.streams(request.body) == (response.events is not None)
+        or provider.streams(request) == (response.events is not None)
     ):
         return _as_recorded(recording.file, response)
     try:
@@ -82,7 +83,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
             return Answer(
                 recording.file,
                 headers=response.headers,
-                events=provider.to_events(response.body, request.body),
+                events=provider.to_events(response.body, request),
             )
         return Answer(recording.file, headers=response.headers, body=provider.to_body(response.events))
     except ErrorEventError as error:
@@ -95,7 +96,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
 
 
 def _as_recorded(file: str, response: Response) -> Answer:
-    return Answer(file, response.status, response.headers, response.body, response.events)
+    return Answer(file, response.status, response.headers, response.body, events=response.events)
 
 
 # -- Misses: what was seen, what was expected, what to do ----------------------------------------------------
@@ -103,7 +104,8 @@ def _as_recorded(file: str, response: Response) -> Answer:
 
 def _miss(message: str, provider: Provider | None) -> Answer:
     text = f"shipway replay: {message}"
-    body = provider.error(text) if provider else {"error": {"type": "not_found_error", "message": text}}
+    plain = {"error": {"type": "not_found_error", "message": text}}
+    body = provider.error(MISS_STATUS, text) if provider else plain
     return Answer("", MISS_STATUS, {"x-should-retry": "false"}, body, note=text)
 
 
@@ -131,5 +133,5 @@ def _drift(tape: Tape, request: Request) -> str:
 
 def _difference(tape: Tape, request: Request) -> tuple[str, list[str]] | None:
     body = canonical_body(request)
-    recording = nearest.find(tape.recordings, request.method.upper(), request.path, body)
+    recording = nearest.find(tape.recordings, request.method.upper(), place(request.path), body)
     return (recording.file, nearest.describe(recording.canonical, body)) if recording else None

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import Finding
-from shipway.replay.provider import Call, LastMessage
+from shipway.replay.apis.provider import Call, LastMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ class Reply:
     when: re.Pattern[str] | None = None
     when_tool: str | None = None
     say: str = ""
-    call: Call | None = None
+    calls: tuple[Call, ...] = ()
 
     @property
     def default(self) -> bool:
@@ -44,15 +44,15 @@ class Chosen:
 
     place: str
     say: str
-    call: Call | None
+    calls: tuple[Call, ...]
 
 
 def choose(replies: Iterable[Reply], last: LastMessage) -> Chosen | None:
     """The first reply that matches; else the default one; else None."""
     for reply in sorted(replies, key=lambda reply: reply.default):
         if (groups := _match(reply, last)) is not None:
-            call = reply.call and Call(reply.call.tool, _fill(reply.call.input, groups))
-            return Chosen(reply.place, _fill(reply.say, groups), call)
+            calls = tuple(Call(call.tool, _fill(call.input, groups)) for call in reply.calls)
+            return Chosen(reply.place, _fill(reply.say, groups), calls)
     return None
 
 
@@ -117,8 +117,8 @@ def read(text: str, file: str) -> tuple[list[Reply], list[Finding]]:
 
 def _reply(table: dict[str, Any], place: str) -> Reply:
     when = re.compile(table["when"], re.IGNORECASE) if "when" in table else None
-    call = Call(table["call"]["tool"], table["call"].get("input", {})) if "call" in table else None
-    return Reply(place, when, table.get("when_tool"), table.get("say", ""), call)
+    calls = (Call(table["call"]["tool"], table["call"].get("input", {})),) if "call" in table else ()
+    return Reply(place, when, table.get("when_tool"), table.get("say", ""), calls)
 
 
 def _problem(table: dict[str, Any]) -> tuple[str, str] | None:

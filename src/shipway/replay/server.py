@@ -13,9 +13,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shipway.errors import StackError
-from shipway.replay.app import create_app
+from shipway.replay.app import TRANSPORT, create_app
+from shipway.replay.player import Player
 from shipway.replay.tape import load
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
     tape = load(directory)
     listener = _bind(host, port)
     config = uvicorn.Config(
-        create_app(tape, speed=speed),
+        create_app(Player(tape, speed)),
+        http=_Breakable,
         lifespan="off",
         access_log=False,
         log_level="error",
@@ -41,6 +44,14 @@ def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
     # uvicorn stops on SIGTERM and then raises it again: from here on that must not kill the process.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Breakable(HttpToolsProtocol):
+    """Its connections can be broken by the app."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
 
 
 def _bind(host: str, port: int) -> socket.socket:

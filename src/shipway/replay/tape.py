@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import Finding, SpecError
-from shipway.replay import canonical, exchange, providers, script
+from shipway.replay import exchange, script
+from shipway.replay.apis import providers
 from shipway.replay.exchange import Exchange, Request
+from shipway.replay.matching import canonical
 from shipway.replay.script import Reply
 
 if TYPE_CHECKING:
@@ -44,9 +46,15 @@ def canonical_body(request: Request) -> Any:
     return provider.canonical(request.body) if provider else canonical.settle(request.body)
 
 
+def place(path: str) -> str:
+    """The path by which requests are compared."""
+    provider = providers.find(path)
+    return provider.place(path) if provider else path
+
+
 def key(request: Request) -> str:
     """Equal for two requests that get the same answer."""
-    return f"{request.method.upper()} {request.path} {canonical.text(canonical_body(request))}"
+    return f"{request.method.upper()} {place(request.path)} {canonical.text(canonical_body(request))}"
 
 
 def load(directory: Path) -> Tape:

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from shipway.replay.app import create_app
+from shipway.replay.player import Player
 from shipway.replay.tape import load
 
 BOUND_S = 20.0
@@ -60,7 +61,7 @@ class ModelServer(Served):
     def __init__(self, replays: Path) -> None:
         self.requests: list[dict[str, Any]] = []
         self.begun, self.left = threading.Event(), threading.Event()
-        self._replay = create_app(load(replays), speed=None)
+        self._replay = create_app(Player(load(replays)))
         super().__init__()
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:

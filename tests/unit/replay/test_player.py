@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from shipway.replay import anthropic, script
+from shipway.replay import script
+from shipway.replay.apis import anthropic
 from shipway.replay.exchange import Exchange, Request, Response
 from shipway.replay.player import Player
 from shipway.replay.tape import Recording, Tape, canonical_body, key
 
 ERROR = 'event: error\ndata: {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}\n\n'
-MESSAGE = anthropic.synthesise({"model": "m"}, "hi there", None)
-EVENTS = tuple(anthropic.to_events(MESSAGE, {}))
+ASKED = Request("POST", "/v1/messages", {"model": "m"})
+MESSAGE = anthropic.synthesise(ASKED, "hi there", ())
+EVENTS = tuple(anthropic.to_events(MESSAGE, ASKED))
 
 
 def request(question: str, *, stream: bool = False) -> Request:
@@ -29,17 +31,17 @@ def player(*responses: Response, replies: str = "") -> Player:
 
 def test_recordings_of_one_key_answer_in_order_and_the_last_repeats() -> None:
     playing = player(Response(body={"n": 1}), Response(body={"n": 2}))
-    assert [playing.answer(request("hello")).source for _ in range(3)] == ["1.json", "2.json", "2.json"]
+    assert [playing.play(request("hello")).source for _ in range(3)] == ["1.json", "2.json", "2.json"]
 
 
 @pytest.mark.parametrize("recorded", [Response(body=MESSAGE), Response(events=EVENTS)])
 def test_either_form_answers_both_requests(recorded: Response) -> None:
-    assert player(recorded).answer(request("hello")).body == MESSAGE
-    assert tuple(player(recorded).answer(request("hello", stream=True)).events or ()) == EVENTS
+    assert player(recorded).play(request("hello")).body == MESSAGE
+    assert tuple(player(recorded).play(request("hello", stream=True)).events or ()) == EVENTS
 
 
 def test_a_stream_that_ended_in_an_error_is_that_error_without_a_stream() -> None:
-    answer = player(Response(events=((0.0, ERROR),))).answer(request("hello"))
+    answer = player(Response(events=((0.0, ERROR),))).play(request("hello"))
     assert (answer.status, answer.body["error"]["type"]) == (529, "overloaded_error")
 
 
@@ -52,26 +54,24 @@ def test_a_stream_that_ended_in_an_error_is_that_error_without_a_stream() -> Non
     ],
 )
 def test_a_form_that_cannot_be_made_is_a_miss(recorded: Response, stream: bool, expected: str) -> None:
-    answer = player(recorded).answer(request("hello", stream=stream))
+    answer = player(recorded).play(request("hello", stream=stream))
     assert (answer.status, answer.headers["x-should-retry"]) == (404, "false")
     assert expected in answer.body["error"]["message"]
 
 
 def test_a_script_answers_what_no_recording_does_and_says_so() -> None:
-    answer = player(Response(body={}), replies='[[reply]]\nsay = "scripted"').answer(request("help"))
+    answer = player(Response(body={}), replies='[[reply]]\nsay = "scripted"').play(request("help"))
     assert (answer.source, answer.body["content"][0]["text"]) == ("s.toml:1", "scripted")
     assert "nearest is 1.json" in answer.note
     assert "    + help" in answer.note
 
 
 def test_a_recording_comes_before_any_script() -> None:
-    assert (
-        player(Response(body={}), replies='[[reply]]\nsay = "x"').answer(request("hello")).source == "1.json"
-    )
+    assert player(Response(body={}), replies='[[reply]]\nsay = "x"').play(request("hello")).source == "1.json"
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/messages/count_tokens"])
 def test_a_path_without_recordings_is_a_miss(path: str) -> None:
-    answer = player(replies='[[reply]]\nsay = "x"').answer(Request("POST", path, {"messages": []}))
+    answer = player(replies='[[reply]]\nsay = "x"').play(Request("POST", path, {"messages": []}))
     assert answer.status == 404
     assert f"answers this POST {path}" in answer.note or f"answers POST {path}" in answer.note

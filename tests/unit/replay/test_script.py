@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from shipway.replay import script
-from shipway.replay.provider import Call, LastMessage
+from shipway.replay.apis.provider import Call, LastMessage
 
 LOOP = """
 [[reply]]
@@ -25,30 +25,30 @@ say = "Done."
 """
 
 
-def chosen(last: LastMessage) -> tuple[str, str, Call | None] | None:
+def chosen(last: LastMessage) -> tuple[str, str, tuple[Call, ...]] | None:
     replies, findings = script.read(LOOP, "s.toml")
     assert not findings
     choice = script.choose(replies, last)
-    return choice and (choice.place, choice.say, choice.call)
+    return choice and (choice.place, choice.say, choice.calls)
 
 
 def test_a_question_is_matched_in_any_case_and_its_groups_are_filled_in() -> None:
     call = Call("now", {"zone": "Asia/Tokyo", "nested": ["Time in Asia/Tokyo"]})
-    assert chosen(LastMessage("Time in Asia/Tokyo?")) == ("s.toml:5", "Let me look.", call)
+    assert chosen(LastMessage("Time in Asia/Tokyo?")) == ("s.toml:5", "Let me look.", (call,))
 
 
 def test_a_result_goes_on_from_the_call() -> None:
     last = LastMessage("", {"now": '{"time": "12:30"}'})
-    assert chosen(last) == ("s.toml:10", "It is 12:30. {not a group}", None)
+    assert chosen(last) == ("s.toml:10", "It is 12:30. {not a group}", ())
 
 
 def test_any_result_of_a_tool() -> None:
-    assert chosen(LastMessage("", {"log": ""})) == ("s.toml:15", "Done.", None)
+    assert chosen(LastMessage("", {"log": ""})) == ("s.toml:15", "Done.", ())
 
 
 def test_the_default_comes_last_wherever_it_stands() -> None:
-    assert chosen(LastMessage("hello")) == ("s.toml:2", "I do not know.", None)
-    assert chosen(LastMessage("", {"other": "x"})) == ("s.toml:2", "I do not know.", None)
+    assert chosen(LastMessage("hello")) == ("s.toml:2", "I do not know.", ())
+    assert chosen(LastMessage("", {"other": "x"})) == ("s.toml:2", "I do not know.", ())
 
 
 def test_a_question_is_not_asked_again_after_its_result() -> None:

@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay.provider import ConversionError, Events
+from shipway.replay.apis.provider import ConversionError, Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

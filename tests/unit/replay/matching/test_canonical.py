@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.replay import anthropic, canonical
+from shipway.replay.apis import anthropic
 from shipway.replay.exchange import Request
+from shipway.replay.matching import canonical
 from shipway.replay.tape import key
 
 TOOLS = [

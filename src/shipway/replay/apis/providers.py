@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shipway.replay import anthropic, openai_chat, openai_responses
+from shipway.replay.apis import anthropic, openai_chat, openai_responses
 
 if TYPE_CHECKING:
-    from shipway.replay.provider import Provider
+    from shipway.replay.apis.provider import Provider
 
 PROVIDERS: tuple[Provider, ...] = (
     anthropic,

@@ -5,16 +5,23 @@ from typing import Any
 
 import pytest
 
-from shipway.replay import openai_chat, openai_responses, sse
-from shipway.replay.provider import Call, ConversionError, ErrorEventError, LastMessage
+from shipway.replay.apis import openai_chat, openai_responses, sse
+from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, LastMessage
+from shipway.replay.exchange import Request
 
 CALL = Call("log", {"count": 3, "path": "a b c d"})
 
 
-@pytest.mark.parametrize(("say", "call"), [("some words to say", None), ("", CALL), ("words, then", CALL)])
-def test_a_response_survives_being_streamed(say: str, call: Call | None) -> None:
-    answer = openai_responses.synthesise({"model": "gpt-5", "input": "hi"}, say, call)
-    events = openai_responses.to_events(answer, {})
+def request(body: dict[str, Any]) -> Request:
+    return Request("POST", "/v1/responses", body)
+
+
+@pytest.mark.parametrize(
+    ("say", "calls"), [("some words to say", ()), ("", [CALL]), ("words, then", [CALL, CALL])]
+)
+def test_a_response_survives_being_streamed(say: str, calls: list[Call]) -> None:
+    answer = openai_responses.synthesise(request({"model": "gpt-5", "input": "hi"}), say, calls)
+    events = openai_responses.to_events(answer, request({}))
     assert openai_responses.to_body(events) == answer
     numbers = [event["sequence_number"] for event in sse.values(events)]
     assert numbers == list(range(len(numbers)))
@@ -23,7 +30,7 @@ def test_a_response_survives_being_streamed(say: str, call: Call | None) -> None
 def test_a_response_of_unknown_items_is_streamed_with_them_complete() -> None:
     item = {"type": "reasoning", "id": "rs_1", "summary": []}
     answer = {"id": "resp_1", "status": "completed", "output": [item]}
-    sent = [event for event in sse.values(openai_responses.to_events(answer, {})) if "item" in event]
+    sent = [event for event in sse.values(openai_responses.to_events(answer, request({}))) if "item" in event]
     assert [event["item"] for event in sent] == [item, item]
 
 
@@ -41,15 +48,15 @@ def test_a_failed_response_is_an_error(event: dict[str, Any]) -> None:
 
 
 def test_a_cut_stream_has_no_other_form() -> None:
-    events = openai_responses.to_events(openai_responses.synthesise({}, "hi", None), {})
+    events = openai_responses.to_events(openai_responses.synthesise(request({}), "hi", ()), request({}))
     with pytest.raises(ConversionError):
         openai_responses.to_body(events[:-1])
 
 
 @pytest.mark.parametrize(("asked", "usages"), [({}, 0), ({"stream_options": {"include_usage": True}}, 1)])
 def test_usage_is_streamed_only_when_asked_for(asked: dict[str, Any], usages: int) -> None:
-    answer = openai_chat.synthesise({"model": "gpt-5"}, "words to say", CALL)
-    events = openai_chat.to_events(answer, asked)
+    answer = openai_chat.synthesise(request({"model": "gpt-5"}), "words to say", [CALL])
+    events = openai_chat.to_events(answer, request(asked))
     chunks = list(sse.values(events))
     assert len([chunk for chunk in chunks if chunk.get("usage")]) == usages
     assert len([chunk for chunk in chunks if not chunk["choices"]]) == usages
@@ -59,9 +66,9 @@ def test_usage_is_streamed_only_when_asked_for(asked: dict[str, Any], usages: in
 
 
 def test_several_choices_are_not_made_into_a_stream() -> None:
-    answer = openai_chat.synthesise({}, "hi", None)
+    answer = openai_chat.synthesise(request({}), "hi", ())
     with pytest.raises(ConversionError, match="one choice, saw 2"):
-        openai_chat.to_events(answer | {"choices": answer["choices"] * 2}, {})
+        openai_chat.to_events(answer | {"choices": answer["choices"] * 2}, request({}))
 
 
 def chat(call_id: str, **changes: Any) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def test_the_last_message() -> None:
 
 
 def test_a_result_names_its_function_though_only_the_call_id_came_back() -> None:
-    answer = openai_responses.synthesise({"input": "the time?"}, "", Call("now", {}))
+    answer = openai_responses.synthesise(request({"input": "the time?"}), "", [Call("now", {})])
     result = {"type": "function_call_output", "call_id": answer["output"][0]["call_id"], "output": "12:00"}
     body = {"previous_response_id": answer["id"], "input": [result]}
     assert openai_responses.last_message(body) == LastMessage("", {"now": "12:00"})

@@ -1,14 +1,17 @@
 """What the replay asks of a provider: a module with these functions, and one line in providers.py.
 
-In: request bodies, as JSON values, and what a scripted reply says. Out: canonical bodies, answers in the
-provider's published format, and its own error shape.
+In: requests, and what a scripted reply says. Out: canonical bodies, answers in the provider's published
+format, and its own shapes of errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from shipway.replay.exchange import Request
 
 Events = Sequence[tuple[float, str]]
 """(milliseconds since the request, raw text of the stream)."""
@@ -44,7 +47,10 @@ class Provider(Protocol):
     def owns(self, path: str) -> bool:
         """Whether the path is this provider's."""
 
-    def streams(self, body: Any) -> bool:
+    def place(self, path: str) -> str:
+        """The path by which requests are compared: one for an answer and its stream."""
+
+    def streams(self, request: Request) -> bool:
         """Whether the request asks for a stream."""
 
     def canonical(self, body: Any) -> Any:
@@ -56,14 +62,17 @@ class Provider(Protocol):
     def tools(self, body: Any) -> frozenset[str]:
         """Names of the tools that the request offers."""
 
-    def synthesise(self, body: Any, say: str, call: Call | None) -> Any:
-        """The answer to `body` as JSON; ids and counts follow from the request alone."""
+    def synthesise(self, request: Request, say: str, calls: Sequence[Call]) -> Any:
+        """The answer as JSON; ids and counts follow from the request alone."""
 
-    def to_events(self, answer: Any, asked: Any) -> Events:
-        """A JSON answer as the provider would have streamed it to `asked`. Raises ConversionError."""
+    def to_events(self, answer: Any, request: Request) -> Events:
+        """A JSON answer as the provider would have streamed it. Raises ConversionError."""
 
     def to_body(self, events: Events) -> Any:
         """A streamed answer as JSON. Raises ConversionError."""
 
-    def error(self, message: str) -> Any:
-        """The body of a 404 that carries `message`."""
+    def error(self, status: int, message: str) -> Any:
+        """The body of an error answer with this status."""
+
+    def error_event(self, status: int, message: str) -> str:
+        """Raw text of the event by which a stream that has begun says so."""

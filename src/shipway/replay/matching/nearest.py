@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay import canonical
+from shipway.replay.matching import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +24,8 @@ _ABSENT = object()
 def find(recordings: Sequence[Recording], method: str, path: str, body: Any) -> Recording | None:
     """The recording of the same method and path with the smallest difference; the first among equals."""
     sent = dict(_leaves(body))
-    same = [
-        r
-        for r in recordings
-        if (r.exchange.request.method.upper(), r.exchange.request.path) == (method, path)
-    ]
+    head = f"{method} {path} "
+    same = [recording for recording in recordings if recording.key.startswith(head)]
     return min(same, key=lambda recording: _distance(dict(_leaves(recording.canonical)), sent), default=None)
 
 

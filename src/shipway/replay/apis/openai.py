@@ -5,7 +5,10 @@ In: request bodies, contents. Out: how a stream is asked for, errors, the text o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shipway.replay.exchange import Request
 
 UNMATCHED = frozenset(
     {"stream", "stream_options", "metadata", "store"} | {"user", "safety_identifier", "prompt_cache_key"}
@@ -13,13 +16,24 @@ UNMATCHED = frozenset(
 """How the answer is sent and kept, and who asked: none of it changes what is answered."""
 
 
-def streams(body: Any) -> bool:
-    return isinstance(body, dict) and body.get("stream") is True
+_KINDS = {
+    401: ("invalid_request_error", "invalid_api_key"),
+    404: ("invalid_request_error", "not_found"),
+    429: ("requests", "rate_limit_exceeded"),
+}
 
 
-def error(message: str) -> Any:
-    kind = {"type": "invalid_request_error", "param": None, "code": "not_found"}
-    return {"error": {"message": message, **kind}}
+def place(path: str) -> str:
+    return path
+
+
+def streams(request: Request) -> bool:
+    return isinstance(request.body, dict) and request.body.get("stream") is True
+
+
+def error(status: int, message: str) -> Any:
+    kind, code = _KINDS.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def text(content: Any) -> str:

@@ -9,8 +9,9 @@ from anthropic.types import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shipway.replay import anthropic
-from shipway.replay.provider import Call, ConversionError, ErrorEventError, LastMessage
+from shipway.replay.apis import anthropic
+from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, LastMessage
+from shipway.replay.exchange import Request
 
 texts = st.text(st.characters(codec="utf-8"), max_size=60)
 blocks = st.one_of(
@@ -50,9 +51,13 @@ answers = st.builds(
 )
 
 
+def asked(body: dict[str, Any]) -> Request:
+    return Request("POST", "/v1/messages", body)
+
+
 @given(answers)
 def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
-    assert anthropic.to_body(anthropic.to_events(answer, {})) == answer
+    assert anthropic.to_body(anthropic.to_events(answer, asked({}))) == answer
 
 
 @settings(max_examples=40)
@@ -60,20 +65,20 @@ def test_a_message_survives_being_streamed(answer: dict[str, Any]) -> None:
 def test_the_sdk_reads_our_stream_as_the_same_message(answer: dict[str, Any]) -> None:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
-    for _, text in anthropic.to_events(answer, {}):
+    for _, text in anthropic.to_events(answer, asked({})):
         event = json.loads(text.partition("data: ")[2])
         snapshot = accumulate_event(event=event, current_snapshot=snapshot, json_bufs=buffers)
     assert snapshot.to_dict(exclude_none=True) == Message.construct(**answer).to_dict(exclude_none=True)
 
 
 def test_chunks_may_be_cut_anywhere() -> None:
-    answer = anthropic.synthesise({"model": "m"}, "some words to say", Call("log", {"n": 3}))
-    stream = "".join(text for _, text in anthropic.to_events(answer, {})).replace("\n", "\r\n")
+    answer = anthropic.synthesise(asked({"model": "m"}), "some words to say", [Call("log", {"n": 3})])
+    stream = "".join(text for _, text in anthropic.to_events(answer, asked({}))).replace("\n", "\r\n")
     assert anthropic.to_body([(0, character) for character in stream]) == answer
 
 
 def test_a_stream_that_was_cut_has_no_other_form() -> None:
-    events = anthropic.to_events(anthropic.synthesise({}, "hi", None), {})
+    events = anthropic.to_events(anthropic.synthesise(asked({}), "hi", ()), asked({}))
     with pytest.raises(ConversionError, match="without message_stop"):
         anthropic.to_body(events[:-1])
 
@@ -87,7 +92,9 @@ def test_an_error_event_becomes_the_error_answer() -> None:
 
 def test_the_same_request_gets_the_same_ids_and_another_one_others() -> None:
     one, again, other = (
-        anthropic.synthesise({"messages": [{"role": "user", "content": text}]}, "hi", Call("log", {}))
+        anthropic.synthesise(
+            asked({"messages": [{"role": "user", "content": text}]}), "hi", [Call("log", {})]
+        )
         for text in ("a", "a", "b")
     )
     assert one == again

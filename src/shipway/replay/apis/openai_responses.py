@@ -8,21 +8,30 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay import canonical as canon
-from shipway.replay import sse
-from shipway.replay.openai import UNMATCHED, text
-from shipway.replay.openai import error as error
-from shipway.replay.openai import streams as streams
-from shipway.replay.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.apis import sse
+from shipway.replay.apis.openai import UNMATCHED, text
+from shipway.replay.apis.openai import error as error
+from shipway.replay.apis.openai import place as place
+from shipway.replay.apis.openai import streams as streams
+from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from shipway.replay.exchange import Request
 
 _CALL_ID = re.compile(r"call_[0-9a-f]{24}_(.+)")
 
 
 def owns(path: str) -> bool:
     return path.endswith("/responses")
+
+
+def error_event(status: int, message: str) -> str:
+    told = error(status, message)["error"]
+    event = {"type": "error", "sequence_number": 0, **told, "code": told["code"] or told["type"]}
+    return sse.frame(event, "error")
 
 
 # -- Requests ------------------------------------------------------------------------------------------------
@@ -92,13 +101,13 @@ def _called(call_id: str) -> str:
 # -- Answers that nobody recorded ----------------------------------------------------------------------------
 
 
-def synthesise(body: Any, say: str, call: Call | None) -> Any:
-    request = canon.text(canonical(body))
-    seed = canon.digest(request, say)
+def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
+    body = request.body
+    asked = canon.text(canonical(body))
+    seed = canon.digest(asked, say)
     output = [_said(seed, say)] if say else []
-    if call:
-        output.append(_called_for(seed, call))
-    sent, written = canon.count(request), canon.count(canon.text(output))
+    output += [_called_for(canon.digest(seed, str(number)), call) for number, call in enumerate(calls)]
+    sent, written = canon.count(asked), canon.count(canon.text(output))
     usage = {
         "input_tokens": sent,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -148,7 +157,7 @@ def _called_for(seed: str, call: Call) -> dict[str, Any]:
 # -- A response and its stream -------------------------------------------------------------------------------
 
 
-def to_events(answer: Any, asked: Any) -> Events:
+def to_events(answer: Any, request: Request) -> Events:
     events = (event | {"sequence_number": number} for number, event in enumerate(_stream(answer)))
     return sse.paced(sse.frame(event, event["type"]) for event in events)
 

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay import canonical as canon
-from shipway.replay import sse
-from shipway.replay.openai import UNMATCHED, text
-from shipway.replay.openai import error as error
-from shipway.replay.openai import streams as streams
-from shipway.replay.provider import Call, ConversionError, Events, LastMessage
+from shipway.replay.apis import sse
+from shipway.replay.apis.openai import UNMATCHED, text
+from shipway.replay.apis.openai import error as error
+from shipway.replay.apis.openai import place as place
+from shipway.replay.apis.openai import streams as streams
+from shipway.replay.apis.provider import Call, ConversionError, Events, LastMessage
+from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from shipway.replay.exchange import Request
 
 
 def owns(path: str) -> bool:
     return path.endswith("/chat/completions")
+
+
+def error_event(status: int, message: str) -> str:
+    return sse.frame(error(status, message))
 
 
 # -- Requests ------------------------------------------------------------------------------------------------
@@ -81,15 +88,15 @@ def _results(messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 # -- Answers that nobody recorded ----------------------------------------------------------------------------
 
 
-def synthesise(body: Any, say: str, call: Call | None) -> Any:
-    request = canon.text(canonical(body))
-    seed = canon.digest(request, say)
+def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
+    body = request.body
+    asked = canon.text(canonical(body))
+    seed = canon.digest(asked, say)
     message: dict[str, Any] = {"role": "assistant", "content": say or None, "refusal": None}
-    if call:
-        function = {"name": call.tool, "arguments": canon.text(call.input)}
-        message["tool_calls"] = [{"id": f"call_{seed[24:48]}", "type": "function", "function": function}]
-    reason = "tool_calls" if call else "stop"
-    sent, written = canon.count(request), canon.count(canon.text(message))
+    if calls:
+        message["tool_calls"] = [_called_for(seed, number, call) for number, call in enumerate(calls)]
+    reason = "tool_calls" if calls else "stop"
+    sent, written = canon.count(asked), canon.count(canon.text(message))
     return {
         "id": f"chatcmpl-{seed[:24]}",
         "object": "chat.completion",
@@ -100,10 +107,15 @@ def synthesise(body: Any, say: str, call: Call | None) -> Any:
     }
 
 
-def to_events(answer: Any, asked: Any) -> Events:
+def _called_for(seed: str, number: int, call: Call) -> dict[str, Any]:
+    function = {"name": call.tool, "arguments": canon.text(call.input)}
+    return {"id": f"call_{canon.digest(seed, str(number))[:24]}", "type": "function", "function": function}
+
+
+def to_events(answer: Any, request: Request) -> Events:
     if len(answer["choices"]) != 1:
         raise ConversionError(f"expected one choice, saw {len(answer['choices'])}")
-    frames = [sse.frame(chunk) for chunk in _chunks(answer, asked)]
+    frames = [sse.frame(chunk) for chunk in _chunks(answer, request.body)]
     return sse.paced([*frames, "data: [DONE]\n\n"])
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipway.replay import nearest
 from shipway.replay.exchange import Exchange, Request, Response
+from shipway.replay.matching import nearest
 from shipway.replay.tape import Recording, canonical_body, key
 
 TOOLS = [{"name": name, "description": f"What {name} does"} for name in ("add", "log", "show")]

@@ -9,12 +9,14 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay import canonical as canon
-from shipway.replay import sse
-from shipway.replay.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.apis import sse
+from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from shipway.replay.exchange import Request
 
 _UNMATCHED = ("stream", "metadata")  # how the answer is sent, and who asked: neither changes what is answered
 _STATUS = {
@@ -28,18 +30,28 @@ _STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+_KINDS = {status: kind for kind, status in _STATUS.items()}
 
 
 def owns(path: str) -> bool:
     return path.startswith("/v1/messages")
 
 
-def streams(body: Any) -> bool:
-    return isinstance(body, dict) and body.get("stream") is True
+def place(path: str) -> str:
+    return path
 
 
-def error(message: str) -> Any:
-    return {"type": "error", "error": {"type": "not_found_error", "message": message}}
+def streams(request: Request) -> bool:
+    return isinstance(request.body, dict) and request.body.get("stream") is True
+
+
+def error(status: int, message: str) -> Any:
+    kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def error_event(status: int, message: str) -> str:
+    return sse.frame(error(status, message), "error")
 
 
 # -- Requests ------------------------------------------------------------------------------------------------
@@ -114,21 +126,21 @@ def _text(content: Any) -> str:
 # -- Answers that nobody recorded ----------------------------------------------------------------------------
 
 
-def synthesise(body: Any, say: str, call: Call | None) -> Any:
-    request = canon.text(canonical(body))
-    seed = canon.digest(request, say)
+def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
+    asked = canon.text(canonical(request.body))
+    seed = canon.digest(asked, say)
     content: list[dict[str, Any]] = [{"type": "text", "text": say}] if say else []
-    if call:
-        use = {"type": "tool_use", "id": f"toolu_{seed[24:48]}", "name": call.tool, "input": call.input}
-        content.append(use)
-    usage = {"input_tokens": canon.count(request), "output_tokens": canon.count(canon.text(content))}
+    for number, call in enumerate(calls):
+        id_ = f"toolu_{canon.digest(seed, str(number))[:24]}"
+        content.append({"type": "tool_use", "id": id_, "name": call.tool, "input": call.input})
+    usage = {"input_tokens": canon.count(asked), "output_tokens": canon.count(canon.text(content))}
     return {
         "id": f"msg_{seed[:24]}",
         "type": "message",
         "role": "assistant",
-        "model": body.get("model", ""),
+        "model": request.body.get("model", ""),
         "content": content,
-        "stop_reason": "tool_use" if call else "end_turn",
+        "stop_reason": "tool_use" if calls else "end_turn",
         "stop_sequence": None,
         "usage": usage,
     }
@@ -137,7 +149,7 @@ def synthesise(body: Any, say: str, call: Call | None) -> Any:
 # -- A message and its stream --------------------------------------------------------------------------------
 
 
-def to_events(answer: Any, asked: Any) -> Events:
+def to_events(answer: Any, request: Request) -> Events:
     usage = answer.get("usage") or {}
     late = {
         key: answer[key]
