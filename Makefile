@@ -37,7 +37,7 @@ golden: setup
 	$(BIN)/python -m shipway.cli.reference --write
 	$(BIN)/python -m shipway_runtime.api.openapi > docs/reference/openapi.json
 
-bench: bench-cli bench-runtime bench-policy bench-image bench-relay
+bench: bench-cli bench-runtime bench-policy bench-image bench-relay bench-replay
 
 bench-%: setup
 	$(BIN)/python bench/$*.py

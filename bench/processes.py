@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
-def install(directory: Path, package: str, name: str | None = None) -> str:
-    """An environment of its own, made by uv; returns the version of `name`, else of `package`, in it."""
+def install(directory: Path, package: str, name: str | None = None, beside: Sequence[str] = ()) -> str:
+    """An environment of its own, made by uv, with `beside`; returns the version of `name`, else of `package`."""
     program = uv.find_uv_bin()
     for words in (
         ("venv", "-q", "-p", sys.executable, directory),
-        ("pip", "install", "-q", "--compile-bytecode", "-p", directory, package),
+        ("pip", "install", "-q", "--compile-bytecode", "-p", directory, package, *beside),
     ):
         subprocess.run((program, *words), check=True)
     show = (program, "pip", "show", "-p", directory, name or package)
