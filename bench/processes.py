@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def install(directory: Path, package: str, name: str | None = None, beside: Sequence[str] = ()) -> str:
-    """An environment of its own, made by uv, with `beside`; returns the version of `name`, else of `package`."""
+    """An environment of its own, made by uv; returns the version of `name`, else of `package`, in it."""
     program = uv.find_uv_bin()
     for words in (
         ("venv", "-q", "-p", sys.executable, directory),

@@ -13,17 +13,14 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import replayers
 from processes import family, install, memory_mb
 from replayers import GAP_MS, PIECE, Recorded, Replayer, Start
 from table import Row, report, show
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PATIENCE_S = 120.0
 END = b"0\r\n\r\n"  # of a body in chunks; not everybody closes the connection when asked to
