@@ -22,6 +22,7 @@ from typing import Literal
 from shipway.local.ports import Ports
 
 STATE = ".shipway"
+JOURNAL = "replay/journal.jsonl"  # below it
 GRACE_S = 10.0  # for everything but the agent, whose grace is its own
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from shipway.local import services
-from shipway.local.plan import GRACE_S, Environment, LocalPlan, Probe, Process
+from shipway.local.plan import GRACE_S, JOURNAL, Environment, LocalPlan, Probe, Process
 from shipway.local.ports import LOOPBACK
 from shipway.local.variables import agent_variables, inherited, secret_values
 from shipway.plan.servers import relay_arguments
@@ -47,7 +47,7 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         after=tuple(process.name for process in run.processes),
         grace_s=stack.agent.grace_s + GRACE_S,
     )
-    played = (_replay(replay, machine, speed),) if replay else ()
+    played = (_replay(replay, stack, machine, speed),) if replay else ()
     files = {name: value for name, value in values.items() if stack.agent.secrets.get(name) == "file"}
     return LocalPlan(
         name=stack.name,
@@ -96,19 +96,27 @@ def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mappi
     )
 
 
-def _replay(replay: Replay, machine: Machine, speed: float | None) -> Process:
+def _replay(replay: Replay, stack: StackPlan, machine: Machine, speed: float | None) -> Process:
     port = machine.ports.replay
     pace = ("--speed", f"{speed:g}") if speed is not None else ()
-    argv = (machine.python, "-m", "shipway.replay", replay.directory, "--port", str(port), *pace)
+    journal = ("--journal", f"{machine.state}/{JOURNAL}")
+    argv = (machine.python, "-m", "shipway.replay", replay.directory, "--port", str(port), *journal, *pace)
     return Process(
         name="replay",
         role="replay",
         argv=argv,
-        env=inherited(machine.variables),
+        env=inherited(machine.variables) | _made_with(stack, machine),
         cwd=machine.root,
         address=f"http://{LOOPBACK}:{port}",
         probe=Probe("http", (f"http://{LOOPBACK}:{port}/healthz",)),
     )
+
+
+def _made_with(stack: StackPlan, machine: Machine) -> dict[str, str]:
+    """What recordings are made with, as the agent gets it: for their meta, and for the journal."""
+    model = stack.config.settings.model
+    prompts = {env.PROMPTS: f"{machine.root}/{stack.prompts}"} if stack.prompts else {}
+    return prompts | ({env.MODEL: model.name} if model else {})
 
 
 def _commands(stack: StackPlan, machine: Machine) -> dict[str, str]:

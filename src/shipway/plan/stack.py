@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from shipway.spec.load import Loaded
 
 DEVELOPMENT = "development"
+REPLAYS = "replays"
+"""The directory of a project's recordings and scripted replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ def plan_replay(spec: model.Spec) -> Replay:
     keys = [key for keys in _KEYS.values() for key in keys]
     declared = {key: "replayed" for key in keys if key in spec.secrets}
     wanted = dict.fromkeys(_KEYS.get(spec.model.provider if spec.model else "", ())[:1], "replayed")
-    return Replay("replays", contract.REPLAY_PORT, wanted | declared)
+    return Replay(REPLAYS, contract.REPLAY_PORT, wanted | declared)
 
 
 def base_urls(port: int) -> dict[str, str]:

@@ -21,9 +21,10 @@ def main() -> int:
     parser.add_argument(
         "--speed", type=_speed, help="1 is the recorded pace, 2 twice as fast; default: at once"
     )
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="note there which recordings are used")
     arguments = parser.parse_args()
     try:
-        serve(arguments.directory, arguments.host, arguments.port, arguments.speed)
+        serve(arguments.directory, arguments.host, arguments.port, arguments.speed, arguments.journal)
     except ShipwayError as error:
         print("\n".join(filter(None, [f"error: {error}", error.hint])), file=sys.stderr)
         return error.exit_code

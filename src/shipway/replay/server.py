@@ -17,30 +17,41 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shipway.errors import StackError
 from shipway.replay.app import TRANSPORT, create_app
+from shipway.replay.drift.journal import keep
 from shipway.replay.player import Player
 from shipway.replay.tape import load
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.types import ASGIApp
+
 _GRACE_S = 3  # for streams in flight, after SIGTERM
 
 
-def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
-    """Replay `directory` on http://HOST:PORT until SIGTERM; port 0 takes a free one and says which."""
+def serve(directory: Path, host: str, port: int, speed: float | None, journal: Path | None = None) -> None:
+    """Replay `directory` on http://HOST:PORT until SIGTERM; port 0 takes a free one and says which.
+
+    `journal` is the file that says what was used, for `shipway replay verify`.
+    """
     tape = load(directory)
     listener = _bind(host, port)
+    counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
+    with keep(Player(tape, speed), journal) as player:
+        _run(create_app(player), listener)
+
+
+def _run(app: ASGIApp, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        create_app(Player(tape, speed)),
+        app,
         http=_Breakable,
         lifespan="off",
         access_log=False,
         log_level="error",
         timeout_graceful_shutdown=_GRACE_S,
     )
-    counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
-    url = f"http://{host}:{listener.getsockname()[1]}"
-    print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
     # uvicorn stops on SIGTERM and then raises it again: from here on that must not kill the process.
     signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.Server(config).run(sockets=[listener])

@@ -43,21 +43,31 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_SHORT]
 
 
+def digests(prompts: Mapping[str, str]) -> dict[str, str]:
+    return {name: digest(text) for name, text in prompts.items()}
+
+
 def used(prompts: Mapping[str, str], body: Any) -> dict[str, str]:
     """Digests of the prompts whose text is in the request; of all where none is: it may be rewritten."""
     sent = "\n".join(_strings(body))
     found = {name: text for name, text in prompts.items() if _is_in(text, sent)}
-    return {name: digest(text) for name, text in (found or prompts).items()}
+    return digests(found or prompts)
 
 
-def fragments(text: str) -> list[str]:
+def missing(text: str, body: Any) -> Iterator[str]:
+    """The parts of a prompt that are not in the request."""
+    sent = "\n".join(_strings(body))
+    return (part for part in _fragments(text) if part not in sent)
+
+
+def _fragments(text: str) -> list[str]:
     """What of a prompt arrives as it is written: its lines, cut where something is filled in."""
     parts = [part.strip() for part in _PLACEHOLDER.split(text)]
     return [part for part in parts if len(part) >= _FRAGMENT]
 
 
 def _is_in(text: str, sent: str) -> bool:
-    parts = fragments(text)
+    parts = _fragments(text)
     there = sum(len(part) for part in parts if part in sent)
     return bool(there) and there >= _PART * sum(map(len, parts))
 

@@ -6,39 +6,61 @@ known of is left out. docs/reference/replays.md documents the keys.
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shipway
 from shipway.replay.drift import definitions
 from shipway.replay.drift.prompts import read, used
 from shipway.replay.matching import canonical
+from shipway_runtime.contract import env
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from shipway.replay.exchange import Request
     from shipway.replay.traffic import Incoming
 
+DATE = "%Y-%m-%dT%H:%M:%SZ"
 _MODEL = re.compile(r"/(?:models|deployments)/([^/:]+)")  # Gemini's, Azure's
 _GOOGLE = re.compile(r"(google-genai)-sdk/(\S+)(?:.*?\bgl-(\w+))?")
 _SHORT = 12  # hexadecimal digits of a digest
 
 
-def describe(incoming: Incoming, prompts: Path | None) -> dict[str, Any]:
-    """The `meta` of a new recording. `prompts` is their directory; None where the project has none."""
+def describe(incoming: Incoming, prompts: Path | None, declared: str = "") -> dict[str, Any]:
+    """The `meta` of a new recording.
+
+    `prompts` is their directory, None where the project has none; `declared` the model that agent.toml names:
+    a request that asks for another one does not follow it, and does not go stale with it.
+    """
     request = incoming.request
     meta = {
-        "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "recorded": time.strftime(DATE, time.gmtime()),
         "sdk": sdk(incoming.headers, request.path),
         "model": model(request),
+        "declared_model": declared,
         "prompts": used(read(prompts), request.body),
         "tools": tools(request),
         "shipway": shipway.__version__,
     }
     return {key: value for key, value in meta.items() if value}
+
+
+def surroundings(environ: Mapping[str, str]) -> tuple[Path | None, str]:
+    """The directory of the prompts and the model of agent.toml, as `shipway up` tells the replay."""
+    directory = environ.get(env.PROMPTS)
+    return Path(directory) if directory else None, environ.get(env.MODEL, "")
+
+
+def recorded_at(meta: Mapping[str, Any]) -> float | None:
+    """When a recording was made, in seconds since the epoch; None where its meta does not say."""
+    try:
+        return calendar.timegm(time.strptime(str(meta.get("recorded")), DATE))
+    except ValueError:
+        return None
 
 
 def model(request: Request) -> str:

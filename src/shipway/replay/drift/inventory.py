@@ -1,0 +1,81 @@
+"""What is in a directory of replays, file by file: of thousands, one is in memory at a time.
+
+In: the directory. Out: `Recorded` and `Scripted`; a file that cannot be read is a finding, and the others
+come all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.errors import Finding
+from shipway.replay import exchange, script, tape
+from shipway.replay.exchange import Exchange
+from shipway.replay.script import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording: its name below the directory, its size in bytes, when its file was last changed."""
+
+    file: str
+    size: int
+    modified: float
+    exchange: Exchange
+
+    @property
+    def key(self) -> str:
+        return tape.key(self.exchange.request)
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted:
+    """A scripted reply: its file and line, and when its file was last changed."""
+
+    place: str
+    modified: float
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """A directory, read as its values are asked for. What is wrong with files is put into `findings`."""
+
+    directory: Path
+    findings: list[Finding] = field(default_factory=list)
+
+    def recordings(self) -> Iterator[Recorded]:
+        for path in sorted(self.directory.rglob("*.json")):
+            text = self._text(path)
+            if text is None:
+                continue
+            result = exchange.read(text, str(path))
+            if isinstance(result, Finding):
+                self.findings.append(result)
+                continue
+            status = path.stat()
+            file = path.relative_to(self.directory).as_posix()
+            yield Recorded(file, status.st_size, status.st_mtime, result)
+
+    def replies(self) -> Iterator[Scripted]:
+        for path in sorted(self.directory.glob("*.toml")):
+            text = self._text(path)
+            if text is None:
+                continue
+            replies, findings = script.read(text, str(path))
+            self.findings.extend(findings)
+            for reply in replies:
+                yield Scripted(reply.place, path.stat().st_mtime, reply)
+
+    def _text(self, path: Path) -> str | None:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            fix = "make it readable UTF-8"
+            self.findings.append(Finding("replay-file", f"cannot be read: {error}", fix, str(path)))
+            return None

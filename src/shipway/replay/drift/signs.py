@@ -1,0 +1,155 @@
+"""Signs that a recording is stale, each a function of what is known of it, and each in words.
+
+In: a `Subject`: one recording, the project as it is now, the last runs. Out: reasons, as a person reads
+them. `SIGNS` lists them in the order in which they are told.
+
+A run in which the recording was used outweighs what its meta says: the agent did ask exactly this.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.replay.drift import prompts, provenance
+from shipway.replay.drift.now import Now
+from shipway.replay.drift.runs import Runs
+from shipway.replay.exchange import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shipway.replay.drift.runs import Run, Unrecorded
+
+_CONVERSATION = re.compile(r"(messages|input|contents)(?:\[(\d+)\])?(?:[.\[]|$)")
+_RESULTS = frozenset({"tool_use_id", "functionResponse", "function_response"})
+_SHOWN = 60  # characters of a line that is new in a prompt
+_PATHS = 3  # differences that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One recording. `since`, in seconds since the epoch: what was seen before is not about this file."""
+
+    file: str
+    request: Request
+    meta: dict[str, Any]
+    since: float
+    now: Now
+    runs: Runs
+
+    @property
+    def recorded(self) -> str:
+        """`recorded on 2026-11-02`, or `recorded` where the meta has no date."""
+        at = provenance.recorded_at(self.meta)
+        return "recorded" if at is None else f"recorded on {moment(at)[:10]}"
+
+    @property
+    def users(self) -> Iterator[Run]:
+        """The runs that used it."""
+        return (run for run in self.runs.runs if self.file in run.used)
+
+    def noted(self, key: str) -> dict[str, Any]:
+        """A table of the meta; empty where there is none, or something else."""
+        value = self.meta.get(key)
+        return value if isinstance(value, dict) else {}
+
+
+def prompt_signs(subject: Subject) -> Iterator[str]:
+    now = subject.now
+    for name, digest in subject.noted("prompts").items():
+        file = f"{now.directory}/{name}" if now.directory else name
+        text = now.prompts.get(name)
+        if text is None:
+            yield f"{file} is gone since it was {subject.recorded}"
+        elif (today := prompts.digest(text)) != digest and not any(
+            run.prompts.get(name) == today for run in subject.users
+        ):
+            yield f"{file} changed since it was {subject.recorded}{_new_line(text, subject.request)}"
+
+
+def _new_line(text: str, request: Request) -> str:
+    """What the prompt says now and the recorded request does not."""
+    line = next(prompts.missing(text, request.body), None)
+    if line is None:
+        return ""
+    return f": it now says “{line[:_SHOWN]}{'…' if len(line) > _SHOWN else ''}”"
+
+
+def model_signs(subject: Subject) -> Iterator[str]:
+    now, recorded = subject.now, subject.meta.get("model") or provenance.model(subject.request)
+    if not now.model or not recorded or recorded == now.model or recorded in now.others:
+        return
+    if subject.meta.get("declared_model", recorded) != recorded:
+        return  # the agent asks for this model by itself
+    if not any(run.model == now.model for run in subject.users):
+        yield f"agent.toml says {now.model}, and it was {subject.recorded} with {recorded}"
+
+
+def tool_signs(subject: Subject) -> Iterator[str]:
+    since = max(subject.since, subject.runs.last_used(subject.file) or 0)
+    recorded = subject.noted("tools")
+    seen = {
+        name: (digest, unrecorded.at)
+        for run in subject.runs.runs
+        for unrecorded in run.unrecorded
+        for name, digest in unrecorded.tools.items()
+    }
+    for name, digest in recorded.items():
+        if name in seen and seen[name][0] != digest and seen[name][1] > since:
+            yield f"tool {name}: its definition changed (seen in the run of {moment(seen[name][1])})"
+
+
+def miss_signs(subject: Subject) -> Iterator[str]:
+    since = max(subject.since, subject.runs.last_used(subject.file) or 0)
+    missed = [
+        unrecorded
+        for run in subject.runs.runs
+        for unrecorded in run.unrecorded
+        if unrecorded.near == subject.file and unrecorded.at > since
+    ]
+    if same := [each for each in missed if each.differs and not _asks_otherwise(each, subject.request)]:
+        last = same[-1]
+        instead = f"{last.source} answered instead" if last.source else "it was a miss"
+        yield f"the run of {moment(last.at)} asked this, and {instead}: {named(last.differs)}"
+
+
+def _asks_otherwise(missed: Unrecorded, request: Request) -> bool:
+    """Whether the user's own words differ: then it was another question."""
+    return any(_is_question(request.body, path) for path in missed.differs)
+
+
+def _is_question(body: Any, path: str) -> bool:
+    found = _CONVERSATION.match(path)
+    messages = body.get(found[1]) if found and isinstance(body, dict) else None
+    if found is None or messages is None:
+        return False
+    if not isinstance(messages, list) or found[2] is None:
+        return True
+    if int(found[2]) >= len(messages):
+        return True  # the conversation went on
+    message = messages[int(found[2])]
+    return isinstance(message, dict) and message.get("role") == "user" and not _has_results(message)
+
+
+def _has_results(message: dict[str, Any]) -> bool:
+    """Whether it is what tools answered, which Anthropic and Gemini put into a message of the user."""
+    parts = message.get("content") or message.get("parts") or ()
+    return any(isinstance(part, dict) and not _RESULTS.isdisjoint(part) for part in parts)
+
+
+def named(paths: tuple[str, ...]) -> str:
+    """`system, tools[get_time].description differ`"""
+    more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
+    verb = "differs" if len(paths) == 1 else "differ"
+    return f"{', '.join(paths[:_PATHS])}{more} {verb}"
+
+
+def moment(at: float) -> str:
+    """Seconds since the epoch as people here write it: 2026-11-02 14:03."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+SIGNS: tuple[Callable[[Subject], Iterator[str]], ...] = (prompt_signs, model_signs, tool_signs, miss_signs)

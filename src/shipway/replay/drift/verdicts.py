@@ -1,0 +1,141 @@
+"""Which recordings still say what the agent would be answered today.
+
+In: a directory of replays, the project as it is now, the last runs. Out: a `Verdict` for each recording and
+each scripted reply, with its reasons in words; nothing is asked of anybody, and nothing is changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from shipway.errors import SpecError
+from shipway.replay.apis import providers
+from shipway.replay.drift import provenance
+from shipway.replay.drift.inventory import Inventory
+from shipway.replay.drift.runs import Runs
+from shipway.replay.drift.signs import SIGNS, Subject, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from shipway.replay.drift.inventory import Recorded, Scripted
+    from shipway.replay.drift.now import Now
+    from shipway.replay.drift.runs import Run
+
+State = Literal["fresh", "stale", "unused", "unknown"]
+STATES: tuple[State, ...] = get_args(State)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one recording, or of one scripted reply, and why."""
+
+    file: str
+    """Below the directory; a reply's has its line: `scripted.toml:7`."""
+    state: State
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What is worth knowing and changes nothing."""
+    scripted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Recordings first, then scripted replies; and the runs that were looked at."""
+
+    verdicts: tuple[Verdict, ...]
+    runs: Runs
+
+    def recordings(self, state: State) -> tuple[str, ...]:
+        """The files of the recordings that came to this."""
+        return tuple(
+            verdict.file for verdict in self.verdicts if verdict.state == state and not verdict.scripted
+        )
+
+
+def verify(directory: Path, now: Now | None, runs: Runs) -> Report:
+    """Every verdict. Without a project (`now`), no recording is stale.
+
+    Raises SpecError with every finding when a file cannot be read.
+    """
+    inventory = Inventory(directory)
+    verdicts = (*_judge(inventory.recordings(), now, runs), *_judge_replies(inventory.replies(), runs))
+    if inventory.findings:
+        raise SpecError(inventory.findings)
+    return Report(verdicts, runs)
+
+
+def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs) -> Iterator[Verdict]:
+    first: dict[str, str] = {}  # a key's first recording
+    for one in recorded:
+        earlier = first.setdefault(one.key, one.file)
+        yield _verdict(one, now, runs, earlier if earlier != one.file else "")
+
+
+def _verdict(one: Recorded, now: Now | None, runs: Runs, earlier: str) -> Verdict:
+    remarks = tuple(_remarks(one, runs))
+    if now is None:
+        return Verdict(one.file, "unknown", ("there is no agent.toml to compare it with",), remarks)
+    request, meta = one.exchange.request, one.exchange.meta
+    since = max(one.modified, provenance.recorded_at(meta) or 0)
+    subject = Subject(one.file, request, meta, since, now, runs)
+    if reasons := tuple(reason for sign in SIGNS for reason in sign(subject)):
+        return Verdict(one.file, "stale", reasons, remarks)
+    if reason := _unused(one.file, provenance.recorded_at(meta) or one.modified, runs):
+        repeat = f"; it is a further answer to the request of {earlier}" if earlier else ""
+        return Verdict(one.file, "unused", (reason + repeat,), remarks)
+    if not (meta.keys() & {"prompts", "tools", "model"}) and not _fits(one.file, now, runs):
+        reason = "its meta does not say what it was made with, and no run used it as the project is now"
+        return Verdict(one.file, "unknown", (reason,), remarks)
+    return Verdict(one.file, "fresh", (), remarks)
+
+
+def _judge_replies(replies: Iterable[Scripted], runs: Runs) -> Iterator[Verdict]:
+    """One verdict a reply. Lines move when a script is edited: runs before that say nothing of it."""
+    for reply in replies:
+        later = tuple(run for run in runs.runs if run.at > reply.modified)
+        reason = _unused(reply.place, reply.modified, Runs(later))
+        yield Verdict(
+            reply.place, "unused" if reason else "fresh", (reason,) if reason else (), scripted=True
+        )
+
+
+def _unused(file: str, made: float, runs: Runs) -> str:
+    """Why it counts as unused; empty when it was used, or when no run could have used it."""
+    looked_at = [run for run in runs.asked if run.whole and run.at > made]
+    if not looked_at or runs.last_used(file) is not None:
+        return ""
+    return f"not used by {describe(looked_at)}"
+
+
+def _fits(file: str, now: Now, runs: Runs) -> bool:
+    """Whether a run used it with the prompts and the model of today."""
+    return any(run.model == now.model and run.prompts == now.digests for run in runs.runs if file in run.used)
+
+
+def describe(runs: Sequence[Run]) -> str:
+    """How much was looked at: `the 2 runs since 2026-11-02 14:03 (31 requests)`."""
+    requests = sum(run.requests for run in runs)
+    asked = f"{requests} request{'' if requests == 1 else 's'}"
+    if len(runs) == 1:
+        return f"the run of {moment(runs[0].at)} ({asked})"
+    return f"the {len(runs)} runs since {moment(runs[0].at)} ({asked})"
+
+
+def _remarks(one: Recorded, runs: Runs) -> Iterator[str]:
+    request = one.exchange.request
+    if providers.find(request.path) is None:
+        yield f"no API that the replay knows has the path {request.path}: only the same body is answered"
+    recorded = str(one.exchange.meta.get("sdk", ""))
+    for sdk in sorted(runs.runs[-1].sdks) if runs.runs else ():
+        if _is_older(recorded, sdk):
+            yield f"recorded with {recorded}, the last run used {sdk}"
+
+
+def _is_older(recorded: str, used: str) -> bool:
+    """Whether the same SDK has had a new major version since. 0.60 -> 1.0 counts as one."""
+    (name, _, old), (same, _, new) = recorded.partition("/"), used.partition("/")
+    majors = old.partition(".")[0], new.partition(".")[0]
+    return name == same and all(map(str.isdigit, majors)) and int(majors[0]) < int(majors[1])
