@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shipway.cli import replay_fault
+
 if TYPE_CHECKING:
     from shipway.replay.drift.verdicts import State
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 @click.group("replay")
 def command() -> None:
     """Replay the model's API, and look after what is replayed."""
+
+
+command.add_command(replay_fault.command)
 
 
 @command.command("serve")

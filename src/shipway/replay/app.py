@@ -19,7 +19,7 @@ from shipway.replay.exchange import Request
 from shipway.replay.traffic import Incoming
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shipway.replay.traffic import Answer, Answerer
 
 HEADER = "x-shipway-replay"
+FAULT_HEADER = "x-shipway-fault"
 TRANSPORT = "shipway.transport"
 _OURS = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "server"}
@@ -47,9 +48,31 @@ def create_app(answerer: Answerer) -> ASGIApp:
         incoming = await _receive(scope, receive)
         answer = await answerer.answer(incoming)
         print(_log_line(incoming.request, answer), file=sys.stderr, flush=True)
-        await _answer(scope, send, answer)
+        await _while_there(receive, _answer(scope, send, answer), bool(answer.delay_s or answer.speed))
 
     return app
+
+
+async def _while_there(receive: Receive, sending: Coroutine[Any, Any, None], takes_time: bool) -> None:
+    """Send; a client that leaves ends an answer that takes its time."""
+    if not takes_time:
+        await sending
+        return
+    task = asyncio.create_task(sending)
+    gone = asyncio.create_task(_gone(receive))
+    gone.add_done_callback(lambda _: task.cancel())
+    try:
+        await asyncio.wait((task,))
+    finally:
+        gone.cancel()
+        task.cancel()
+    if not task.cancelled():
+        task.result()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _receive(scope: Scope, receive: Receive) -> Incoming:
@@ -77,6 +100,7 @@ def _json(body: bytes) -> Any:
 
 def _log_line(request: Request, answer: Answer) -> str:
     line = f"replay: {request.method} {request.path} {answer.status} {answer.source or 'miss'}"
+    line += f", fault {answer.fault}" if answer.fault else ""
     return f"{line}\n{answer.note}" if answer.note else line
 
 
@@ -87,11 +111,13 @@ async def _answer(scope: Scope, send: Send, answer: Answer) -> None:
     if answer.delay_s:
         await asyncio.sleep(answer.delay_s)
     if not answer.status:
-        _cut(scope)
+        await _cut(scope)
         return
     headers = {name: value for name, value in answer.headers.items() if name.lower() not in _OURS}
     if answer.source:
         headers[HEADER] = quote(answer.source, safe="/:")
+    if answer.fault:
+        headers[FAULT_HEADER] = quote(answer.fault, safe="/: ()")
     kind = next((v for name, v in answer.headers.items() if name.lower() == "content-type"), None)
     if (chunks := _chunks(answer)) is not None:
         await _stream(scope, send, answer, headers | {"content-type": kind or "text/event-stream"}, chunks)
@@ -112,7 +138,7 @@ async def _stream(
     async for chunk in chunks:
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     if answer.cut:
-        _cut(scope)
+        await _cut(scope)
         return
     await send({"type": "http.response.body"})
 
@@ -122,10 +148,11 @@ def _start(status: int, headers: dict[str, str]) -> dict[str, Any]:
     return {"type": "http.response.start", "status": status, "headers": pairs}
 
 
-def _cut(scope: Scope) -> None:
+async def _cut(scope: Scope) -> None:
     """Break the connection. server.py puts it into the scope; elsewhere an answer ends unfinished."""
     if extension := scope.get("extensions", {}).get(TRANSPORT):
         extension["transport"].abort()
+        await asyncio.sleep(0)  # until the server has seen it, which otherwise takes the answer for forgotten
 
 
 def _chunks(answer: Answer) -> AsyncIterator[bytes] | None:

@@ -91,7 +91,7 @@ def read(text: str, file: str) -> tuple[list[Reply], list[Finding]]:
         return [], [Finding(RULE, f"not TOML: {error}", "correct it", file, int(at[1]) if at else 0)]
     tables = document.get("reply", [])
     if (
-        set(document) - {"reply"}
+        set(document) - {"reply", "fault"}
         or not isinstance(tables, list)
         or not all(isinstance(t, dict) for t in tables)
     ):
@@ -99,7 +99,7 @@ def read(text: str, file: str) -> tuple[list[Reply], list[Finding]]:
         return [], [
             Finding(
                 RULE,
-                f"expected a list of [[reply]] tables, saw {seen}",
+                f"expected [[reply]] and [[fault]] tables, saw {seen}",
                 "see docs/reference/replays.md",
                 file,
             )

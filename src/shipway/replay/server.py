@@ -18,6 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from shipway.errors import StackError
 from shipway.replay.app import TRANSPORT, create_app
 from shipway.replay.drift.journal import keep
+from shipway.replay.faults.control import with_control
+from shipway.replay.faults.faulty import Faulty
 from shipway.replay.player import Player
 from shipway.replay.tape import load
 
@@ -40,7 +42,8 @@ def serve(directory: Path, host: str, port: int, speed: float | None, journal: P
     url = f"http://{host}:{listener.getsockname()[1]}"
     print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
     with keep(Player(tape, speed), journal) as player:
-        _run(create_app(player), listener)
+        faulty = Faulty(player, tape.faults)
+        _run(with_control(create_app(faulty), faulty), listener)
 
 
 def _run(app: ASGIApp, listener: socket.socket) -> None:

@@ -13,6 +13,8 @@ from shipway.errors import Finding, SpecError
 from shipway.replay import exchange, script
 from shipway.replay.apis import providers
 from shipway.replay.exchange import Exchange, Request
+from shipway.replay.faults import rules
+from shipway.replay.faults.rules import Rule
 from shipway.replay.matching import canonical
 from shipway.replay.script import Reply
 
@@ -33,11 +35,12 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Tape:
-    """Recordings in the order of their file names, replies in the order of files and lines."""
+    """Recordings in the order of their file names; replies and faults in the order of files and lines."""
 
     directory: str
     recordings: tuple[Recording, ...] = ()
     replies: tuple[Reply, ...] = ()
+    faults: tuple[Rule, ...] = ()
 
 
 def canonical_body(request: Request) -> Any:
@@ -64,11 +67,11 @@ def load(directory: Path) -> Tape:
         raise SpecError([Finding("replay-directory", f"{directory} is not a directory", fix)])
     findings: list[Finding] = []
     recordings = tuple(_recordings(directory, findings))
-    replies = tuple(_replies(directory, findings))
+    replies, faults = _scripts(directory, findings)
     findings += _second_defaults(directory, replies)
     if findings:
         raise SpecError(findings)
-    return Tape(str(directory), recordings, replies)
+    return Tape(str(directory), recordings, replies, faults)
 
 
 def _recordings(directory: Path, findings: list[Finding]) -> Iterator[Recording]:
@@ -84,13 +87,18 @@ def _recordings(directory: Path, findings: list[Finding]) -> Iterator[Recording]
             yield Recording(file, result, canonical_body(result.request), key(result.request))
 
 
-def _replies(directory: Path, findings: list[Finding]) -> Iterator[Reply]:
+def _scripts(directory: Path, findings: list[Finding]) -> tuple[tuple[Reply, ...], tuple[Rule, ...]]:
+    """The scripted replies and the faults of every file."""
+    replies: list[Reply] = []
+    faults: list[Rule] = []
     for path in sorted(directory.glob("*.toml")):
-        text = _text(path, findings)
-        if text is not None:
-            replies, problems = script.read(text, str(path))
-            findings += problems
-            yield from replies
+        if (text := _text(path, findings)) is not None:
+            said, problems = script.read(text, str(path))
+            spoilt, more = rules.read(text, str(path))
+            replies += said
+            faults += spoilt
+            findings += problems + more
+    return tuple(replies), tuple(faults)
 
 
 def _text(path: Path, findings: list[Finding]) -> str | None:

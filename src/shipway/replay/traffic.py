@@ -50,6 +50,8 @@ class Answer:
     speed: float | None = None
     delay_s: float = 0.0
     cut: bool = False
+    fault: str = ""
+    """The kind of fault that was put into it, and who asked for it."""
     note: str = ""
     """For people, on stderr."""
 

@@ -60,7 +60,7 @@ def test_a_question_is_not_asked_again_after_its_result() -> None:
     ("text", "line", "expected"),
     [
         ("[[reply]\n", 1, "not TOML"),
-        ("[reply]\nsay = 'x'", 0, "expected a list of [[reply]]"),
+        ("[reply]\nsay = 'x'", 0, "expected [[reply]] and [[fault]] tables"),
         ("answer = 1", 0, "saw answer"),
         ("\n[[reply]]\nsays = 'x'", 2, "unknown key says"),
         ("[[reply]]\nsay = 1", 1, "say: expected text, saw 1"),
