@@ -46,6 +46,7 @@ MANIFEST = "/app/shipway.json"
 CONFIG = "/etc/shipway/config.json"
 POLICY = "/etc/shipway/policy.json"
 SECRETS = "/run/secrets"
+REPLAYS = "/replays"  # into the replay's container
 
 
 def admin_token_file(port: int) -> str:

@@ -74,15 +74,19 @@ def build_image(
     say: Say,
     locked: Locked,
     registries: Registries,
+    *,
+    files: Path | None = None,
 ) -> BuiltImage:
     """Make every platform's image, and what is attached to it; `source` is the project's revision.
+
+    `root` is the project, whose uv settings hold; `files` is where the plan's files are, if they are not its.
 
     Raises BuildError and its kinds, and keeps the cache whole if so.
     """
     with cache.disk_errors():
         plan, bases = find_bases(unsettled, root, cache, say, locked, registries)
         built = tuple(
-            _Builder(plan, platform, base, root, source, cache, say, locked).build()
+            _Builder(plan, platform, base, root, files or root, source, cache, say, locked).build()
             for platform, base in bases.items()
         )
     for image in built:
@@ -98,6 +102,7 @@ class _Builder:
     platform: str
     base: Base
     root: Path
+    files: Path
     source: contract.Source
     cache: Cache
     say: Say
@@ -108,7 +113,8 @@ class _Builder:
         with ThreadPoolExecutor(max_workers=4) as pool:
             pins = [pool.submit(self._pins, environment) for environment in self.plan.environments]
             # Started first: while another process compiles it, the others are made.
-            project = [pool.submit(self._project_layer, m, tools) for m in (self.plan.manifest,) if m]
+            own = self.plan.files or self.plan.manifest
+            project = [pool.submit(self._project_layer, tools)] if own else []
             steps = [
                 pool.submit(self.base.layers, tools.layer),
                 pool.submit(self._certificates_layer, tools),
@@ -184,18 +190,18 @@ class _Builder:
         entry = Entry(path, "file", content=text.encode())
         return [*layers, tools.layer(f"list ({path})", {path: sha256(text.encode())[:16]}, lambda: [entry])]
 
-    def _project_layer(self, manifest: contract.Manifest, tools: Toolchain) -> list[Layer]:
-        """The project's files, compiled, and the manifest: the one layer that an edit changes."""
-        text = contract.encode(manifest)
-        volumes = self.plan.process.volumes
-        contents = {file: (self.root / file.source).read_bytes() for file in self.plan.files}
-        self._refuse_secrets(contents, text)
+    def _project_layer(self, tools: Toolchain) -> list[Layer]:
+        """The project's files, compiled, and the agent's manifest: the one layer that an edit changes."""
+        manifest, volumes = self.plan.manifest, self.plan.process.volumes
+        contents = {file: (self.files / file.source).read_bytes() for file in self.plan.files}
+        documents = {contract.MANIFEST: contract.encode(manifest)} if manifest else {}
+        self._refuse_secrets(contents, "".join(documents.values()))
 
         def entries() -> list[Entry]:
             code = {f.path: data for f, data in contents.items() if _is_source(f.path)}
             files = {path: (0o644, data) for path, data in compile_sources(code, tools).items()}
             files |= {f.path: (0o755 if f.executable else 0o644, data) for f, data in contents.items()}
-            files[contract.MANIFEST] = (0o644, text.encode())
+            files |= {path: (0o644, text.encode()) for path, text in documents.items()}
             return [
                 Entry(contract.SOURCE.lstrip("/"), "directory", 0o755),
                 *(Entry(path.lstrip("/"), "file", mode, data) for path, (mode, data) in files.items()),
@@ -205,10 +211,11 @@ class _Builder:
         inputs = {
             "bytecode by Python": tools.compiled_by,
             "volumes": " ".join(volumes),
-            contract.MANIFEST: digest_of(text)[:16],
+            **{path: digest_of(text)[:16] for path, text in documents.items()},
             **{f.path: digest_of(f.executable, sha256(data))[:16] for f, data in contents.items()},
         }
-        return [tools.layer(f"project ({len(contents)} files)", inputs, entries)]
+        what = "project" if manifest else self.plan.role
+        return [tools.layer(f"{what} ({len(contents)} files)", inputs, entries)]
 
     def _refuse_secrets(self, contents: Mapping[File, bytes], manifest: str) -> None:
         """Raise SpecError with every secret in the files, the manifest and the image's config."""

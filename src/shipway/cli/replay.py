@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shipway.cli import replay_fault
+from shipway.cli import replay_fault, replay_image
 
 if TYPE_CHECKING:
     from shipway.replay.drift.verdicts import State
@@ -21,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(replay_fault.command)
+command.add_command(replay_image.image)
 
 
 @command.command("serve")

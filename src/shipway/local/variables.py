@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
 from shipway.local.ports import LOOPBACK
-from shipway.plan.stack import base_urls
+from shipway.plan.sdk_variables import BASE_URLS, base_urls
 from shipway_runtime import contract
 from shipway_runtime.contract import env
 
@@ -100,5 +100,4 @@ def _model_urls(machine: Machine, replay: Replay | None) -> dict[str, str]:
     """The replay's address; without it, a gateway that the user's environment names."""
     if replay:
         return base_urls(machine.ports.replay)
-    names = contract.BASE_URL_VARIABLES.values()
-    return {name: value for name in names if (value := machine.value(name))}
+    return {name: value for name in BASE_URLS if (value := machine.value(name))}

