@@ -11,6 +11,7 @@ import json
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from shipway.errors import StackError
 from shipway.local import services
 from shipway.local.plan import GRACE_S, JOURNAL, Environment, LocalPlan, Probe, Process
 from shipway.local.ports import LOOPBACK
@@ -35,7 +36,7 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
     replay = None if live else stack.replay
     run = services.plan(stack, machine)
     values = secret_values(stack, machine, replay, run.urls)
-    sidecars = tuple(_sidecar(sidecar, stack, machine, values) for sidecar in stack.sidecars)
+    sidecars = tuple(_sidecar(server, stack, machine, values) for server in _servers(stack))
     agent = Process(
         name="agent",
         role="agent",
@@ -76,10 +77,24 @@ def _directories(stack: StackPlan, machine: Machine, replay: Replay | None) -> I
         yield f"{machine.root}/{replay.directory}"
 
 
+def _servers(stack: StackPlan) -> tuple[Sidecar, ...]:
+    """Apart from the agent or beside it: without containers it is the same."""
+    return (*stack.sidecars, *stack.apart)
+
+
+def _program(server: Sidecar) -> ServerProgram:
+    if server.program is None:
+        raise StackError(
+            f"[mcp.{server.name}] is the image {server.image}, and a stack of processes runs no images",
+            "use --engine docker, or run it yourself and give its url",
+        )
+    return server.program
+
+
 def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mapping[str, str]) -> Process:
     port = machine.ports.sidecars[sidecar.name]
     python = f"{machine.state}/venv/bin/python"
-    command = _command(sidecar.name, sidecar.program, stack, machine)
+    command = _command(sidecar.name, _program(sidecar), stack, machine)
     memory = sidecar.resources.memory
     relay = relay_arguments(sidecar.name, port, command, sidecar.message_limit, memory, plain=True)
     own = {name: _here(value, stack, machine) for name, value in sidecar.env.items()}
@@ -145,7 +160,7 @@ def _here(text: str, stack: StackPlan, machine: Machine) -> str:
 
 
 def _environments(stack: StackPlan, machine: Machine) -> tuple[Environment, ...]:
-    programs = dict(stack.agent.inside) | {sidecar.name: sidecar.program for sidecar in stack.sidecars}
+    programs = dict(stack.agent.inside) | {server.name: _program(server) for server in _servers(stack)}
     return (
         Environment("agent", f"{machine.state}/venv"),
         *(
@@ -199,7 +214,7 @@ def _brokered(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
 
 
 def _unlimited(stack: StackPlan) -> tuple[str, ...]:
-    names = [sidecar.name for sidecar in stack.sidecars if sidecar.resources.cpu is not None]
+    names = [server.name for server in _servers(stack) if server.resources.cpu is not None]
     return tuple(f"MCP server {name}: its CPU is not limited without containers" for name in names)
 
 

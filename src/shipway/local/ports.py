@@ -61,7 +61,7 @@ def choose(stack: StackPlan, api: int | None = None) -> Ports:
         admin=near(stack.agent.ports["admin"]),
         relay=near(stack.agent.ports["relay"]),
         replay=near(stack.replay.port if stack.replay else contract.REPLAY_PORT),
-        sidecars={sidecar.name: near(sidecar.port) for sidecar in stack.sidecars},
+        sidecars={sidecar.name: near(sidecar.port) for sidecar in (*stack.sidecars, *stack.apart)},
         services={s.name: _next_free(SERVICE_PORTS.get(s.kind, 10_000), taken) for s in stack.services},
     )
 

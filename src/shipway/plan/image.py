@@ -172,9 +172,9 @@ class ImagePlan:
 
 
 def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan, ...]:
-    """The agent's image, then one for each sidecar that is a package from an index."""
+    """The agent's image, then one for each server beside or apart from it that is a package of an index."""
     spec = loaded.spec
-    packages = [(name, program) for name, program in _sidecars(spec) if program.requirement]
+    packages = [(name, program) for name, program in _apart(spec) if program.requirement]
     built = [_sidecar_image(spec, name, program) for name, program in packages]
     agent = _agent_image(spec, project, lock)
     known = [settle(plan, BaseFacts()) for plan in built]
@@ -182,8 +182,8 @@ def plan_images(loaded: Loaded, project: Project, lock: Lock) -> tuple[ImagePlan
 
 
 def list_unbuilt(spec: Spec) -> list[str]:
-    """Sidecars that get no image from us, because a command of the user's own starts them."""
-    return [name for name, program in _sidecars(spec) if program.kind == "command"]
+    """Servers that get no image from us, because a command of the user's own starts them."""
+    return [name for name, program in _apart(spec) if program.kind == "command"]
 
 
 def image_python(spec: Spec) -> str | None:
@@ -229,8 +229,9 @@ def _base(spec: Spec) -> Base:
     return Base(kind, spec.image.base, suite="")
 
 
-def _sidecars(spec: Spec) -> list[tuple[str, ServerProgram]]:
-    found = [(name, servers.program(s)) for name, s in spec.mcp.items() if s.shape == "sidecar"]
+def _apart(spec: Spec) -> list[tuple[str, ServerProgram]]:
+    """The servers that have a container of their own, and whose program we know."""
+    found = [(name, servers.program(s)) for name, s in spec.mcp.items() if s.shape != "inside"]
     return [(name, program) for name, program in found if program]
 
 
@@ -250,7 +251,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
     )
     return ImagePlan(
         role="agent",
-        also=tuple(f"mcp-{name}" for name, program in _sidecars(spec) if program.kind == "project"),
+        also=tuple(f"mcp-{name}" for name, program in _apart(spec) if program.kind == "project"),
         repository=servers.image_name(spec),
         platforms=_platforms(spec),
         python=Python() if base.kind == "minimal" else None,
@@ -290,7 +291,7 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
     server = spec.mcp[name]
     python = f"{contract.VENV}/bin/python"
     command = program.command(servers.environment_path(name), python)
-    port = servers.sidecar_ports(spec)[name]
+    port = servers.places(spec)[name].port
     relay = servers.relay_arguments(name, port, command, server.message_limit)
     return ImagePlan(
         role=f"mcp-{name}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from shipway_runtime import contract
 
@@ -44,8 +45,8 @@ class ServerProgram:
 
 
 def program(server: Mcp) -> ServerProgram | None:
-    """What `run` means; None for a service that others run."""
-    if server.run is None:
+    """What `run` means; None for a service that others run, and for an image, which brings its own."""
+    if server.run is None or given_image(server):
         return None
     if not isinstance(server.run, str):
         return ServerProgram("command", argv=server.run, args=server.args)
@@ -58,15 +59,53 @@ def program(server: Mcp) -> ServerProgram | None:
     return ServerProgram("project", module=rest, args=server.args)
 
 
+def given_image(server: Mcp) -> str | None:
+    """The image that `run` names: somebody else has built it, and it speaks HTTP."""
+    if isinstance(server.run, str) and server.run.startswith("image:"):
+        return server.run.removeprefix("image:")
+    return None
+
+
 def npm_name(requirement: str) -> str:
     """The name in `NAME[@VERSION]`; a scope begins with @ as well."""
     return re.sub(r"(?<=.)@.*", "", requirement)
 
 
-def sidecar_ports(spec: Spec) -> dict[str, int]:
-    """The port of each sidecar's relay, counted up in the order of agent.toml."""
-    sidecars = [name for name, server in spec.mcp.items() if server.shape == "sidecar"]
-    return {name: contract.SIDECAR_PORT + i for i, name in enumerate(sidecars)}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server with a container of its own listens: in the agent's network, or under a host name."""
+
+    host: str
+    port: int
+    path: str = "/mcp"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}{self.path}"
+
+
+def places(spec: Spec) -> dict[str, Place]:
+    """Each server that gets a container. Ports of sidecars count up in the order of agent.toml.
+
+    An image listens where its `url` says; without one, where PORT tells it to, at /mcp.
+    """
+    own = {name: server for name, server in spec.mcp.items() if server.shape != "inside" and server.run}
+    sidecars = [name for name, server in own.items() if server.shape == "sidecar"]
+    return {name: _place(spec, name, sidecars) for name in own}
+
+
+def _place(spec: Spec, name: str, sidecars: list[str]) -> Place:
+    server = spec.mcp[name]
+    number = sidecars.index(name) if name in sidecars else 0
+    host = "127.0.0.1" if name in sidecars else f"{spec.name}-mcp-{name}"
+    said = urlsplit(server.url) if server.url and given_image(server) else urlsplit("/mcp")
+    return Place(host, said.port or contract.SIDECAR_PORT + number, said.path or "/")
+
+
+def _url(spec: Spec, name: str) -> str | None:
+    """Where the agent's relay finds it; None for one inside."""
+    place = places(spec).get(name)
+    return place.url if place else spec.mcp[name].url
 
 
 def environment_path(name: str) -> str:
@@ -82,25 +121,28 @@ def relay_arguments(
     memory: int | None = None,
     *,
     plain: bool = False,
+    apart: bool = False,
 ) -> tuple[str, ...]:
     """Python's arguments for a relay in front of a command.
 
-    `memory` where no engine limits the sidecar; `plain` where people read its log.
+    `memory` where no engine limits the sidecar; `plain` where people read its log; `apart` where the agent
+    is not in the same network namespace.
     """
+    everywhere = ("--host", "0.0.0.0") if apart else ()  # noqa: S104 - of its own container
     readable = ("--plain",) if plain else ()
     larger = ("--message-limit", str(message_limit)) if message_limit != contract.MESSAGE_LIMIT else ()
     bounded = ("--memory", str(memory)) if memory is not None else ()
     relay = ("-m", "shipway_runtime.relay", name, "--port", str(port))
-    return (*relay, *readable, *larger, *bounded, "--", *command)
+    return (*relay, *everywhere, *readable, *larger, *bounded, "--", *command)
 
 
 def relay_servers(spec: Spec) -> tuple[contract.McpServer, ...]:
     """Every MCP server as the relay in the agent's container sees it."""
-    ports = sidecar_ports(spec)
-    return tuple(_relay_server(name, server, ports) for name, server in spec.mcp.items())
+    return tuple(_relay_server(spec, name) for name in spec.mcp)
 
 
-def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.McpServer:
+def _relay_server(spec: Spec, name: str) -> contract.McpServer:
+    server = spec.mcp[name]
     started = program(server)
     inside = server.shape == "inside" and started is not None
     python = f"{contract.VENV}/bin/python"
@@ -108,7 +150,7 @@ def _relay_server(name: str, server: Mcp, ports: dict[str, int]) -> contract.Mcp
         name=name,
         shape=server.shape,
         command=started.command(environment_path(name), python) if inside and started else (),
-        url=f"http://127.0.0.1:{ports[name]}/mcp" if name in ports else server.url,
+        url=_url(spec, name),
         env=_environment(server, started) if inside and started else {},
         secrets=server.secrets if inside else (),
         auth=server.auth,

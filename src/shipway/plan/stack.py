@@ -7,13 +7,16 @@ free ports. Nothing here reads a file or the environment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import replay_image, servers
 from shipway.plan.sdk_variables import base_urls, placeholders
 from shipway.plan.servers import ServerProgram
 from shipway.plan.settings import settings, tenant_settings
+from shipway.spec.model import StoredSecret
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -66,12 +69,26 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Where orchestrators keep a secret; None where agent.toml does not say."""
+
+    kubernetes: str | None = None
+    ecs: str | None = None
+    nomad: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
-    """An MCP server beside the agent: the relay on `port`, in front of `program` over stdio."""
+    """An MCP server in a container of its own, beside the agent or, as a service, apart from it.
+
+    In an image that we built the relay listens on `port`, in front of `program` over stdio; without a
+    `program` the image is somebody else's, and speaks HTTP there itself. `command` are Python's arguments
+    where the container starts with others than its image.
+    """
 
     name: str
     image: str
-    program: ServerProgram
+    program: ServerProgram | None
     port: int
     env: dict[str, str]
     secrets: dict[str, Literal["env", "file", "broker"]]
@@ -79,6 +96,8 @@ class Sidecar:
     optional: bool
     resources: ServerResources = ServerResources()
     message_limit: int = contract.MESSAGE_LIMIT
+    path: str = "/mcp"
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +127,38 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """Everything that runs for one agent in one environment."""
+    """Everything that runs for one agent in one environment.
+
+    `apart` are the MCP servers that are deployed as services. `stores` says of secrets where orchestrators
+    keep them, `namespace` is Kubernetes'. Images have a digest, and `revision` is known, with a release.
+    """
 
     name: str
     environment: str
     config: contract.Config
     agent: Agent
     sidecars: tuple[Sidecar, ...] = ()
+    apart: tuple[Sidecar, ...] = ()
     services: tuple[Service, ...] = ()
     storage: Volume | None = None
     replay: Replay | None = None
     prompts: str | None = None
+    stores: dict[str, Stored] = field(default_factory=dict)
+    namespace: str | None = None
+    revision: str | None = None
 
 
-def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:
-    """The stack of one environment; `development` adds the replay and placeholders for its keys."""
+def plan_stack(
+    loaded: Loaded, environment: str = DEVELOPMENT, release: contract.Release | None = None
+) -> StackPlan:
+    """The stack of one environment; `development` adds the replay and placeholders for its keys.
+
+    With a release its images are named by digest. Raises KeyError for a release that lacks one of them.
+    """
     spec = loaded.spec
     replay = plan_replay(spec) if environment == DEVELOPMENT and spec.model else None
-    ports = servers.sidecar_ports(spec)
-    return StackPlan(
+    own = [_sidecar(spec, name) for name in servers.places(spec)]
+    plan = StackPlan(
         name=spec.name,
         environment=environment,
         config=contract.Config(
@@ -136,12 +168,51 @@ def plan_stack(loaded: Loaded, environment: str = DEVELOPMENT) -> StackPlan:
             dict(loaded.provenance),
         ),
         agent=_agent(spec, environment, replay),
-        sidecars=tuple(_sidecar(spec, name, port) for name, port in ports.items()),
+        sidecars=tuple(server for server in own if spec.mcp[server.name].shape == "sidecar"),
+        apart=tuple(server for server in own if spec.mcp[server.name].shape == "service"),
         services=tuple(_service(name, service) for name, service in spec.services.items()),
         storage=Volume(spec.storage.path, spec.storage.size) if spec.storage else None,
         replay=replay,
         prompts=spec.prompts,
+        stores=_stores(spec),
+        namespace=_namespace(spec, environment),
     )
+    return released(plan, release) if release else plan
+
+
+def released(plan: StackPlan, release: contract.Release) -> StackPlan:
+    """The stack with the release's images, by digest, as one revision."""
+    revision = f"{release.id}-{_digest(plan.config)}"
+    env = plan.agent.env | {contract.env.REVISION: revision}
+    return dataclasses.replace(
+        plan,
+        agent=dataclasses.replace(plan.agent, image=release.images["agent"], env=env),
+        sidecars=tuple(_released(server, release) for server in plan.sidecars),
+        apart=tuple(_released(server, release) for server in plan.apart),
+        revision=revision,
+    )
+
+
+def _released(server: Sidecar, release: contract.Release) -> Sidecar:
+    if server.program is None:
+        return server
+    return dataclasses.replace(server, image=release.images[f"mcp-{server.name}"])
+
+
+def _digest(config: contract.Config) -> str:
+    """What an environment's config is; where a value was written does not matter."""
+    said = contract.encode(dataclasses.replace(config, provenance={}))
+    return hashlib.sha256(said.encode()).hexdigest()[:6]
+
+
+def _stores(spec: model.Spec) -> dict[str, Stored]:
+    kept = {name: source for name, source in spec.secrets.items() if isinstance(source, StoredSecret)}
+    return {name: Stored(source.kubernetes, source.ecs, source.nomad) for name, source in kept.items()}
+
+
+def _namespace(spec: model.Spec, environment: str) -> str | None:
+    own = spec.env.get(environment)
+    return own.kubernetes.namespace if own and own.kubernetes else None
 
 
 def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
@@ -160,23 +231,35 @@ def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
     )
 
 
-def _sidecar(spec: model.Spec, name: str, port: int) -> Sidecar:
+def _sidecar(spec: model.Spec, name: str) -> Sidecar:
     server = spec.mcp[name]
     started = servers.program(server)
-    if started is None:
-        raise ValueError(f"sidecar {name} has no program")  # load.py refuses it first
+    place = servers.places(spec)[name]
+    of_agent = started is not None and started.kind == "project"
+    own = servers.image_name(spec, None if of_agent else name)
     return Sidecar(
         name=name,
-        image=servers.image_name(spec, None if started.kind == "project" else name),
+        image=servers.given_image(server) or own,
         program=started,
-        port=port,
-        env=dict(server.env),
+        port=place.port,
+        path=place.path,
+        command=_command(server, name, place, started) if started else (),
+        env=dict(server.env) | ({} if started else {"PORT": str(place.port)}),
         secrets=_sources(spec, server.secrets),
         storage=server.storage,
         optional=server.optional,
         resources=ServerResources(server.resources.cpu, server.resources.memory),
         message_limit=server.message_limit,
     )
+
+
+def _command(server: model.Mcp, name: str, place: servers.Place, started: ServerProgram) -> tuple[str, ...]:
+    """An image of ours starts its own relay, for a sidecar; the agent's image has to be told."""
+    if started.kind != "project" and server.shape == "sidecar":
+        return ()
+    own = started.command(servers.environment_path(name), f"{contract.VENV}/bin/python")
+    apart = server.shape == "service"
+    return servers.relay_arguments(name, place.port, own, server.message_limit, apart=apart)
 
 
 def _sources(spec: model.Spec, names: tuple[str, ...]) -> dict[str, Literal["env", "file", "broker"]]:

@@ -56,11 +56,11 @@ def servers_have_one_source(spec: Spec, merged: Merged) -> Iterator[Finding]:
             message = f"[mcp.{name}] has neither `run` nor `url`"
             fix = 'add run = "pypi:…" if shipway starts it, or url = "https://…" if others run it'
             yield merged.finding("mcp-source", path, message, fix)
-        elif server.run and server.url and server.shape != "service":
+        elif server.run and server.url and not _is_image(server):
             message = f"[mcp.{name}] is {server.shape} and has both `run` and `url`"
             fix = "remove `url` for a server that shipway starts, or `run` for one that others run"
             yield merged.finding("mcp-source", (*path, "url"), message, fix)
-        elif server.url and server.shape != "service":
+        elif server.url and not server.run and server.shape != "service":
             message = f"[mcp.{name}] has a `url`, and others run it; its shape cannot be {server.shape}"
             yield merged.finding(
                 "mcp-source", (*path, "shape"), message, 'remove `shape`, or write shape = "service"'
@@ -99,6 +99,10 @@ def servers_are_installed_with_the_image(spec: Spec, merged: Merged) -> Iterator
             yield merged.finding("mcp-launcher", ("mcp", name, "run"), message, fix)
 
 
+def _is_image(server: Mcp) -> bool:
+    return isinstance(server.run, str) and server.run.startswith("image:")
+
+
 def _words(server: Mcp) -> tuple[str, ...]:
     return tuple(server.run.split()) if isinstance(server.run, str) else server.run or ()
 
@@ -118,8 +122,7 @@ def _package(server: Mcp) -> str:
 def images_speak_http(spec: Spec, merged: Merged) -> Iterator[Finding]:
     for name, server in spec.mcp.items():
         path = ("mcp", name, "run")
-        is_image = isinstance(server.run, str) and server.run.startswith("image:")
-        if is_image and server.shape == "inside":
+        if _is_image(server) and server.shape == "inside":
             message = f"`mcp.{name}.run` is an image, and an image cannot run inside the agent's container"
             fix = 'write shape = "sidecar"; the image has to speak MCP over HTTP'
             yield merged.finding("mcp-image", path, message, fix)
@@ -172,8 +175,7 @@ def others_servers_are_not_set_up(spec: Spec, merged: Merged) -> Iterator[Findin
 def credentials_are_shown_to_services(spec: Spec, merged: Merged) -> Iterator[Finding]:
     """What shipway starts over stdio has no HTTP to show them by."""
     for name, server in spec.mcp.items():
-        is_image = isinstance(server.run, str) and server.run.startswith("image:")
-        if is_image or not server.run or server.shape == "service":
+        if _is_image(server) or not server.run or server.shape == "service":
             continue
         for key in ("auth", "headers"):
             if key in server.model_fields_set:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.spec import model
 from shipway.spec.keys import OVERLAY
 from shipway.spec.merge import whole
 from shipway.spec.words import dotted
@@ -33,37 +32,15 @@ class Pending:
     """The fix, where it is not to remove the key."""
 
 
-def _starts(prefix: str) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and value.startswith(prefix)
-
-
-def _has(section: type[model.Section]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and not set(section.model_fields).isdisjoint(value)
-
-
-def _deployed(server: Any) -> bool:
-    return isinstance(server, dict) and server.get("shape") == "service" and "run" in server
-
-
 def _several(replicas: Any) -> bool:
     return isinstance(replicas, int) and replicas > 1
 
 
-_WRITE_SOURCE = 'write "env" or "file" and let the platform provide it'
-
 PENDING = (
-    Pending("secrets.*", "a secret in an orchestrator's store", _has(model.StoredSecret), _WRITE_SOURCE),
-    Pending(
-        "mcp.*", "an MCP server deployed as a service", _deployed, 'write shape = "sidecar", or give its url'
-    ),
-    Pending(
-        "mcp.*.run", "an MCP server from an image", _starts("image:"), "run it yourself and give its url"
-    ),
     Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
     Pending("evals", "evals"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),
-    Pending("env.*.kubernetes", "files for Kubernetes"),
 )
 
 

@@ -22,16 +22,8 @@ def test_every_pattern_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ('[env.prod.secrets]\nX = { ecs = "arn" }\n', 4, "a secret in an orchestrator's store"),
         ("[env.prod.resources]\nreplicas = 2\n", 4, "more than one replica"),
-        (
-            '[env.prod.kubernetes]\nnamespace = "x"\n',
-            3,
-            "`env.prod.kubernetes` asks for files for Kubernetes",
-        ),
         ('[evals]\nsuite = "evals/*.jsonl"\n', 3, "`evals` asks for evals"),
-        ('[mcp.t]\nshape = "service"\nrun = "pypi:t"\n', 3, "an MCP server deployed as a service"),
-        ('[mcp.t]\nshape = "sidecar"\nrun = "image:t"\n', 5, "an MCP server from an image"),
     ],
 )
 def test_what_is_not_there_yet_is_refused_at_its_line(
@@ -55,6 +47,8 @@ def test_what_is_not_there_yet_is_refused_at_its_line(
         '[api]\nauth = "none"\n',
         '[api]\nauth = "keys"\nkeys = "K"\n[secrets]\nK = "file"\n',
         '[api]\nauth = "jwt"\njwks = "https://x/jwks"\naudience = "a"\ntenant_claim = "org"\n',
+        '[env.prod.secrets]\nX = { ecs = "arn" }\n[env.prod.kubernetes]\nnamespace = "x"\n',
+        '[mcp.t]\nshape = "service"\nrun = "pypi:t"\n[mcp.u]\nshape = "sidecar"\nrun = "image:u"\n',
         "[config]\nx = 1\n[tenants.acme.config]\nx = 2\n",
     ],
 )
