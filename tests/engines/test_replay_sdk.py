@@ -174,11 +174,12 @@ def test_a_script_may_call_only_what_the_request_offers(client: anthropic.Anthro
         ask(client, {"role": "user", "content": "time in Tokyo"})
 
 
-def test_a_provider_that_is_not_replayed_yet_says_so(server: Server) -> None:
-    answer = httpx2.post(f"{server.url}/v1beta/models/gemini-2.5-pro:generateContent", json={})
-    assert answer.status_code == 404
-    assert answer.headers["x-should-retry"] == "false"
-    assert "cannot be replayed yet" in answer.json()["error"]["message"]
+def test_looking_whether_the_server_is_there_leaves_no_line(server: Server) -> None:
+    for method, path in (("HEAD", "/api/hello"), ("HEAD", "/"), ("OPTIONS", "/v1/messages")):
+        answer = httpx2.request(method, f"{server.url}{path}")
+        assert (answer.status_code, answer.content) == (200, b"")
+    server.stop()
+    assert server.lines == []
 
 
 def test_a_recorded_error_is_the_error_it_was(replays: Path) -> None:

@@ -1,7 +1,8 @@
 """The replay as an ASGI app.
 
 In: an `Answerer`; requests of unmodified SDKs. Out: its answers, with `x-shipway-replay` naming their file;
-one line on stderr for each, and a miss in full. GET /healthz answers `ok`.
+one line on stderr for each, and a miss in full. GET /healthz answers `ok`; HEAD and OPTIONS are answered here
+and leave no line.
 
 Plain ASGI: a stream is one `send` a chunk, and nothing else.
 """
@@ -15,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from shipway.replay.apis.gemini_framing import Framed
 from shipway.replay.exchange import Request
 from shipway.replay.traffic import Incoming
 
@@ -37,13 +39,17 @@ _OURS = frozenset(
 
 
 def create_app(answerer: Answerer) -> ASGIApp:
-    """The app that asks `answerer` for everything but its own health."""
+    """The app that asks `answerer` for everything but its own health, and whether it is there."""
+    answerer = Framed(answerer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if scope["path"] == "/healthz":
             await _send(scope, send, 200, {"content-type": "text/plain"}, b"ok")
+            return
+        if scope["method"] in ("HEAD", "OPTIONS"):  # how clients look whether a server is there
+            await _send(scope, send, 200, {"allow": "GET, POST, HEAD, OPTIONS"}, b"")
             return
         incoming = await _receive(scope, receive)
         answer = await answerer.answer(incoming)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shipway.replay.exchange import Request, Response
     from shipway.replay.traffic import Incoming
 
+COUNTED = "counted"  # the source of an answer to a request that only counts tokens
 MISS_STATUS = 404  # providers' SDKs retry 408, 409, 429 and 5xx
 
 
@@ -54,19 +55,22 @@ class Player:
         return queue.pop(0) if len(queue) > 1 else queue[0]
 
     def _scripted(self, request: Request, provider: Provider) -> Answer:
+        if (counted := provider.count(request)) is not None:
+            return Answer(COUNTED, headers=provider.headers(counted), body=counted)
         last = provider.last_message(request.body)
         chosen = script.choose(self._tape.replies, last) if last else None
         if chosen is None:
             return _miss(_unanswered(self._tape, request), provider)
-        offered = provider.tools(request.body)
-        if missing := [call.tool for call in chosen.calls if call.tool not in offered]:
-            names = ", ".join(sorted(offered)) or "none"
-            return _miss(f"{chosen.place} calls {missing[0]}; the request offers {names}.", provider)
+        demands, offered = provider.demands(request.body), provider.tools(request.body)
+        if problem := demands.unmet(chosen.say, chosen.calls, offered):
+            return _miss(f"{chosen.place} {problem}", provider)
         body = provider.synthesise(request, chosen.say, chosen.calls)
-        note = _drift(self._tape, request)
+        answer = Answer(
+            chosen.place, headers=provider.headers(body), body=body, note=_drift(self._tape, request)
+        )
         if provider.streams(request):
-            return Answer(chosen.place, events=provider.to_events(body, request), note=note)
-        return Answer(chosen.place, body=body, note=note)
+            return dataclasses.replace(answer, body=None, events=provider.to_events(body, request))
+        return answer
 
 
 def _recorded(recording: Recording, request: Request, provider: Provider | None) -> Answer:
@@ -78,16 +82,13 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
         or provider.streams(request) == (response.events is not None)
     ):
         return _as_recorded(recording.file, response)
+    headers = {name: value for name, value in response.headers.items() if name.lower() != "content-type"}
     try:
         if response.events is None:
-            return Answer(
-                recording.file,
-                headers=response.headers,
-                events=provider.to_events(response.body, request),
-            )
-        return Answer(recording.file, headers=response.headers, body=provider.to_body(response.events))
+            return Answer(recording.file, headers=headers, events=provider.to_events(response.body, request))
+        return Answer(recording.file, headers=headers, body=provider.to_body(response.events))
     except ErrorEventError as error:
-        return Answer(recording.file, status=error.status, headers=response.headers, body=error.body)
+        return Answer(recording.file, status=error.status, headers=headers, body=error.body)
     except (ConversionError, LookupError, TypeError, AttributeError) as error:
         wanted = "a stream" if response.events is None else "JSON"
         return _miss(
@@ -106,12 +107,11 @@ def _miss(message: str, provider: Provider | None) -> Answer:
     text = f"shipway replay: {message}"
     plain = {"error": {"type": "not_found_error", "message": text}}
     body = provider.error(MISS_STATUS, text) if provider else plain
-    return Answer("", MISS_STATUS, {"x-should-retry": "false"}, body, note=text)
+    told = provider.headers(body) if provider else {}
+    return Answer("", MISS_STATUS, told | {"x-should-retry": "false"}, body, note=text)
 
 
 def _foreign(tape: Tape, request: Request) -> str:
-    if name := providers.not_yet(request.path):
-        return f"{name} ({request.path}) cannot be replayed yet, only {providers.KNOWN}."
     return f"nothing in {tape.directory} answers {request.method} {request.path}."
 
 

@@ -70,8 +70,42 @@ def test_a_recording_comes_before_any_script() -> None:
     assert player(Response(body={}), replies='[[reply]]\nsay = "x"').play(request("hello")).source == "1.json"
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages/batches", "/v1/embeddings"])
 def test_a_path_without_recordings_is_a_miss(path: str) -> None:
     answer = player(replies='[[reply]]\nsay = "x"').play(Request("POST", path, {"messages": []}))
     assert answer.status == 404
     assert f"answers this POST {path}" in answer.note or f"answers POST {path}" in answer.note
+
+
+def test_recorded_headers_describe_the_form_that_was_recorded() -> None:
+    headers = {"Content-Type": "application/json", "request-id": "req_1"}
+    playing = player(Response(headers=headers, body=MESSAGE))
+    assert playing.play(request("hello")).headers == headers
+    assert playing.play(request("hello", stream=True)).headers == {"request-id": "req_1"}
+
+
+def test_a_scripted_answer_has_the_id_that_sdks_read() -> None:
+    answer = player(replies='[[reply]]\nsay = "x"').play(request("hello"))
+    assert answer.headers["request-id"].startswith("req_")
+
+
+def test_tokens_are_counted_without_a_recording_and_say_so() -> None:
+    counting = Request("POST", "/v1/messages/count_tokens", {"messages": []})
+    answer = player().play(counting)
+    assert (answer.status, answer.source, list(answer.body)) == (200, "counted", ["input_tokens"])
+    recorded = Recording(
+        "count.json",
+        Exchange(counting, Response(body={"input_tokens": 12})),
+        canonical_body(counting),
+        key(counting),
+    )
+    assert Player(Tape("replays", (recorded,))).play(counting).body == {"input_tokens": 12}
+
+
+def test_a_reply_that_the_request_rules_out_is_a_miss_that_says_what_to_write() -> None:
+    asked = request("hello")
+    asked.body["output_config"] = {"format": {"type": "json_schema", "schema": {"properties": {"city": {}}}}}
+    answer = player(replies='[[reply]]\nsay = "Tokyo"').play(asked)
+    assert answer.status == 404
+    assert """s.toml:1 says what is no JSON""" in answer.body["error"]["message"]
+    assert """Write say = '{"city": …}'""" in answer.body["error"]["message"]

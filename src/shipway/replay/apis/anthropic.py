@@ -10,20 +10,46 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.apis import sse
-from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.apis.body import at, kept, keys, objects, text
+from shipway.replay.apis.body import model as model
+from shipway.replay.apis.body import place as place
+from shipway.replay.apis.body import streams as streams
+from shipway.replay.apis.provider import (
+    Call,
+    ConversionError,
+    Demands,
+    ErrorEventError,
+    Events,
+    LastMessage,
+    by_tool,
+)
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from shipway.replay.exchange import Request
 
-_UNMATCHED = ("stream", "metadata")  # how the answer is sent, and who asked: neither changes what is answered
+_UNMATCHED = frozenset(
+    {"stream", "service_tier", "speed", "inference_geo", "cache_control"}
+    | {
+        "metadata",
+        "user_profile_id",
+        "workspace_id",
+        "billing_policy",
+        "fallback_credit_token",
+        "diagnostics",
+    }
+)
+"""How and where the answer is made and sent, and who asked: none of it changes what is answered."""
+
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
+    "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
@@ -31,27 +57,36 @@ _STATUS = {
     "overloaded_error": 529,
 }
 _KINDS = {status: kind for kind, status in _STATUS.items()}
+_SUMMARY = ("content", "encrypted_content")  # what of a compaction block comes after its start
+_LATE = ("stop_reason", "stop_sequence", "stop_details", "container")
+"""What of a message its stream tells only at the end,"""
+_LATE_USAGE = frozenset(
+    {"input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"}
+    | {"output_tokens_details", "server_tool_use", "iterations", "fallback_credit"}
+)
+"""and what of its usage it tells again then."""
 
 
 def owns(path: str) -> bool:
     return path.startswith("/v1/messages")
 
 
-def place(path: str) -> str:
-    return path
-
-
-def streams(request: Request) -> bool:
-    return isinstance(request.body, dict) and request.body.get("stream") is True
-
-
 def error(status: int, message: str) -> Any:
     kind = _KINDS.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": message}}
+    body = {"type": "error", "error": {"type": kind, "message": message}}
+    return body | {"request_id": _request_id(body)}
 
 
 def error_event(status: int, message: str) -> str:
     return sse.frame(error(status, message), "error")
+
+
+def headers(answer: Any) -> dict[str, str]:
+    return {"request-id": at(answer, "request_id") or _request_id(answer)}
+
+
+def _request_id(answer: Any) -> str:
+    return f"req_{canon.digest(canon.text(answer))[:24]}"
 
 
 # -- Requests ------------------------------------------------------------------------------------------------
@@ -60,13 +95,20 @@ def error_event(status: int, message: str) -> str:
 def canonical(body: Any) -> Any:
     if not isinstance(body, dict):
         return canon.settle(body)
-    kept = {key: canon.settle(value) for key, value in body.items() if key not in _UNMATCHED}
-    if isinstance(body.get("tools"), list):
-        kept["tools"] = sorted(kept["tools"], key=lambda tool: (_name(tool), canon.text(tool)))
-    if isinstance(body.get("messages"), list):
-        ids = canon.Ids()
-        kept["messages"] = [_message(message, ids) for message in body["messages"]]
-    return kept
+    ids = canon.Ids()
+    rest = kept(body, _UNMATCHED, of_tools=["cache_control"])
+    for server in objects(rest.get("mcp_servers")):
+        server.pop("authorization_token", None)
+    if isinstance(rest.get("system"), list):
+        rest["system"] = [_block(block, ids) for block in body["system"]]
+    if isinstance(rest.get("messages"), list):
+        rest["messages"] = [_message(message, ids) for message in body["messages"]]
+    match rest.get("container"):
+        case str() as id_:
+            rest["container"] = ids.rename(id_)
+        case {"id": str() as id_}:
+            rest["container"]["id"] = ids.rename(id_)
+    return rest
 
 
 def _message(message: Any, ids: canon.Ids) -> Any:
@@ -76,54 +118,62 @@ def _message(message: Any, ids: canon.Ids) -> Any:
 
 
 def _block(block: Any, ids: canon.Ids) -> Any:
+    """A content block: ids are numbered, results settled as such; where the cache begins does not count."""
     settled = canon.settle(block)
     if not isinstance(block, dict):
         return settled
+    settled.pop("cache_control", None)
     for key in ("id", "tool_use_id"):
         if isinstance(block.get(key), str):
             settled[key] = ids.rename(block[key])
     if "tool_use_id" in block and "content" in block:
         settled["content"] = canon.settle_result(block["content"])
+        for part in objects(settled["content"]):
+            part.pop("cache_control", None)
     return settled
 
 
 def tools(body: Any) -> frozenset[str]:
-    return frozenset(_name(tool) for tool in body.get("tools") or ())
+    if at(body, "tool_choice", "type") == "none":
+        return frozenset()
+    if name := at(body, "tool_choice", "name"):
+        return frozenset({str(name)})
+    return frozenset(str(tool.get("name", "")) for tool in objects(at(body, "tools")))
 
 
-def _name(tool: Any) -> str:
-    return str(tool.get("name", "")) if isinstance(tool, dict) else ""
+def demands(body: Any) -> Demands:
+    asked = at(body, "output_config", "format") or at(body, "output_format")
+    called = at(body, "tool_choice", "type") in ("any", "tool")
+    return Demands(called, at(asked, "type") == "json_schema", keys(at(asked, "schema")))
 
 
 def last_message(body: Any) -> LastMessage | None:
-    if not isinstance(body, dict) or "max_tokens" not in body:  # count_tokens has none
+    if at(body, "max_tokens") is None:  # not the conversation, but something beside it
         return None
-    messages = [message for message in body.get("messages") or () if isinstance(message, dict)]
+    messages = objects(body.get("messages"))
     asked = next((message for message in reversed(messages) if message.get("role") == "user"), None)
     if asked is None:
         return None
     names = {block.get("id"): str(block.get("name")) for block in _blocks(messages, "tool_use")}
-    results = {
-        names.get(block.get("tool_use_id"), ""): _text(block.get("content"))
+    results = (
+        (names.get(block.get("tool_use_id"), ""), text(block.get("content")))
         for block in _blocks([asked], "tool_result")
-    }
-    return LastMessage(_text(asked.get("content")), results)
+    )
+    return LastMessage(text(asked.get("content")), by_tool(results))
 
 
-def _blocks(messages: Iterable[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
+def _blocks(messages: list[dict[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
     for message in messages:
-        if isinstance(content := message.get("content"), list):
-            yield from (block for block in content if isinstance(block, dict) and block.get("type") == kind)
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    texts = (block.get("text") for block in content or () if isinstance(block, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
+        yield from (block for block in objects(message.get("content")) if block.get("type") == kind)
 
 
 # -- Answers that nobody recorded ----------------------------------------------------------------------------
+
+
+def count(request: Request) -> Any | None:
+    if not request.path.endswith("/count_tokens"):
+        return None
+    return {"input_tokens": canon.count(canon.text(canonical(request.body)))}
 
 
 def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
@@ -133,12 +183,18 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
     for number, call in enumerate(calls):
         id_ = f"toolu_{canon.digest(seed, str(number))[:24]}"
         content.append({"type": "tool_use", "id": id_, "name": call.tool, "input": call.input})
-    usage = {"input_tokens": canon.count(asked), "output_tokens": canon.count(canon.text(content))}
+    usage = {
+        "input_tokens": canon.count(asked),
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": canon.count(canon.text(content)),
+        "service_tier": "standard",
+    }
     return {
         "id": f"msg_{seed[:24]}",
         "type": "message",
         "role": "assistant",
-        "model": request.body.get("model", ""),
+        "model": model(request),
         "content": content,
         "stop_reason": "tool_use" if calls else "end_turn",
         "stop_sequence": None,
@@ -151,18 +207,17 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
 
 def to_events(answer: Any, request: Request) -> Events:
     usage = answer.get("usage") or {}
-    late = {
-        key: answer[key]
-        for key in ("stop_reason", "stop_sequence", "stop_details", "container")
-        if key in answer
-    }
+    late = {key: answer[key] for key in _LATE if key in answer}
     start = answer | dict.fromkeys(late) | {"content": [], "usage": usage | {"output_tokens": 1}}
-    events = [
+    told = {"output_tokens": 1} | {key: value for key, value in usage.items() if key in _LATE_USAGE}
+    blocks = (_block_events(index, block) for index, block in enumerate(answer["content"]))
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": start},
-        *itertools.chain.from_iterable(_block_events(i, block) for i, block in enumerate(answer["content"])),
-        {"type": "message_delta", "delta": late, "usage": {"output_tokens": usage.get("output_tokens", 1)}},
+        *itertools.chain.from_iterable(blocks),
+        {"type": "message_delta", "delta": late, "usage": told},
         {"type": "message_stop"},
     ]
+    events.insert(2, {"type": "ping"})  # they may come at any time, and come here
     return sse.paced(sse.frame(event, event["type"]) for event in events)
 
 
@@ -177,20 +232,20 @@ def _block_events(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]
 def _open_block(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The block as it starts, and the deltas that complete it. Blocks of other types start complete."""
     if block["type"] == "text":
+        cited = block.get("citations")
         deltas = [{"type": "text_delta", "text": piece} for piece in sse.pieces(block["text"])]
-        cited = block.get("citations") or []
-        deltas += [{"type": "citations_delta", "citation": citation} for citation in cited]
+        deltas += [{"type": "citations_delta", "citation": citation} for citation in cited or ()]
         return block | {"text": ""} | ({"citations": []} if cited else {}), deltas
     if block["type"] == "thinking":
-        deltas = [{"type": "thinking_delta", "thinking": block["thinking"]}]
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in sse.pieces(block["thinking"])]
         deltas += [{"type": "signature_delta", "signature": block.get("signature", "")}]
         return block | {"thinking": "", "signature": ""}, deltas
+    if block["type"] == "compaction":
+        late: dict[str, Any] = {key: block[key] for key in _SUMMARY if key in block}
+        return block | dict.fromkeys(late), [{"type": "compaction_delta", **late}]
     if isinstance(block.get("input"), dict):
-        written = json.dumps(block["input"], ensure_ascii=False)
-        pieces = [written[i : i + 24] for i in range(0, len(written), 24)]
-        return block | {"input": {}}, [
-            {"type": "input_json_delta", "partial_json": piece} for piece in pieces
-        ]
+        written = sse.portions(json.dumps(block["input"], ensure_ascii=False))
+        return block | {"input": {}}, [{"type": "input_json_delta", "partial_json": cut} for cut in written]
     return block, []
 
 
@@ -203,12 +258,12 @@ def to_body(events: Events) -> Any:
                 message = event["message"] | {"content": []}
             case "content_block_start":
                 message["content"].append(dict(event["content_block"]))
+                if event["content_block"]["type"] == "fallback":  # from here on another model answers
+                    message["model"] = event["content_block"]["to"]["model"]
             case "content_block_delta":
                 _apply(message["content"][event["index"]], event["delta"], event["index"], inputs)
             case "message_delta":
-                message |= event["delta"]
-                told = {key: value for key, value in event.get("usage", {}).items() if value is not None}
-                message["usage"] = message.get("usage", {}) | told
+                _finish(message, event)
             case "error":
                 raise ErrorEventError(_STATUS.get(event["error"]["type"], 500), event)
             case "message_stop":
@@ -216,6 +271,17 @@ def to_body(events: Events) -> Any:
                     message["content"][index]["input"] = json.loads(written or "{}")
                 return message
     raise ConversionError("the recorded stream ends without message_stop")
+
+
+def _finish(message: dict[str, Any], event: dict[str, Any]) -> None:
+    """Counts are totals and replace those of the start; what is null or left out was said there."""
+    told = {key: value for key, value in event.items() if key not in ("type", "delta", "usage")}
+    _tell(message, told | event["delta"])
+    _tell(message.setdefault("usage", {}), event.get("usage") or {})
+
+
+def _tell(target: dict[str, Any], told: dict[str, Any]) -> None:
+    target |= {key: value for key, value in told.items() if value is not None or key not in target}
 
 
 def _apply(block: dict[str, Any], delta: dict[str, Any], index: int, inputs: dict[int, str]) -> None:
@@ -228,6 +294,8 @@ def _apply(block: dict[str, Any], delta: dict[str, Any], index: int, inputs: dic
             block["signature"] = delta["signature"]
         case "citations_delta":
             block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+        case "compaction_delta":
+            block |= {key: value for key, value in delta.items() if key != "type"}
         case "input_json_delta":
             inputs[index] = inputs.get(index, "") + delta["partial_json"]
         case other:

@@ -1,34 +1,43 @@
 """What OpenAI's two APIs have in common.
 
-In: request bodies, contents. Out: how a stream is asked for, errors, the text of parts, what is not matched.
+In: statuses, messages, answers. Out: errors and headers; what of a request is not matched.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from shipway.replay.exchange import Request
+from shipway.replay.apis.body import at
+from shipway.replay.matching import canonical as canon
 
 UNMATCHED = frozenset(
-    {"stream", "stream_options", "metadata", "store"} | {"user", "safety_identifier", "prompt_cache_key"}
+    {
+        "stream",
+        "stream_options",
+        "metadata",
+        "store",
+        "service_tier",
+        "completion_window",
+        "background_options",
+    }
+    | {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
 )
-"""How the answer is sent and kept, and who asked: none of it changes what is answered."""
-
+"""How and where the answer is made, sent and kept, and who asked: none of it changes what is answered."""
 
 _KINDS = {
     401: ("invalid_request_error", "invalid_api_key"),
-    404: ("invalid_request_error", "not_found"),
+    403: ("request_forbidden", None),
     429: ("requests", "rate_limit_exceeded"),
 }
-
-
-def place(path: str) -> str:
-    return path
-
-
-def streams(request: Request) -> bool:
-    return isinstance(request.body, dict) and request.body.get("stream") is True
+_STATUS = {
+    "invalid_api_key": 401,
+    "request_forbidden": 403,
+    "rate_limit_exceeded": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+}
 
 
 def error(status: int, message: str) -> Any:
@@ -36,8 +45,10 @@ def error(status: int, message: str) -> Any:
     return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
-def text(content: Any) -> str:
-    """The text of a message's content: a string, or a list of parts."""
-    if isinstance(content, str):
-        return content
-    return "\n".join(str(part["text"]) for part in content or () if isinstance(part, dict) and "text" in part)
+def status(error: Any) -> int:
+    """The status of an error that came within a stream."""
+    return _STATUS.get(at(error, "code") or "") or _STATUS.get(at(error, "type") or "", 500)
+
+
+def headers(answer: Any) -> dict[str, str]:
+    return {"x-request-id": f"req_{canon.digest(canon.text(answer))[:32]}"}

@@ -5,15 +5,26 @@ In: request bodies; recorded and scripted answers. Out: what `provider.Provider`
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay.apis import sse
-from shipway.replay.apis.openai import UNMATCHED, text
+from shipway.replay.apis import openai, sse
+from shipway.replay.apis.body import at, kept, keys, objects, text
+from shipway.replay.apis.body import model as model
+from shipway.replay.apis.body import place as place
+from shipway.replay.apis.body import streams as streams
 from shipway.replay.apis.openai import error as error
-from shipway.replay.apis.openai import place as place
-from shipway.replay.apis.openai import streams as streams
-from shipway.replay.apis.provider import Call, ConversionError, ErrorEventError, Events, LastMessage
+from shipway.replay.apis.openai import headers as headers
+from shipway.replay.apis.provider import (
+    Call,
+    ConversionError,
+    Demands,
+    ErrorEventError,
+    Events,
+    LastMessage,
+    by_tool,
+)
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
@@ -22,16 +33,42 @@ if TYPE_CHECKING:
     from shipway.replay.exchange import Request
 
 _CALL_ID = re.compile(r"call_[0-9a-f]{24}_(.+)")
+_IDS = ("id", "call_id", "approval_request_id", "container_id")
+_OF_SERVERS = ("authorization", "headers")  # how a server that is a tool is reached
+
+_INPUTS = {
+    "function_call": ("response.function_call_arguments", "arguments"),
+    "mcp_call": ("response.mcp_call_arguments", "arguments"),
+    "custom_tool_call": ("response.custom_tool_call_input", "input"),
+    "code_interpreter_call": ("response.code_interpreter_call_code", "code"),
+}
+"""Items whose input comes in pieces: the events' name, and where the whole is."""
+
+_EMPTY: dict[str, dict[str, Any]] = {
+    "message": {"content": []},
+    "reasoning": {"summary": []},
+    "image_generation_call": {"result": None},
+}
+"""Other items before their first event."""
+
+_STAGES = {
+    "web_search_call": ("in_progress", "searching", "completed"),
+    "file_search_call": ("in_progress", "searching", "completed"),
+    "code_interpreter_call": ("in_progress", "interpreting", "completed"),
+    "image_generation_call": ("in_progress", "generating", "completed"),
+    "mcp_call": ("in_progress", "completed"),
+    "mcp_list_tools": ("in_progress", "completed"),
+}
+"""Items of built-in tools: what is told of them. The last comes after their input."""
 
 
 def owns(path: str) -> bool:
-    return path.endswith("/responses")
+    return path.endswith("/responses") or "/responses/" in path
 
 
 def error_event(status: int, message: str) -> str:
-    told = error(status, message)["error"]
-    event = {"type": "error", "sequence_number": 0, **told, "code": told["code"] or told["type"]}
-    return sse.frame(event, "error")
+    """As the API sends it. Its reference has `code` and `message` beside `type` (openai-dotnet#881)."""
+    return sse.frame({"type": "error", "sequence_number": 0} | error(status, message), "error")
 
 
 # -- Requests ------------------------------------------------------------------------------------------------
@@ -41,64 +78,80 @@ def canonical(body: Any) -> Any:
     if not isinstance(body, dict):
         return canon.settle(body)
     ids = canon.Ids()
-    kept = {key: canon.settle(value) for key, value in body.items() if key not in UNMATCHED}
-    if isinstance(body.get("previous_response_id"), str):
-        kept["previous_response_id"] = ids.rename(body["previous_response_id"])
-    if isinstance(body.get("tools"), list):
-        kept["tools"] = sorted(kept["tools"], key=canon.text)
+    rest = kept(body, openai.UNMATCHED, of_tools=_OF_SERVERS)
+    for key in ("previous_response_id", "conversation"):
+        if isinstance(body.get(key), str):
+            rest[key] = ids.rename(body[key])
+    if id_ := at(body, "conversation", "id"):
+        rest["conversation"]["id"] = ids.rename(str(id_))
     if isinstance(body.get("input"), list):
-        kept["input"] = [_item(item, ids) for item in body["input"]]
-    return kept
+        rest["input"] = [_item(item, ids) for item in body["input"]]
+    return rest
 
 
 def _item(item: Any, ids: canon.Ids) -> Any:
     settled = canon.settle(item)
     if not isinstance(item, dict):
         return settled
-    for key in ("id", "call_id"):
+    for key in _IDS:
         if isinstance(item.get(key), str):
             settled[key] = ids.rename(item[key])
-    if item.get("type") == "function_call_output":
+    if _is_output(item):
         settled["output"] = canon.settle_result(item.get("output"))
     return settled
 
 
+def _is_output(item: dict[str, Any]) -> bool:
+    return str(item.get("type")).endswith("_call_output")
+
+
 def tools(body: Any) -> frozenset[str]:
-    return frozenset(str(tool.get("name", tool.get("type", ""))) for tool in body.get("tools") or ())
+    choice = at(body, "tool_choice")
+    if choice == "none":
+        return frozenset()
+    if at(choice, "type") == "function":
+        return frozenset({_name(choice)})
+    return frozenset(_name(tool) for tool in objects(at(choice, "tools") or at(body, "tools")))
+
+
+def _name(tool: Any) -> str:
+    return str(at(tool, "name") or at(tool, "type") or "")
+
+
+def demands(body: Any) -> Demands:
+    choice, asked = at(body, "tool_choice"), at(body, "text", "format")
+    called = choice == "required" or at(choice, "mode") == "required" or at(choice, "type") == "function"
+    return Demands(called, at(asked, "type") in ("json_object", "json_schema"), keys(at(asked, "schema")))
 
 
 def last_message(body: Any) -> LastMessage | None:
-    asked = body.get("input") if isinstance(body, dict) else None
+    asked = at(body, "input")
     if isinstance(asked, str):
         return LastMessage(asked)
-    if not isinstance(asked, list) or not all(isinstance(item, dict) for item in asked):
+    if not isinstance(asked, list):
         return None
-    names = {
-        item.get("call_id"): str(item.get("name")) for item in asked if item.get("type") == "function_call"
-    }
-    results = {}
-    for item in _results(asked):
-        called = str(item.get("call_id"))
-        results[names.get(called) or _called(called)] = text(item.get("output"))
-    question: dict[str, Any] = next((item for item in reversed(asked) if item.get("role") == "user"), {})
-    return LastMessage(text(question.get("content")), results)
+    items = objects(asked)
+    names = {item.get("call_id"): str(item.get("name")) for item in items if not _is_output(item)}
+    latest = itertools.takewhile(_is_output, reversed(items))
+    results = [(_called(names, str(item.get("call_id"))), text(item.get("output"))) for item in latest]
+    question = next((item for item in reversed(items) if item.get("role") == "user"), None)
+    return LastMessage(text(at(question, "content")), by_tool(reversed(results)))
 
 
-def _results(items: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The outputs of functions at the end."""
-    for item in reversed(items):
-        if item.get("type") != "function_call_output":
-            return
-        yield item
-
-
-def _called(call_id: str) -> str:
-    """The function that one of our own calls was for: after previous_response_id, only the id comes back."""
+def _called(names: dict[Any, str], call_id: str) -> str:
+    """The function of a call. After previous_response_id only its id comes back: ours have the name in it."""
     found = _CALL_ID.fullmatch(call_id)
-    return found[1] if found else ""
+    return names.get(call_id) or (found[1] if found else "")
 
 
 # -- Answers that nobody recorded ----------------------------------------------------------------------------
+
+
+def count(request: Request) -> Any | None:
+    if not request.path.endswith("/responses/input_tokens"):
+        return None
+    asked = canon.text(canonical(request.body))
+    return {"object": "response.input_tokens", "input_tokens": canon.count(asked)}
 
 
 def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
@@ -115,10 +168,14 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": sent + written,
     }
-    echoed = {
-        key: body.get(key)
-        for key in ("instructions", "max_output_tokens", "previous_response_id", "temperature")
-    }
+    echoed = (
+        "instructions",
+        "max_output_tokens",
+        "previous_response_id",
+        "temperature",
+        "top_p",
+        "reasoning",
+    )
     return {
         "id": f"resp_{seed[:32]}",
         "object": "response",
@@ -126,11 +183,12 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "status": "completed",
         "error": None,
         "incomplete_details": None,
-        **echoed,
+        **{key: body.get(key) for key in echoed},
         "metadata": body.get("metadata") or {},
-        "model": body.get("model", ""),
+        "model": model(request),
         "output": output,
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
+        "text": body.get("text") or {"format": {"type": "text"}},
         "tool_choice": body.get("tool_choice", "auto"),
         "tools": body.get("tools") or [],
         "usage": usage,
@@ -158,58 +216,98 @@ def _called_for(seed: str, call: Call) -> dict[str, Any]:
 
 
 def to_events(answer: Any, request: Request) -> Events:
+    if answer["status"] not in ("completed", "incomplete", "failed"):
+        raise ConversionError(f"a response that is {answer['status']} has no end to stream")
     events = (event | {"sequence_number": number} for number, event in enumerate(_stream(answer)))
     return sse.paced(sse.frame(event, event["type"]) for event in events)
 
 
 def _stream(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     begun = answer | {"status": "in_progress", "output": [], "usage": None}
+    begun |= {"error": None, "incomplete_details": None}
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(answer["output"]):
         yield {"type": "response.output_item.added", "output_index": index, "item": _begun(item)}
         for event in _item_events(item):
-            yield event | {"output_index": index, "item_id": item["id"]}
+            yield event | {"output_index": index, "item_id": item.get("id")}
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": f"response.{answer['status']}", "response": answer}
 
 
 def _begun(item: dict[str, Any]) -> dict[str, Any]:
-    """A message or a call before its first delta; items of other kinds come complete."""
-    empty: Any = {"message": {"content": []}, "function_call": {"arguments": ""}}.get(item["type"])
-    return item | empty | {"status": "in_progress"} if empty else item
+    """An item before its first event; one that no event completes comes whole."""
+    kind = item["type"]
+    empty = {_INPUTS[kind][1]: ""} if kind in _INPUTS else _EMPTY.get(kind, {})
+    return item | empty | ({"status": "in_progress"} if "status" in item else {})
 
 
 def _item_events(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if item["type"] == "function_call":
-        for piece in sse.pieces(item["arguments"]):
-            yield {"type": "response.function_call_arguments.delta", "delta": piece}
-        yield {
-            "type": "response.function_call_arguments.done",
-            "name": item["name"],
-            "arguments": item["arguments"],
-        }
-    for index, part in enumerate(item["content"] if item["type"] == "message" else ()):
-        empty = part | {"text": ""} if part["type"] == "output_text" else part
-        yield {"type": "response.content_part.added", "content_index": index, "part": empty}
-        if part["type"] == "output_text":
-            yield from _text_events(index, part["text"])
-        yield {"type": "response.content_part.done", "content_index": index, "part": part}
+    kind = item["type"]
+    *before, after = _STAGES.get(kind, [""])
+    yield from ({"type": f"response.{kind}.{stage}"} for stage in before)
+    if kind in _INPUTS:
+        yield from _input_events(item)
+    for index, part in enumerate(objects(item.get("summary"))):
+        yield from ({"summary_index": index, **event} for event in _summary_events(part))
+    for index, part in enumerate(objects(item.get("content"))):
+        yield from ({"content_index": index, **event} for event in _part_events(part))
+    if after:
+        yield {"type": f"response.{kind}.{'failed' if item.get('error') else after}"}
 
 
-def _text_events(index: int, text: str) -> Iterator[dict[str, Any]]:
-    for piece in sse.pieces(text):
-        yield {"type": "response.output_text.delta", "content_index": index, "delta": piece, "logprobs": []}
-    yield {"type": "response.output_text.done", "content_index": index, "text": text, "logprobs": []}
+def _input_events(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    name, key = _INPUTS[item["type"]]
+    written = item[key] or ""
+    yield from ({"type": f"{name}.delta", "delta": cut} for cut in sse.portions(written))
+    named = {"name": item["name"]} if item["type"] == "function_call" else {}
+    yield {"type": f"{name}.done", key: written, **named}
+
+
+def _summary_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    name = "response.reasoning_summary"
+    yield {"type": f"{name}_part.added", "part": part | {"text": ""}}
+    yield from ({"type": f"{name}_text.delta", "delta": piece} for piece in sse.pieces(part["text"]))
+    yield {"type": f"{name}_text.done", "text": part["text"]}
+    yield {"type": f"{name}_part.done", "part": part}
+
+
+def _part_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A part of a message: `output_text`, `refusal`; or of reasoning: `reasoning_text`."""
+    name = f"response.{part['type']}"
+    key = "refusal" if part["type"] == "refusal" else "text"
+    likely = {"logprobs": part.get("logprobs") or []} if part["type"] == "output_text" else {}
+    noted = part.get("annotations") or []
+    begun = part | {key: ""} | ({"annotations": []} if noted else {})
+    yield {"type": "response.content_part.added", "part": begun}
+    for piece in sse.pieces(part[key]):
+        yield {"type": f"{name}.delta", "delta": piece} | ({"logprobs": []} if likely else {})
+    for index, note in enumerate(noted):
+        yield {"type": f"{name}.annotation.added", "annotation_index": index, "annotation": note}
+    yield {"type": f"{name}.done", key: part[key]} | likely
+    yield {"type": "response.content_part.done", "part": part}
 
 
 def to_body(events: Events) -> Any:
+    items: list[Any] = []
     for event in sse.values(events):
         match event["type"]:
+            case "response.output_item.done":
+                items.append(event["item"])
             case "response.completed" | "response.incomplete":
-                return event["response"]
+                response = event["response"]
+                return response if response.get("output") else response | {"output": items}
             case "response.failed":
-                raise ErrorEventError(500, {"error": event["response"]["error"]})
+                told = event["response"]["error"] or {}
+                raise _error({"message": told.get("message"), "code": told.get("code")})
             case "error":
-                raise ErrorEventError(500, {"error": event})
+                raise _error(event.get("error") or event)
     raise ConversionError("the recorded stream ends without response.completed")
+
+
+def _error(told: dict[str, Any]) -> ErrorEventError:
+    """A stream tells less of an error than an answer does."""
+    status = openai.status(told)
+    whole = error(status, "")["error"]
+    whole |= {key: value for key, value in told.items() if key in whole and value not in (None, "error")}
+    return ErrorEventError(status, {"error": whole})

@@ -6,7 +6,8 @@ format, and its own shapes of errors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,10 +26,49 @@ class LastMessage:
     results: Mapping[str, str] = field(default_factory=dict)
 
 
+def by_tool(results: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Results by the name of their tool; those of one tool that was called several times are its lines."""
+    gathered: dict[str, str] = {}
+    for name, result in results:
+        gathered[name] = f"{gathered[name]}\n{result}" if name in gathered else result
+    return gathered
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     tool: str
     input: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """What a request leaves no choice about: that a tool is called, that text is JSON (with these keys)."""
+
+    call: bool = False
+    json: bool = False
+    keys: tuple[str, ...] = ()
+
+    def unmet(self, say: str, calls: Sequence[Call], offered: Iterable[str]) -> str:
+        """What a reply lacks and how to write it; empty for one that the API could have given."""
+        tools = sorted(offered)
+        if missing := [call.tool for call in calls if call.tool not in tools]:
+            return f"calls {missing[0]}; the request offers {', '.join(tools) or 'none'}."
+        if self.call and not calls:
+            names, first = " or ".join(tools), tools[0] if tools else "…"
+            write = f'call = {{ tool = "{first}", input = {{…}} }}'
+            return f"calls no tool; the request demands a call of {names}. Write {write}."
+        if self.json and not calls and not _is_json(say):
+            shape = ", ".join(f'"{key}": …' for key in self.keys) or "…"
+            return f"says what is no JSON; the request demands JSON. Write say = '{{{shape}}}'."
+        return ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 class ConversionError(ValueError):
@@ -53,6 +93,9 @@ class Provider(Protocol):
     def streams(self, request: Request) -> bool:
         """Whether the request asks for a stream."""
 
+    def model(self, request: Request) -> str:
+        """The model that the request names; empty where it names none."""
+
     def canonical(self, body: Any) -> Any:
         """The body by which requests are compared: see canonical.py."""
 
@@ -60,10 +103,19 @@ class Provider(Protocol):
         """What a script may answer; None for a request that is no turn of a conversation."""
 
     def tools(self, body: Any) -> frozenset[str]:
-        """Names of the tools that the request offers."""
+        """Names of the tools that an answer may call."""
+
+    def demands(self, body: Any) -> Demands:
+        """What an answer must be."""
+
+    def count(self, request: Request) -> Any | None:
+        """The answer to a request that only counts tokens, by a rule of thumb; None for every other."""
 
     def synthesise(self, request: Request, say: str, calls: Sequence[Call]) -> Any:
         """The answer as JSON; ids and counts follow from the request alone."""
+
+    def headers(self, answer: Any) -> dict[str, str]:
+        """What SDKs read beside such an answer, or an error: the id of the request."""
 
     def to_events(self, answer: Any, request: Request) -> Events:
         """A JSON answer as the provider would have streamed it. Raises ConversionError."""

@@ -1,12 +1,13 @@
-"""Server-sent events, as the providers send them.
+"""Server-sent events, as the providers send them and as the HTML standard reads them.
 
-In: JSON values, recorded chunks. Out: the text of a stream, the JSON values of a stream.
+In: JSON values, recorded chunks. Out: the text of a stream; its events and their JSON values.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.apis.provider import ConversionError, Events
@@ -14,8 +15,23 @@ from shipway.replay.apis.provider import ConversionError, Events
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+DONE = "[DONE]"  # how OpenAI's older API ends a stream
 _PACE_MS = 20.0  # between two events of a stream that was never recorded
-_DONE = "[DONE]"  # how OpenAI's older API ends a stream
+_PORTION = 24  # characters of JSON that come at once
+_LINE_END = re.compile(r"\r\n|\n|\r(?!\Z)")  # a CR at the end of a chunk may be half of a CRLF
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`offset_ms` is when its last line came."""
+
+    offset_ms: float
+    name: str
+    data: str
+
+
+# -- Writing -------------------------------------------------------------------------------------------------
 
 
 def frame(data: Any, event: str | None = None) -> str:
@@ -34,14 +50,51 @@ def pieces(text: str) -> list[str]:
     return re.findall(r"(?:\S+\s*){1,3}|\s+", text)
 
 
-def values(events: Events) -> Iterator[Any]:
-    """The JSON values of a recorded stream, however its chunks were cut. Raises ConversionError."""
-    stream = "".join(text for _, text in events).replace("\r\n", "\n")
-    for part in stream.split("\n\n"):
-        data = "\n".join(line[5:].strip() for line in part.split("\n") if line.startswith("data:"))
-        if data and data != _DONE:
-            try:
-                yield json.loads(data)
-            except ValueError:
-                seen = data[:60]
-                raise ConversionError(f"the recorded stream has an event that is no JSON: {seen}") from None
+def portions(written: str) -> list[str]:
+    """JSON in portions that are cut anywhere, as models send the input of a tool."""
+    return [written[i : i + _PORTION] for i in range(0, len(written), _PORTION)]
+
+
+# -- Reading -------------------------------------------------------------------------------------------------
+
+
+def parse(chunks: Events) -> Iterator[Event]:
+    """The events of a stream, however its chunks were cut. One that has no empty line after it is dropped."""
+    name, data = "", list[str]()
+    for offset, line in _lines(chunks):
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            if data:
+                yield Event(offset, name, "\n".join(data))
+            name, data = "", []
+        elif field == "data":
+            data.append(value)
+        elif field == "event":
+            name = value
+
+
+def values(chunks: Events) -> Iterator[Any]:
+    """The JSON values of a stream, without the mark of its end. Raises ConversionError."""
+    return (load(event.data) for event in parse(chunks) if event.data and event.data != DONE)
+
+
+def load(data: str) -> Any:
+    """The JSON value in an event. Raises ConversionError."""
+    try:
+        return json.loads(data)
+    except ValueError:
+        raise ConversionError(f"the recorded stream has an event that is no JSON: {data[:60]}") from None
+
+
+def _lines(chunks: Events) -> Iterator[tuple[float, str]]:
+    """Lines, and when they came. They end with CR, LF or CRLF and nothing else."""
+    offset, rest, begun = 0.0, "", False
+    for offset, text in chunks:
+        rest += text if begun else text.removeprefix(_BOM)
+        begun = begun or bool(text)
+        *lines, rest = _LINE_END.split(rest)
+        for line in lines:
+            yield offset, line
+    if rest.endswith("\r"):
+        yield offset, rest[:-1]
