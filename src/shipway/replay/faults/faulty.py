@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from shipway.replay.apis.provider import Provider
-    from shipway.replay.exchange import Request
     from shipway.replay.traffic import Answerer, Incoming
 
 
@@ -86,7 +84,7 @@ class Faulty:
         """The first rule that hits: the request's own, then on demand, then those of the tape."""
         if asked:
             return asked.rule
-        model, last = _model(incoming.request), provider.last_message(incoming.request.body)
+        model, last = provider.model(incoming.request), provider.last_message(incoming.request.body)
         concerned = (armed for armed in self.armed() if armed.rule.concerns(model, last))
         return next((armed.rule for armed in concerned if armed.hit(key)), None)
 
@@ -117,14 +115,6 @@ class Faulty:
 
 def _is_good(answer: Answer) -> bool:
     return bool(answer.source) and answer.live is None and 200 <= answer.status < 300
-
-
-def _model(request: Request) -> str:
-    """The model that is asked: in the body, or in the path as Gemini has it."""
-    if isinstance(request.body, dict) and isinstance(name := request.body.get("model"), str):
-        return name
-    found = re.search(r"/models/([^/:]+)", request.path)
-    return found[1] if found else ""
 
 
 def _refused(error: RuleError, provider: Provider) -> Answer:

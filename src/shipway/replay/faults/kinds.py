@@ -79,9 +79,8 @@ def _server_error(answer: Answer, fault: Fault, provider: Provider) -> Answer:
 
 def _refusal(answer: Answer, fault: Fault, provider: Provider, status: int) -> Answer:
     body = provider.error(status, MESSAGE.format(fault.kind))
-    return dataclasses.replace(
-        answer, status=status, headers=_retry(fault.retry_after), body=body, content=None, events=None
-    )
+    headers = provider.headers(body) | _retry(fault.retry_after)
+    return dataclasses.replace(answer, status=status, headers=headers, body=body, content=None, events=None)
 
 
 def _overload(provider: Provider) -> int:
@@ -212,6 +211,8 @@ def _with_usage(value: Any, count: Callable[[int], int] | None) -> Any:
 def _counted(value: Any, count: Callable[[int], int] | None) -> Any:
     if isinstance(value, dict):
         return {key: _counted(item, count) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_counted(item, count) for item in value]
     return count(value) if count and type(value) is int else value
 
 

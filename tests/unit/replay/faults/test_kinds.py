@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shipway.replay.apis import anthropic, openai_chat, openai_responses, providers
+from shipway.replay.apis import anthropic, gemini, openai_chat, openai_responses, providers
 from shipway.replay.apis.provider import Provider
 from shipway.replay.exchange import Request
 from shipway.replay.faults import frames, kinds
@@ -23,6 +23,10 @@ REQUESTS = {
     openai_chat: (
         "/v1/chat/completions",
         {"model": "m", "messages": ASKED, "stream_options": {"include_usage": True}},
+    ),
+    gemini: (
+        "/v1beta/models/m:streamGenerateContent",
+        {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]},
     ),
 }
 EVERY_API = pytest.mark.parametrize("provider", providers.PROVIDERS, ids=lambda module: module.__name__[20:])
@@ -85,7 +89,15 @@ def test_a_status_comes_in_the_providers_shape(
 
 def test_when_to_come_back_may_be_a_part_of_a_second() -> None:
     answer = spoilt(anthropic, "rate-limit", stream=True, retry_after=0.25)
-    assert answer.headers == {"retry-after": "1", "retry-after-ms": "250"}
+    assert {name: answer.headers[name] for name in ("retry-after", "retry-after-ms")} == {
+        "retry-after": "1",
+        "retry-after-ms": "250",
+    }
+
+
+def test_an_error_has_the_id_that_sdks_read() -> None:
+    answer = spoilt(anthropic, "overloaded", stream=True)
+    assert answer.headers["request-id"] == answer.body["request_id"]
 
 
 @EVERY_API
