@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding
-from shipway.replay import exchange, script, tape
+from shipway.replay import exchange, script
 from shipway.replay.exchange import Exchange
+from shipway.replay.matching import canonical
 from shipway.replay.script import Reply
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ class Recorded:
     exchange: Exchange
 
     @property
-    def key(self) -> str:
-        return tape.key(self.exchange.request)
+    def asked(self) -> str:
+        """A digest of the request as it is written."""
+        request = self.exchange.request
+        return canonical.digest(request.method, request.path, canonical.text(request.body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ worth an error.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from shipway_runtime import contract
@@ -15,6 +17,8 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from shipway.replay.drift.now import Now
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,12 @@ class Run:
     requests: int = 0
     missed: int = 0
 
+    def goes_with(self, now: Now) -> bool:
+        """Whether it began with the prompts and the model of today."""
+        return self.model == now.model and self.prompts == now.digests
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Runs:
     """The runs in the order in which they began. `unreadable` lines were left out."""
 
@@ -56,6 +64,25 @@ class Runs:
     def asked(self) -> tuple[Run, ...]:
         """Those that were asked anything."""
         return tuple(run for run in self.runs if run.requests)
+
+    @cached_property
+    def tools(self) -> dict[str, tuple[str, float]]:
+        """The digest of each tool when it was last offered, and when that was."""
+        return {
+            name: (digest, unrecorded.at)
+            for run in self.runs
+            for unrecorded in run.unrecorded
+            for name, digest in unrecorded.tools.items()
+        }
+
+    @cached_property
+    def near(self) -> dict[str, list[tuple[Run, Unrecorded]]]:
+        """What was asked instead of each file, by the file."""
+        found = defaultdict(list)
+        for run in self.runs:
+            for unrecorded in run.unrecorded:
+                found[unrecorded.near].append((run, unrecorded))
+        return dict(found)
 
     def last_used(self, file: str) -> float | None:
         """When the file last answered, in seconds since the epoch."""

@@ -47,6 +47,11 @@ class Subject:
         return "recorded" if at is None else f"recorded on {moment(at)[:10]}"
 
     @property
+    def proven(self) -> float:
+        """Until when nothing that was seen counts against it: it was made then, changed, or used."""
+        return max(self.since, self.runs.last_used(self.file) or 0.0)
+
+    @property
     def users(self) -> Iterator[Run]:
         """The runs that used it."""
         return (run for run in self.runs.runs if self.file in run.used)
@@ -89,28 +94,23 @@ def model_signs(subject: Subject) -> Iterator[str]:
 
 
 def tool_signs(subject: Subject) -> Iterator[str]:
-    since = max(subject.since, subject.runs.last_used(subject.file) or 0)
-    recorded = subject.noted("tools")
-    seen = {
-        name: (digest, unrecorded.at)
-        for run in subject.runs.runs
-        for unrecorded in run.unrecorded
-        for name, digest in unrecorded.tools.items()
-    }
-    for name, digest in recorded.items():
-        if name in seen and seen[name][0] != digest and seen[name][1] > since:
-            yield f"tool {name}: its definition changed (seen in the run of {moment(seen[name][1])})"
+    for name, digest in subject.noted("tools").items():
+        seen, at = subject.runs.tools.get(name, (digest, 0.0))
+        if seen != digest and at > subject.proven:
+            yield f"tool {name}: its definition changed (seen in the run of {moment(at)})"
 
 
 def miss_signs(subject: Subject) -> Iterator[str]:
-    since = max(subject.since, subject.runs.last_used(subject.file) or 0)
-    missed = [
+    """Of runs with the project as it is now: what was changed and changed back is no drift."""
+    same = [
         unrecorded
-        for run in subject.runs.runs
-        for unrecorded in run.unrecorded
-        if unrecorded.near == subject.file and unrecorded.at > since
+        for run, unrecorded in subject.runs.near.get(subject.file, ())
+        if unrecorded.at > subject.proven
+        and run.goes_with(subject.now)
+        and unrecorded.differs
+        and not _asks_otherwise(unrecorded, subject.request)
     ]
-    if same := [each for each in missed if each.differs and not _asks_otherwise(each, subject.request)]:
+    if same:
         last = same[-1]
         instead = f"{last.source} answered instead" if last.source else "it was a miss"
         yield f"the run of {moment(last.at)} asked this, and {instead}: {named(last.differs)}"

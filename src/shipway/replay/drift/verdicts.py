@@ -68,9 +68,9 @@ def verify(directory: Path, now: Now | None, runs: Runs) -> Report:
 
 
 def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs) -> Iterator[Verdict]:
-    first: dict[str, str] = {}  # a key's first recording
+    first: dict[str, str] = {}  # the first recording of each request
     for one in recorded:
-        earlier = first.setdefault(one.key, one.file)
+        earlier = first.setdefault(one.asked, one.file)
         yield _verdict(one, now, runs, earlier if earlier != one.file else "")
 
 
@@ -86,7 +86,8 @@ def _verdict(one: Recorded, now: Now | None, runs: Runs, earlier: str) -> Verdic
     if reason := _unused(one.file, provenance.recorded_at(meta) or one.modified, runs):
         repeat = f"; it is a further answer to the request of {earlier}" if earlier else ""
         return Verdict(one.file, "unused", (reason + repeat,), remarks)
-    if not (meta.keys() & {"prompts", "tools", "model"}) and not _fits(one.file, now, runs):
+    proven = any(run.goes_with(now) for run in subject.users)
+    if not proven and not meta.keys() & {"prompts", "tools", "model"}:
         reason = "its meta does not say what it was made with, and no run used it as the project is now"
         return Verdict(one.file, "unknown", (reason,), remarks)
     return Verdict(one.file, "fresh", (), remarks)
@@ -108,11 +109,6 @@ def _unused(file: str, made: float, runs: Runs) -> str:
     if not looked_at or runs.last_used(file) is not None:
         return ""
     return f"not used by {describe(looked_at)}"
-
-
-def _fits(file: str, now: Now, runs: Runs) -> bool:
-    """Whether a run used it with the prompts and the model of today."""
-    return any(run.model == now.model and run.prompts == now.digests for run in runs.runs if file in run.used)
 
 
 def describe(runs: Sequence[Run]) -> str:

@@ -290,8 +290,9 @@ def test_another_question_with_another_prompt_is_another_question(replays: Repla
         run(1, "a.json", unrecorded=(missed("system", days_ago=2),)),
         run(11, unrecorded=(missed("system", days_ago=11),)),
         run(1, unrecorded=(missed("system", near="b.json"),)),
+        run(1, unrecorded=(missed("system"),), prompts={"system.md": "0123"}),
     ],
-    ids=["used since", "before the recording", "another recording"],
+    ids=["used since", "before the recording", "another recording", "of a prompt that is changed back"],
 )
 def test_a_miss_that_says_nothing_of_it(replays: Replays, known: Run) -> None:
     replays.record()
