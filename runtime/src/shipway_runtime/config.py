@@ -53,10 +53,17 @@ class Deployment:
     provenance: Mapping[str, str] = field(default_factory=dict)
     check_interval_s: float = 5.0
     drain_delay_s: float = 2.0
+    replay: str | None = None
+    """Where the model is replayed; None where it is asked itself."""
 
     @property
     def development(self) -> bool:
         return self.environment == DEVELOPMENT
+
+    @property
+    def real(self) -> str | None:
+        """The environment, where a model's answers must be its own; None in development."""
+        return None if self.development else self.environment
 
     def mcp_urls(self) -> dict[str, str]:
         """Where the agent finds each MCP server: the relay, whatever the server's shape."""
@@ -70,6 +77,7 @@ class Deployment:
             "revision": self.revision,
             "check_interval_s": self.check_interval_s,
             "drain_delay_s": self.drain_delay_s,
+            "replay": self.replay,
             "settings": dataclasses.asdict(self.settings),
             "tenants": {name: dataclasses.asdict(tenant) for name, tenant in self.tenants.items()},
             "provenance": dict(self.provenance),
@@ -99,6 +107,7 @@ def read(environ: Mapping[str, str]) -> Deployment:
         provenance=_provenance(environ, settings, config, text, document),
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
+        replay=environ.get(env.REPLAY) or None,
     )
 
 
@@ -108,7 +117,13 @@ def temporary() -> Path:
 
 
 def refuse_unsafe(deployment: Deployment) -> None:
-    """Raise StartError for what would leave the API open, or pretend to a protection that is not there."""
+    """Raise StartError for what would leave the API open, or answer users from recordings."""
+    if deployment.replay and not deployment.development:
+        raise StartError(
+            f'{env.REPLAY} is set, and this is "{deployment.environment}": its users would get recorded '
+            f"answers. A replay is for development: remove {env.REPLAY} and the base URLs that lead to it, "
+            f"or set {env.ENVIRONMENT}={DEVELOPMENT}"
+        )
     if deployment.settings.api.auth is None and not deployment.development:
         raise StartError(
             f'api.auth is not set, and this is "{deployment.environment}": anybody could use the agent. '

@@ -118,6 +118,11 @@ def current() -> Context:
         raise LookupError("no turn is running here; call it from a tool or a prompt, not at import") from None
 
 
+def running() -> Context | None:
+    """The same, or None."""
+    return _CURRENT.get(None)
+
+
 @contextlib.contextmanager
 def entered(context: Context) -> Iterator[None]:
     """Makes `context` the current one for its block, which must begin and end in one task."""

@@ -60,6 +60,7 @@ UID = 65532  # user and group of every container; "nonroot" in distroless images
 
 
 REVISION_HEADER = "x-shipway-revision"
+REPLAY_HEADER = "x-shipway-replay"  # of every answer that a replay gives in a model's place
 OUTCOMES_PATH = "/v1/outcomes"
 OUTCOMES_TYPE = "application/x-ndjson"
 """Of the control server: POST with one Outcome a line, and the bearer token of SHIPWAY_CONTROL_TOKEN.

@@ -28,6 +28,7 @@ from .health import checks, standin
 from .health.heart import Heart
 from .health.readiness import Readiness
 from .health.traffic import Traffic
+from .model.watching import Watch
 from .policy.admission import Admission
 from .policy.endpoint import Endpoint
 from .policy.standing import Standing
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .api.auth import Auth
     from .config import Deployment
     from .drain import Drain
+    from .health.faults import Fault
     from .health.readiness import Check
     from .health.standin import StandIn
     from .relay import Relay
@@ -75,8 +77,11 @@ class Control:
         self.heart = Heart(deployment.places.source)
         self.readiness = Readiness(deployment.check_interval_s, draining=lambda: drain.draining)
         self.traffic = Traffic()
+        self.model = Watch(deployment.settings.model, os.environ, deployment.real)
+        self.model.listen(self._learn)
         self.metrics = Metrics()
         self.metrics.add(self._vitals)
+        self.metrics.add(self.model.collect)
         self.policy = Standing.open(deployment, secrets, environ)
         self.admission = Admission(lambda: self.policy.effective)
         self.metrics.add(self._policy)
@@ -193,6 +198,11 @@ class Control:
         from .policy.families import families
 
         return families(self.policy, self.admission)
+
+    def _learn(self, fault: Fault | None) -> None:
+        """Of the model's exchanges: turns say the rest, and an application of its own has none."""
+        if fault and fault.certain:
+            self.traffic.failed(fault)
 
     def _refused(self, rule: str) -> None:
         self.policy.refused[rule] += 1

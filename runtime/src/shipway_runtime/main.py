@@ -20,6 +20,8 @@ from .errors import StartError
 from .hardening import harden
 from .health.heart import START_S
 from .health.standin import StandIn
+from .model import clients
+from .model.unreachable import refuse_providers
 from .secrets.declared import Secrets
 from .telemetry import log, logs, outlets
 
@@ -61,6 +63,7 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     stand_in = StandIn(admin, start_s=START_S)
     stand_in.start()
     control = Control(deployment, secrets, drain, dict(os.environ), auth, stand_in)
+    clients.install(control.model)
     code, runner = 1, asyncio.Runner()
     try:
         control.start(admin, relay)
@@ -100,3 +103,5 @@ def prepare(deployment: Deployment, secrets: Secrets) -> None:
     os.environ.update(secrets.environment(os.environ))
     os.environ.update(config.agent_environment(deployment, os.environ))
     sys.path.insert(0, str(deployment.places.source))
+    if deployment.replay:
+        refuse_providers(deployment.replay)

@@ -20,6 +20,7 @@ DEFAULT = "default"
 
 _VARIABLES = {"environment": env.ENVIRONMENT, "revision": env.REVISION}
 _VARIABLES |= {"check_interval_s": env.CHECK_INTERVAL, "drain_delay_s": env.DRAIN_DELAY}
+_VARIABLES |= {"replay": env.REPLAY}
 
 
 def of_process(environ: Mapping[str, str], places: tuple[str, ...]) -> dict[str, str]:

@@ -93,6 +93,8 @@ async def _application(
     deployment, control = process.deployment, process.control
     if isinstance(kind, OwnApp):
         control.policy.refuse_budgets("the agent is an ASGI application, which reports no usage")
+        control.traffic.what = "requests"  # it has no turns: what its model answers is all that is known
+        control.model.listen(control.traffic.note)
         yield Guarded(kind.app, control.admission, deployment.settings.model), None
         return
     end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first

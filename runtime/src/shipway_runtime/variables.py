@@ -34,6 +34,7 @@ class env:
     ADMIN_TOKEN = "SHIPWAY_ADMIN_TOKEN"  # noqa: S105 - a name, not a token
     CHECK_INTERVAL = "SHIPWAY_CHECK_INTERVAL"  # seconds between two rounds of readiness checks
     DRAIN_DELAY = "SHIPWAY_DRAIN_DELAY"  # seconds the API port goes on accepting after SIGTERM
+    REPLAY = "SHIPWAY_REPLAY"  # the replay's URL: the model is replayed, and providers are out of reach
 
     # What the runtime sets for the agent and for unmodified SDKs.
     MODEL = "SHIPWAY_MODEL"

@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 SDKS = (
@@ -39,12 +40,23 @@ UNREACHABLE = frozenset(
         *("ConnectionError", "Timeout", "ChunkedEncodingError"),  # requests, litellm
     }
 )
+BROKEN = frozenset(
+    {
+        *("RemoteProtocolError", "ReadError"),  # httpx, httpx2
+        *("ClientPayloadError", "ServerDisconnectedError", "ChunkedEncodingError"),  # aiohttp, requests
+    }
+)
+LATE = frozenset({"ReadTimeout", "SocketTimeoutError", "ServerTimeoutError"})
+UNREADABLE = frozenset({"UnknownApiResponseError", "APIResponseValidationError"})
+"""What SDKs raise for an answer that is not what their API gives; others let the error of `json` through."""
 OURS = frozenset({"PoolTimeout"})  # the agent's own limit on its connections
 FAILING = frozenset({"overloaded_error", "api_error", "server_error", "rate_limit_error", "timeout_error"})
 """Types of errors that come in the midst of a stream, under HTTP 200."""
 
-CREDENTIALS, LATE, TOO_MANY = (401, 403), 408, 429
+CREDENTIALS, REQUEST_TIMEOUT, TOO_MANY = (401, 403), 408, 429
 LONGEST_CHAIN = 50
+
+Error = TypeVar("Error", bound=BaseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +68,68 @@ class Fault:
     """The key was refused: coming back does not help."""
     retry_s: float | None = None
     """How long the model API wants to be left alone, where it says so."""
+    certain: bool = False
+    """It needs no second one to be believed."""
+    late: bool = False
+    """It did not answer in time."""
+    shown: bool = False
+    """The reason is for the caller, too: it says how to set things up, and nothing that anybody said."""
+
+    def __str__(self) -> str:
+        return f"the model: {self.reason}"
 
 
 def find_fault(error: BaseException, host: str) -> Fault | None:
     """The model's part in an error; `host` is where the model API is."""
     chain = list(_chain(error))
+    for part in _parts(chain):
+        if isinstance(known := getattr(part, MARK, None), Fault):
+            return known
     for link in chain:
-        if not _is_about(link, host):
-            continue
-        name = type(link).__name__
-        status = _status(link)
-        if status is not None and status >= 400:
-            return _fault_of(status, name, link)
-        if (kind := _type_in_stream(link)) in FAILING:
-            return Fault(f"{kind} ({name})")
-        names = {cls.__name__ for cls in type(link).__mro__}
-        if names & UNREACHABLE and not names & OURS:
-            return Fault(f"cannot be reached ({_cause(chain, name)})")
+        if _is_about(link, host):
+            name = type(link).__name__
+            status = _status(link)
+            if status is not None:
+                return of_status(status, name, next(filter(None, map(_wait, chain)), None))
+            if (kind := _type_in_stream(link)) in FAILING:
+                return Fault(f"{kind} ({name})")
+            names = {cls.__name__ for cls in type(link).__mro__}
+            if names & UNREACHABLE and not names & OURS:
+                return of_connection(link, chain)
+        if _is_unreadable(link):
+            return Fault(f"an answer that cannot be read ({type(link).__name__})")
     return None
 
 
-def _fault_of(status: int, name: str, link: BaseException) -> Fault | None:
+MARK = "shipway_fault"
+
+
+def marked(error: Error, fault: Fault) -> Error:
+    """An error about to be raised, of which it is known what the model did."""
+    setattr(error, MARK, fault)
+    return error
+
+
+def of_status(status: int, name: str = "", retry_s: float | None = None) -> Fault | None:
+    """What a status says of the model; `name` is the error's."""
     if status in CREDENTIALS:
-        return Fault(f"refuses the key that the agent gives (HTTP {status}, {name})", refused=True)
-    if status in (LATE, TOO_MANY) or status >= 500:
-        return Fault(f"HTTP {status} ({name})", retry_s=_retry_after(link))
+        told = ", ".join(filter(None, (f"HTTP {status}", name)))
+        return Fault(f"refuses the key that the agent gives ({told})", refused=True)
+    if status in (REQUEST_TIMEOUT, TOO_MANY) or status >= 500:
+        return Fault(f"HTTP {status} ({name})" if name else f"HTTP {status}", retry_s=retry_s)
     return None
+
+
+def of_connection(error: BaseException, chain: list[BaseException] | None = None) -> Fault:
+    """What an error of a connection says: where it failed, with the system's own words where it is theirs."""
+    chain = chain or list(_chain(error))
+    name, names = type(error).__name__, {cls.__name__ for link in chain for cls in type(link).__mro__}
+    if names & BROKEN:
+        return Fault(f"broke off its answer ({name})")
+    if names & LATE:
+        return Fault(f"did not answer in time ({name})", late=True)
+    system = next((part for part in _parts(chain) if isinstance(part, OSError) and part.errno), None)
+    return Fault(f"cannot be reached ({name}: {words(system)})" if system else f"cannot be reached ({name})")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -99,10 +147,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_about(link: BaseException, host: str) -> bool:
-    module = type(link).__module__
-    if any(module == sdk or module.startswith(f"{sdk}.") for sdk in SDKS):
-        return True
-    return bool(host) and _host(link) == host.lower()
+    return _is_of_sdk(type(link).__module__) or (bool(host) and _host(link) == host.lower())
+
+
+def _is_of_sdk(module: str) -> bool:
+    return any(module == sdk or module.startswith(f"{sdk}.") for sdk in SDKS)
 
 
 def _host(link: BaseException) -> str | None:
@@ -116,9 +165,10 @@ def _host(link: BaseException) -> str | None:
 
 
 def _status(link: BaseException) -> int | None:
-    for path in (("status_code",), ("response", "status_code"), ("code",), ("status",)):
+    """A status that says no: an error in a stream may have the 200 of its answer beside its own."""
+    for path in (("status_code",), ("code",), ("status",), ("response", "status_code")):
         value = _get(link, *path)
-        if isinstance(value, int) and 100 <= value < 600:
+        if isinstance(value, int) and 400 <= value < 600:
             return value
     return None
 
@@ -130,17 +180,31 @@ def _type_in_stream(link: BaseException) -> str | None:
     return kind if isinstance(kind, str) else None
 
 
-def _retry_after(link: BaseException) -> float | None:
+def _wait(link: BaseException) -> float | None:
     headers = _get(link, "response", "headers")
-    said = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    return retry_after(headers) if isinstance(headers, Mapping) else None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """How many seconds an answer asks to wait, if it does: up to 9999, and not as a date."""
+    said = headers.get("retry-after")
     return float(said) if isinstance(said, str) and re.fullmatch(r"\d{1,4}(\.\d+)?", said) else None
 
 
-def _cause(chain: list[BaseException], name: str) -> str:
-    """The system's own words, where the error came from it: connection refused, no such name."""
-    within = (part for link in chain for part in (link, *link.args))  # httpcore keeps it as an argument
-    system = next((part for part in within if isinstance(part, OSError) and part.errno), None)
-    return f"{name}: {words(system)}" if system else name
+def _parts(chain: list[BaseException]) -> Iterator[Any]:
+    """The errors of a chain, and what they have as arguments: httpcore keeps a cause there."""
+    return (part for link in chain for part in (link, *link.args))
+
+
+def _is_unreadable(link: BaseException) -> bool:
+    """Whether an SDK could not read what the model's API sent: it says so, or it was it that called json."""
+    if type(link).__name__ in UNREADABLE and _is_of_sdk(type(link).__module__):
+        return True
+    if not isinstance(link, ValueError) or type(link).__name__ != "JSONDecodeError":
+        return False
+    frames = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(link.__traceback__)]
+    callers = [module for module in frames if module.partition(".")[0] != "json"]
+    return bool(callers) and _is_of_sdk(callers[-1])
 
 
 def words(error: Exception) -> str:

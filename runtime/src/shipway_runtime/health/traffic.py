@@ -26,20 +26,31 @@ class Traffic:
     """The turns of one process. Written by the main loop, read by the control loop."""
 
     def __init__(self) -> None:
+        self.what = "turns"
         self._lock = threading.Lock()
         self._failures, self._lapses = 0, 0
         self._first = self._last = 0.0
         self._fault: Fault | None = None
 
+    def note(self, fault: Fault | None) -> None:
+        """What one of them came to."""
+        if fault is None:
+            self.succeeded()
+        else:
+            self.failed(fault)
+
     def succeeded(self) -> None:
         with self._lock:
-            self._failures = self._lapses = 0
+            if self._fault is None or not self._fault.certain:
+                self._failures = self._lapses = 0
 
     def failed(self, fault: Fault) -> None:
         with self._lock:
             now = time.monotonic()
             self._first = self._first if self._failures else now
             self._failures, self._fault, self._last = self._failures + 1, fault, now
+            if fault.certain:
+                self._failures, self._first = max(self._failures, ENOUGH), now - SPAN_S
 
     def problem(self) -> str | None:
         """What turns say against the model; None when nothing, or when it is time to try again."""
@@ -48,7 +59,11 @@ class Traffic:
                 return None
             if time.monotonic() - self._last > min(LAPSE_S * 2**self._lapses, LONGEST_S):
                 self._failures, self._lapses = ENOUGH - 1, min(self._lapses + 1, 10)
+                self._fault = None if self._fault.certain else self._fault
                 return None
+            if self._fault.certain:
+                return self._fault.reason
             return (
-                f"{self._failures} turns in a row got no answer from it; the last one: {self._fault.reason}"
+                f"{self._failures} {self.what} in a row got no answer from it; "
+                f"the last one: {self._fault.reason}"
             )

@@ -7,6 +7,7 @@ In: an agent. Out: the same agent; the end of each turn is noted, and what was t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING
 
 from .. import contract
@@ -29,7 +30,9 @@ class ModelError(TurnError):
     code = "model_unavailable"
 
     def __init__(self, fault: Fault, *, acted: bool) -> None:
-        super().__init__("the model gave no answer; the log of this instance says why")
+        super().__init__(
+            fault.reason if fault.shown else "the model gave no answer; the log of this instance says why"
+        )
         self.retry_s = fault.retry_s
         self.began = acted or fault.refused
         if fault.refused:
@@ -45,7 +48,7 @@ def watch(agent: Agent, traffic: Traffic, host: str) -> Agent:
                 async for piece in pieces:
                     yield piece
         except Exception as error:
-            if (fault := find_fault(error, host)) is None:
+            if (fault := _fault(error, host, ctx.tally.fault)) is None:
                 raise
             traffic.failed(fault)
             turn = contract.response_id(ctx.conversation, ctx.turn)
@@ -54,3 +57,12 @@ def watch(agent: Agent, traffic: Traffic, host: str) -> Agent:
         traffic.succeeded()
 
     return watched
+
+
+def _fault(error: Exception, host: str, seen: Fault | None) -> Fault | None:
+    """What the error says, and what was seen of the turn's last request: frameworks raise errors of their own
+    for what the model did, and leave out how long it wants to be left alone."""
+    found = find_fault(error, host)
+    if found and seen and found.retry_s is None:
+        return dataclasses.replace(found, retry_s=seen.retry_s)
+    return found or seen

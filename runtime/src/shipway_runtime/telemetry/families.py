@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import Metric
 
+    from ..model.watching import Watch
     from ..turns import Turns
     from .counts import Counts
     from .histogram import Histogram
@@ -55,6 +56,20 @@ def of_turns(turns: Turns, counts: Counts) -> Iterator[Metric]:
     yield _counter("shipway_turn_errors", "Exceptions that ended a turn", ["type"], counts.errors)
     yield CounterMetricFamily("shipway_cost_usd", "What turns have cost, in US dollars", counts.cost_usd)
     yield from _use(counts)
+
+
+def of_models(watch: Watch) -> Iterator[Metric]:
+    yield _counter(
+        "shipway_model_requests",
+        "Requests to a model that are over, by how they ended",
+        ["host", "outcome"],
+        watch.requests,
+    )
+    first = HistogramMetricFamily(
+        "shipway_model_first_piece_seconds", "From a request to the first piece of its stream"
+    )
+    first.add_metric([], watch.first_piece.buckets(), watch.first_piece.sum)
+    yield first
 
 
 def of_pushing(pushing: Pushing) -> Iterator[Metric]:

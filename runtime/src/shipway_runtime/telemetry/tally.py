@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..dialogue import ToolCall, ToolResult, Usage
+
+if TYPE_CHECKING:
+    from ..health.faults import Fault
 
 INPUT = ("input_tokens", "prompt_tokens", "prompt_token_count")
 OUTPUT = ("output_tokens", "completion_tokens", "candidates_token_count")
@@ -38,11 +41,23 @@ class ToolUse:
 class Tally:
     """Sums over one turn. `usages` keeps each report, for what differs between models; `tools` each call."""
 
-    __slots__ = ("cached", "input", "output", "reasoning", "tool_calls", "tool_errors", "tools", "usages")
+    __slots__ = (
+        "cached",
+        "fault",
+        "input",
+        "output",
+        "reasoning",
+        "tool_calls",
+        "tool_errors",
+        "tools",
+        "usages",
+    )
 
     def __init__(self) -> None:
         self.input = self.output = self.cached = self.reasoning = self.tool_calls = self.tool_errors = 0
         self.usages: list[Usage] = []
+        self.fault: Fault | None = None
+        """What was wrong with the last request to the model that is over; None where nothing was."""
         self.tools: list[ToolUse] = []
 
     def use(self, usage: Usage) -> None:
