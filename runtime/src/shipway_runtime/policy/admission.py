@@ -139,10 +139,10 @@ class Admission:
                 self._fall_back(error)
 
     def _used(self, passage: Passage) -> Amount:
-        """What a turn came to. Of one that says nothing of its usage, all that was held counts: its model has
-        answered, as far as anybody knows. One that failed may never have asked it."""
+        """What a turn came to. Of one that says nothing of its usage, or zero, all that was held counts: its
+        model has answered, as far as anybody knows. One that failed may never have asked it."""
         turn = passage.turn
-        if turn and turn.tally.usages:
+        if turn and turn.tally.input + turn.tally.output > 0:
             tally = turn.tally
             return Amount(tally.input + tally.output, cost_of(tally, turn.context.model) or 0.0)
         if turn is None or turn.status == "error":

@@ -187,11 +187,12 @@ async def test_spend_is_counted_by_the_price_of_the_model_that_was_asked():
     assert "5" not in str(error)  # what an operator pays is no caller's business
 
 
+@pytest.mark.parametrize("usages", [(), (Usage(0, 0),), (Usage(-5, -7),)], ids=["none", "zero", "negative"])
 @pytest.mark.parametrize(("status", "counted"), [("ok", 100), ("cancelled", 100), ("error", 0)])
 @on_a_loop
-async def test_a_turn_that_reports_no_usage_counts_as_all_it_held(status, counted, caplog):
+async def test_a_turn_that_reports_no_usage_counts_as_all_it_held(status, counted, usages, caplog):
     admission = admission_of(Policy(limits=Limits(tokens=(1000, DAY))))
-    await run(admission, status=status)
+    await run(admission, *usages, status=status)
     assert admission.document()["tenants"][0]["tokens"] == {str(DAY): {"used": counted, "reserved": 0}}
     assert ("ctx.used" in caplog.text) == bool(counted)
 

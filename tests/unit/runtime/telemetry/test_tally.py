@@ -33,6 +33,14 @@ def test_input_from_anthropics_cache_is_input():
     assert read_usage(given, "m") == Usage(123, 5, cached=100, model="m")
 
 
+def test_no_count_is_below_zero():
+    tally = Tally()
+    tally.use(read_usage({"input_tokens": 3, "output_tokens": 5}))
+    tally.use(read_usage({"input_tokens": -1000, "output_tokens": -1, "cache_read_input_tokens": -5}))
+    tally.use(Usage(0, 0, cached=-1, reasoning=-1))
+    assert (tally.input, tally.output, tally.cached, tally.reasoning) == (3, 5, 0, 0)
+
+
 def test_something_else_is_refused():
     with pytest.raises(TypeError, match="no token counts in a str"):
         read_usage("12")
