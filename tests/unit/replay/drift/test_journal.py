@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -117,22 +118,29 @@ def test_what_the_run_goes_with_comes_from_the_environment(
 # -- The file ------------------------------------------------------------------------------------------------
 
 
-def _several(file: Path, number: int) -> None:
-    answers = Answered({str(n): Answer(f"{number}-{n}.json") for n in range(50)})
-    run(file, [str(n) for n in range(50)] * 2, answers)
+SEVERAL = """
+import asyncio, pathlib, sys
+from shipway.replay.drift.journal import Journal
+from shipway.replay.exchange import Request
+from shipway.replay.traffic import Answer, Incoming
+
+class Answers:
+    async def answer(self, incoming):
+        return Answer(f"{sys.argv[2]}-{incoming.request.body['model']}.json")
+
+async def ask(journal):
+    for n in [*range(50), *range(50)]:
+        await journal.answer(Incoming(Request("POST", "/v1/messages", {"model": str(n)}), "/v1/messages"))
+
+with Journal(Answers(), pathlib.Path(sys.argv[1]), {}, None) as journal:
+    asyncio.run(ask(journal))
+"""
 
 
 def test_two_replays_write_one_journal(tmp_path: Path) -> None:
     file = tmp_path / "replay/journal.jsonl"
-    processes = [
-        multiprocessing.get_context("spawn").Process(target=_several, args=(file, number))
-        for number in (1, 2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
+    processes = [subprocess.Popen((sys.executable, "-c", SEVERAL, file, str(number))) for number in (1, 2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
     told = runs.read(file)
     assert (len(told.runs), told.unreadable) == (2, 0)
     assert [(one.requests, len(one.used), one.whole) for one in told.runs] == [(100, 50, True)] * 2
