@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,33 +15,10 @@ import anthropic
 import httpx2
 import pytest
 from anthropic.types import ToolUseBlock
+from tests.engines.replay_server import Server
 
 QUESTION = {"role": "user", "content": "hello"}
 TOOL: Any = {"name": "now", "description": "The time", "input_schema": {"type": "object", "properties": {}}}
-
-
-class Server:
-    """`python -m shipway.replay DIR` on a free port, with what it wrote to stderr."""
-
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "shipway.replay", str(directory), "--port", "0", *arguments]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr
-        banner = self.process.stderr.readline()
-        found = re.search(r"http://\S+", banner)
-        assert found, banner
-        self.url = found[0]
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self.lines.extend, args=(self.process.stderr,))
-        self._reader.start()
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        self._reader.join(timeout=20)
-        assert self.process.stderr
-        self.process.stderr.close()
-        return code
 
 
 @pytest.fixture

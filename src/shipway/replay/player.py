@@ -78,6 +78,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
     response = recording.exchange.response
     if (
         provider is None
+        or request.method != "POST"
         or response.status != 200
         or provider.streams(request) == (response.events is not None)
     ):

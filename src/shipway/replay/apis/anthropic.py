@@ -295,7 +295,9 @@ def _apply(block: dict[str, Any], delta: dict[str, Any], index: int, inputs: dic
         case "citations_delta":
             block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
         case "compaction_delta":
-            block |= {key: value for key, value in delta.items() if key != "type"}
+            for key in _SUMMARY:
+                if delta.get(key) is not None:
+                    block[key] = (block.get(key) or "") + delta[key]
         case "input_json_delta":
             inputs[index] = inputs.get(index, "") + delta["partial_json"]
         case other:

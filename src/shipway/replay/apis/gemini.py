@@ -224,8 +224,8 @@ def to_events(answer: Any, request: Request) -> Events:
 
 
 def _chunks(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A chunk is an answer with a part of one candidate. What is told of the whole comes with the last."""
-    base = {key: answer[key] for key in ("modelVersion", "responseId", "createTime") if key in answer}
+    """A chunk is an answer with a part of one candidate. What is told of the prompt comes with the last."""
+    base = {key: value for key, value in answer.items() if key != "promptFeedback"}
     portions = [portion for candidate in answer.get("candidates") or () for portion in _portions(candidate)]
     for portion in portions[:-1]:
         yield base | {"candidates": [portion]}
@@ -278,7 +278,7 @@ def _add(candidate: dict[str, Any], portion: dict[str, Any]) -> None:
             raise ConversionError("the recorded stream has a function call whose arguments come in portions")
         if parts and _goes_on(parts[-1], part):
             parts[-1] = part | {"text": parts[-1]["text"] + part["text"]}
-        else:
+        elif not parts or part != {"text": ""}:  # with which streams end that said no more
             parts.append(part)
     candidate |= portion
     if content:

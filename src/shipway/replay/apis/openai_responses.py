@@ -48,8 +48,11 @@ _EMPTY: dict[str, dict[str, Any]] = {
     "message": {"content": []},
     "reasoning": {"summary": []},
     "image_generation_call": {"result": None},
+    "file_search_call": {"queries": [], "results": None},
+    "mcp_call": {"output": None},
+    "mcp_list_tools": {"tools": []},
 }
-"""Other items before their first event."""
+"""What else items have not yet, before their first event."""
 
 _STAGES = {
     "web_search_call": ("in_progress", "searching", "completed"),
@@ -238,7 +241,7 @@ def _stream(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _begun(item: dict[str, Any]) -> dict[str, Any]:
     """An item before its first event; one that no event completes comes whole."""
     kind = item["type"]
-    empty = {_INPUTS[kind][1]: ""} if kind in _INPUTS else _EMPTY.get(kind, {})
+    empty = _EMPTY.get(kind, {}) | ({_INPUTS[kind][1]: ""} if kind in _INPUTS else {})
     return item | empty | ({"status": "in_progress"} if "status" in item else {})
 
 
@@ -289,17 +292,17 @@ def _part_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def to_body(events: Events) -> Any:
-    items: list[Any] = []
+    items: dict[int, Any] = {}
     for event in sse.values(events):
         match event["type"]:
             case "response.output_item.done":
-                items.append(event["item"])
+                items[event["output_index"]] = event["item"]
             case "response.completed" | "response.incomplete":
                 response = event["response"]
-                return response if response.get("output") else response | {"output": items}
+                told = response.get("output") or [items[index] for index in sorted(items)]
+                return response | {"output": told}
             case "response.failed":
-                told = event["response"]["error"] or {}
-                raise _error({"message": told.get("message"), "code": told.get("code")})
+                raise _error(event["response"]["error"] or {})
             case "error":
                 raise _error(event.get("error") or event)
     raise ConversionError("the recorded stream ends without response.completed")

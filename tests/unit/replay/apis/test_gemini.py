@@ -29,7 +29,7 @@ others = st.sampled_from(
 part_lists = st.builds(
     lambda thought, text, rest: [*thought, *text, *rest],
     st.lists(thoughts, max_size=1),
-    st.lists(st.builds(lambda text: {"text": text}, texts) | signed, max_size=1),
+    st.lists(st.builds(lambda text: {"text": text}, texts.filter(bool)) | signed, max_size=1),
     st.lists(calls | others, max_size=3),
 )
 candidates = st.builds(

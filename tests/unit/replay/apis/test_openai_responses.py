@@ -131,13 +131,14 @@ def test_built_in_tools_say_how_far_they_are() -> None:
 
 
 def test_a_response_without_its_output_has_it_from_the_items() -> None:
-    item = {"type": "message", "id": "msg_1", "content": []}
-    events = [
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
+    items = [{"type": "reasoning", "id": "rs_1"}, {"type": "message", "id": "msg_1"}]
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_item.done", "output_index": 1, "item": items[1]},
+        {"type": "response.output_item.done", "output_index": 0, "item": items[0]},
         {"type": "response.completed", "response": {"id": "resp_1", "output": []}},
     ]
     stream = [(0.0, sse.frame(event)) for event in events]
-    assert openai_responses.to_body(stream) == {"id": "resp_1", "output": [item]}
+    assert openai_responses.to_body(stream) == {"id": "resp_1", "output": items}
 
 
 def test_a_response_in_the_background_has_no_stream() -> None:
