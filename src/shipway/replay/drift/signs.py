@@ -1,7 +1,7 @@
 """Signs that a recording is stale, each a function of what is known of it, and each in words.
 
-In: a `Subject`: one recording, the project as it is now, the last runs. Out: reasons, as a person reads
-them. `SIGNS` lists them in the order in which they are told.
+In: a `Subject`: what is known of one recording, of the project as it is now and of the last runs. Out:
+reasons, as a person reads them. `SIGNS` and `tool_signs` are all there are.
 
 A run in which the recording was used outweighs what its meta says: the agent did ask exactly this.
 """
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from shipway.replay.drift import prompts, provenance
 from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
-from shipway.replay.exchange import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from shipway.replay.drift.runs import Run, Unrecorded
+    from shipway.replay.exchange import Request
 
 _CONVERSATION = re.compile(r"(messages|input|contents)(?:\[(\d+)\])?(?:[.\[]|$)")
 _RESULTS = frozenset({"tool_use_id", "functionResponse", "function_response"})
@@ -31,14 +31,19 @@ _PATHS = 3  # differences that are named
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One recording. `since`, in seconds since the epoch: what was seen before is not about this file."""
+    """One recording but for its exchange: its meta, and when its file was changed (since the epoch)."""
 
     file: str
-    request: Request
     meta: dict[str, Any]
-    since: float
+    modified: float
     now: Now
     runs: Runs
+
+    @property
+    def made(self) -> float:
+        """When it was recorded; where its meta does not say, when its file was changed."""
+        at = provenance.recorded_at(self.meta)
+        return self.modified if at is None else at
 
     @property
     def recorded(self) -> str:
@@ -47,9 +52,14 @@ class Subject:
         return "recorded" if at is None else f"recorded on {moment(at)[:10]}"
 
     @property
+    def used(self) -> float:
+        """When it last answered; 0 for never."""
+        return self.runs.last_used(self.file) or 0.0
+
+    @property
     def proven(self) -> float:
-        """Until when nothing that was seen counts against it: it was made then, changed, or used."""
-        return max(self.since, self.runs.last_used(self.file) or 0.0)
+        """What was seen until then says nothing: it was made, changed, or used after that."""
+        return max(self.made, self.modified, self.used)
 
     @property
     def users(self) -> Iterator[Run]:
@@ -62,7 +72,7 @@ class Subject:
         return value if isinstance(value, dict) else {}
 
 
-def prompt_signs(subject: Subject) -> Iterator[str]:
+def prompt_signs(subject: Subject, request: Request) -> Iterator[str]:
     now = subject.now
     for name, digest in subject.noted("prompts").items():
         file = f"{now.directory}/{name}" if now.directory else name
@@ -72,7 +82,7 @@ def prompt_signs(subject: Subject) -> Iterator[str]:
         elif (today := prompts.digest(text)) != digest and not any(
             run.prompts.get(name) == today for run in subject.users
         ):
-            yield f"{file} changed since it was {subject.recorded}{_new_line(text, subject.request)}"
+            yield f"{file} changed since it was {subject.recorded}{_new_line(text, request)}"
 
 
 def _new_line(text: str, request: Request) -> str:
@@ -83,8 +93,8 @@ def _new_line(text: str, request: Request) -> str:
     return f": it now says “{line[:_SHOWN]}{'…' if len(line) > _SHOWN else ''}”"
 
 
-def model_signs(subject: Subject) -> Iterator[str]:
-    now, recorded = subject.now, subject.meta.get("model") or provenance.model(subject.request)
+def model_signs(subject: Subject, request: Request) -> Iterator[str]:
+    now, recorded = subject.now, subject.meta.get("model") or provenance.model(request)
     if not now.model or not recorded or recorded == now.model or recorded in now.others:
         return
     if subject.meta.get("declared_model", recorded) != recorded:
@@ -93,14 +103,7 @@ def model_signs(subject: Subject) -> Iterator[str]:
         yield f"agent.toml says {now.model}, and it was {subject.recorded} with {recorded}"
 
 
-def tool_signs(subject: Subject) -> Iterator[str]:
-    for name, digest in subject.noted("tools").items():
-        seen, at = subject.runs.tools.get(name, (digest, 0.0))
-        if seen != digest and at > subject.proven:
-            yield f"tool {name}: its definition changed (seen in the run of {moment(at)})"
-
-
-def miss_signs(subject: Subject) -> Iterator[str]:
+def miss_signs(subject: Subject, request: Request) -> Iterator[str]:
     """Of runs with the project as it is now: what was changed and changed back is no drift."""
     same = [
         unrecorded
@@ -108,7 +111,7 @@ def miss_signs(subject: Subject) -> Iterator[str]:
         if unrecorded.at > subject.proven
         and run.goes_with(subject.now)
         and unrecorded.differs
-        and not _asks_otherwise(unrecorded, subject.request)
+        and not _asks_otherwise(unrecorded, request)
     ]
     if same:
         last = same[-1]
@@ -152,4 +155,47 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
-SIGNS: tuple[Callable[[Subject], Iterator[str]], ...] = (prompt_signs, model_signs, tool_signs, miss_signs)
+SIGNS: tuple[Callable[[Subject, Request], Iterator[str]], ...] = (prompt_signs, model_signs, miss_signs)
+
+
+# -- Tools: what was offered later bears witness -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A tool's definition as something later has it: a run, or the recording `file`."""
+
+    digest: str
+    at: float
+    file: str = ""
+
+    def speaks_of(self, subject: Subject) -> bool:
+        """Whether it is later than the recording, and than its last use."""
+        if not self.file:
+            return self.at > subject.proven
+        dated = provenance.recorded_at(subject.meta)  # after a checkout, dates of files say nothing
+        return dated is not None and self.at > max(dated, subject.used)
+
+    def __str__(self) -> str:
+        if self.file:
+            return f"{self.file}, recorded on {moment(self.at)[:10]}, has another"
+        return f"seen in the run of {moment(self.at)}"
+
+
+def witnesses(subjects: Iterable[Subject], runs: Runs) -> dict[str, Witness]:
+    """For each tool, the last that was seen of it."""
+    seen = {name: Witness(digest, at) for name, (digest, at) in runs.tools.items()}
+    for subject in subjects:
+        if (at := provenance.recorded_at(subject.meta)) is None:
+            continue
+        for name, digest in subject.noted("tools").items():
+            if name not in seen or seen[name].at < at:
+                seen[name] = Witness(str(digest), at, subject.file)
+    return seen
+
+
+def tool_signs(subject: Subject, seen: Mapping[str, Witness]) -> Iterator[str]:
+    for name, digest in subject.noted("tools").items():
+        witness = seen.get(name)
+        if witness and witness.digest != digest and witness.speaks_of(subject):
+            yield f"tool {name}: its definition changed ({witness})"

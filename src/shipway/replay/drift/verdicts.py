@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from shipway.errors import SpecError
 from shipway.replay.apis import providers
-from shipway.replay.drift import provenance
 from shipway.replay.drift.inventory import Inventory
+from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
-from shipway.replay.drift.signs import SIGNS, Subject, moment
+from shipway.replay.drift.signs import SIGNS, Subject, Witness, moment, tool_signs, witnesses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from shipway.replay.drift.inventory import Recorded, Scripted
-    from shipway.replay.drift.now import Now
     from shipway.replay.drift.runs import Run
 
 State = Literal["fresh", "stale", "unused", "unknown"]
+_NO_META = "its meta does not say what it was made with, and no run used it as the project is now"
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -67,30 +67,48 @@ def verify(directory: Path, now: Now | None, runs: Runs) -> Report:
     return Report(verdicts, runs)
 
 
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What is kept of a recording when its exchange is not in memory any more."""
+
+    subject: Subject
+    asked: str
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+
 def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs) -> Iterator[Verdict]:
+    examined = [_examine(one, now or Now(), runs) for one in recorded]
+    seen = witnesses((one.subject for one in examined), runs)
     first: dict[str, str] = {}  # the first recording of each request
-    for one in recorded:
-        earlier = first.setdefault(one.asked, one.file)
-        yield _verdict(one, now, runs, earlier if earlier != one.file else "")
+    for one in examined:
+        file = one.subject.file
+        earlier = first.setdefault(one.asked, file)
+        if now is None:
+            yield Verdict(file, "unknown", ("there is no agent.toml to compare it with",), one.remarks)
+        else:
+            state, reasons = _conclude(one, seen, earlier if earlier != file else "")
+            yield Verdict(file, state, reasons, one.remarks)
 
 
-def _verdict(one: Recorded, now: Now | None, runs: Runs, earlier: str) -> Verdict:
-    remarks = tuple(_remarks(one, runs))
-    if now is None:
-        return Verdict(one.file, "unknown", ("there is no agent.toml to compare it with",), remarks)
-    request, meta = one.exchange.request, one.exchange.meta
-    since = max(one.modified, provenance.recorded_at(meta) or 0)
-    subject = Subject(one.file, request, meta, since, now, runs)
-    if reasons := tuple(reason for sign in SIGNS for reason in sign(subject)):
-        return Verdict(one.file, "stale", reasons, remarks)
-    if reason := _unused(one.file, provenance.recorded_at(meta) or one.modified, runs):
-        repeat = f"; it is a further answer to the request of {earlier}" if earlier else ""
-        return Verdict(one.file, "unused", (reason + repeat,), remarks)
-    proven = any(run.goes_with(now) for run in subject.users)
-    if not proven and not meta.keys() & {"prompts", "tools", "model"}:
-        reason = "its meta does not say what it was made with, and no run used it as the project is now"
-        return Verdict(one.file, "unknown", (reason,), remarks)
-    return Verdict(one.file, "fresh", (), remarks)
+def _examine(one: Recorded, now: Now, runs: Runs) -> _Examined:
+    request = one.exchange.request
+    subject = Subject(one.file, one.exchange.meta, one.modified, now, runs)
+    reasons = tuple(reason for sign in SIGNS for reason in sign(subject, request))
+    return _Examined(subject, one.asked, reasons, tuple(_remarks(one, runs)))
+
+
+def _conclude(one: _Examined, seen: Mapping[str, Witness], earlier: str) -> tuple[State, tuple[str, ...]]:
+    """The state and the reasons. `earlier` is another recording of the same request."""
+    subject = one.subject
+    if reasons := (*one.reasons, *tool_signs(subject, seen)):
+        return "stale", reasons
+    if reason := _unused(subject.file, subject.made, subject.runs):
+        return "unused", (reason + (f"; it is a further answer to the request of {earlier}" * bool(earlier)),)
+    proven = any(run.goes_with(subject.now) for run in subject.users)
+    if not proven and not subject.meta.keys() & {"prompts", "tools", "model"}:
+        return "unknown", (_NO_META,)
+    return "fresh", ()
 
 
 def _judge_replies(replies: Iterable[Scripted], runs: Runs) -> Iterator[Verdict]:

@@ -219,6 +219,28 @@ def test_what_is_no_sign_of_a_changed_tool(replays: Replays, known: Run) -> None
     assert replays.verdict(NOW, known).state != "stale"
 
 
+def test_a_later_recording_bears_witness_that_a_tool_changed(replays: Replays) -> None:
+    """In CI there is no journal, and every file is as old as the checkout."""
+    replays.record("a.json")
+    later, changed = iso(RECORDED + DAY), TOOL | {"description": "the time, to the second"}
+    replays.record("b.json", asked=body(tools=[changed]), recorded=later)
+    for file in ("a.json", "b.json"):
+        os.utime(replays.directory / file)
+    old, new = replays.verify().verdicts
+    assert new.state == "fresh"
+    assert old.reasons == (
+        f"tool get_time: its definition changed (b.json, recorded on {later[:10]}, has another)",
+    )
+    assert replays.verify(NOW, run(1, "a.json")).verdicts[0].state == "fresh"
+
+
+def test_recordings_that_differ_in_no_tool_bear_no_witness(replays: Replays) -> None:
+    replays.record("a.json")
+    replays.record("b.json", recorded=iso(RECORDED + DAY))
+    replays.record("c.json", asked=body(tools=[TOOL | {"description": "x"}]), recorded=None)
+    assert [verdict.state for verdict in replays.verify().verdicts] == ["fresh"] * 3
+
+
 # -- Misses --------------------------------------------------------------------------------------------------
 
 
