@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
 from shipway.errors import ShipwayError
-from shipway.replay.server import serve
 from shipway_runtime import contract
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a first process ignores it, and imports last
+    from shipway.replay.server import serve
+
     parser = argparse.ArgumentParser(
         prog="shipway.replay", description="A model API that replays a directory."
     )

@@ -1,11 +1,13 @@
 """The replay as a process.
 
 In: a directory, an address. Out: a server until SIGTERM or Ctrl-C; SpecError for a bad directory, StackError
-for an address that cannot be had.
+for an address that cannot be had. As the first process of a container it ends by SIGTERM like elsewhere, from
+its first moment on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import signal
 import socket
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-_GRACE_S = 3  # for streams in flight, after SIGTERM
+_GRACE_S = 0.5  # for streams in flight, after SIGTERM; then their connections break
+_LATEST_S = 2  # for what does not end with its connection
 
 
 def serve(directory: Path, host: str, port: int, speed: float | None, journal: Path | None = None) -> None:
@@ -36,6 +39,7 @@ def serve(directory: Path, host: str, port: int, speed: float | None, journal: P
 
     `journal` is the file that says what was used, for `shipway replay verify`.
     """
+    signal.signal(signal.SIGTERM, stop)
     tape = load(directory)
     listener = _bind(host, port)
     counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
@@ -53,11 +57,27 @@ def _run(app: ASGIApp, listener: socket.socket) -> None:
         lifespan="off",
         access_log=False,
         log_level="error",
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=_LATEST_S,
     )
-    # uvicorn stops on SIGTERM and then raises it again: from here on that must not kill the process.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
+
+
+def stop(*_: object) -> None:
+    """End by SIGTERM as one who was asked to: uvicorn, too, raises that again once it has stopped."""
+    sys.exit(0)
+
+
+class _Server(uvicorn.Server):
+    """It breaks the connections of streams that go on, as an end of the process would: nothing is wrong."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().call_later(_GRACE_S, self._break)
+        await super().shutdown(sockets)
+
+    def _break(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, _Breakable):
+                connection.transport.abort()
 
 
 class _Breakable(HttpToolsProtocol):

@@ -6,6 +6,7 @@ as a whole: `load` raises SpecError with every finding of every file.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,10 @@ def load(directory: Path) -> Tape:
     if not directory.is_dir():
         fix = "create it with a scripted reply; docs/reference/replays.md shows one"
         raise SpecError([Finding("replay-directory", f"{directory} is not a directory", fix)])
+    if not os.access(directory, os.R_OK | os.X_OK):
+        fix = "let everybody read it, or run as its owner: --user in a container"
+        message = f"{directory} cannot be read by uid {os.geteuid()}"
+        raise SpecError([Finding("replay-directory", message, fix)])
     findings: list[Finding] = []
     recordings = tuple(_recordings(directory, findings))
     replies, faults = _scripts(directory, findings)

@@ -43,7 +43,7 @@ def test_every_module_imports_from_these_files_alone(tmp_path: Path) -> None:
 
 
 def test_starting_it_imports_neither_what_the_tool_needs_nor_what_only_agents_need() -> None:
-    loaded = set(run("import sys, shipway.replay.__main__; print(*sys.modules)", ROOT))
+    loaded = set(run("import sys, shipway.replay.server; print(*sys.modules)", ROOT))
     assert "httptools" in loaded
     assert not {"pydantic", "rich", "packaging", "httpx2", "prometheus_client"} & loaded
 
