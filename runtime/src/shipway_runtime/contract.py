@@ -18,6 +18,7 @@ from .codec import ContractError as ContractError
 from .codec import encode as encode
 from .variables import BASE_URL_VARIABLES as BASE_URL_VARIABLES
 from .variables import CHILD_VARIABLES as CHILD_VARIABLES
+from .variables import PROVIDER_HOSTS as PROVIDER_HOSTS
 from .variables import PROVIDER_URLS as PROVIDER_URLS
 from .variables import env as env
 

@@ -85,7 +85,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of requests to a model, none below 0. `input` includes `cached`, `output` `reasoning`."""
+    """Tokens of requests to a model, as reported. `input` includes `cached`, `output` `reasoning`."""
 
     input: int = 0
     output: int = 0
@@ -93,12 +93,6 @@ class Usage:
     reasoning: int = 0
     model: str | None = None
     """As the provider calls it; None is the model of the turn."""
-
-    def __post_init__(self) -> None:
-        """A count below zero, which some server may say, would give a budget back what others have used."""
-        for name in ("input", "output", "cached", "reasoning"):
-            if getattr(self, name) < 0:
-                object.__setattr__(self, name, 0)
 
 
 Piece = str | ToolCall | ToolResult | Usage | Memory

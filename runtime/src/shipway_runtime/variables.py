@@ -1,4 +1,5 @@
-"""Environment variables: those that the runtime reads, those of SDKs, those that MCP servers inherit.
+"""Environment variables: those that the runtime reads, those of SDKs, those that MCP servers inherit; and
+where SDKs go without them.
 
 A part of the contract, which gives all of them; the standard library alone. In and out: names.
 """
@@ -73,6 +74,49 @@ PROVIDER_URLS: Mapping[str, str] = {
     "openai": "https://api.openai.com/v1",
     "gemini": "https://generativelanguage.googleapis.com",
 }
+
+PROVIDER_HOSTS: tuple[str, ...] = (
+    "api.anthropic.com",
+    "api.openai.com",
+    "*.api.openai.com",  # its regions
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
+    "*-aiplatform.googleapis.com",
+    "aiplatform.*.rep.googleapis.com",
+    "bedrock-runtime.*.amazonaws.com",
+    "bedrock-runtime-fips.*.amazonaws.com",
+    "*.openai.azure.com",
+    "*.services.ai.azure.com",
+    "*.inference.ai.azure.com",
+    "models.github.ai",
+    "api.mistral.ai",
+    "codestral.mistral.ai",
+    "api.cohere.com",
+    "api.cohere.ai",
+    "api.groq.com",
+    "api.x.ai",
+    "api.deepseek.com",
+    "api.together.xyz",
+    "api.together.ai",
+    "api.fireworks.ai",
+    "api.cerebras.ai",
+    "api.perplexity.ai",
+    "api.moonshot.ai",
+    "api.minimax.io",
+    "api.z.ai",
+    "dashscope.aliyuncs.com",
+    "dashscope-intl.aliyuncs.com",
+    "integrate.api.nvidia.com",
+    "inference.baseten.co",
+    "router.huggingface.co",
+    "api-inference.huggingface.co",
+    "openrouter.ai",
+    "api.replicate.com",
+    "gateway.ai.cloudflare.com",
+    "ai-gateway.vercel.sh",
+    "api.portkey.ai",
+)
+"""Hosts of providers, and of gateways that lead to them; `*` stands for any part of a name."""
 
 CHILD_VARIABLES: frozenset[str] = frozenset(
     {

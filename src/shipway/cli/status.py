@@ -40,7 +40,8 @@ def command(as_json: bool, directory: Path) -> None:
         click.echo(json.dumps({"stack": asdict(stack), "readiness": document, "mcp": mcp}, indent=2))
     else:
         now = time.time()
-        click.echo(f"{stack.name}, pid {stack.pid}, up {tables.age(now - stack.since)}\n")
+        up = tables.age(now - stack.since)
+        click.echo(f"{stack.name}, pid {stack.pid}, up {up}, {state.model(stack.replayed)}\n")
         tables.show(_processes(stack, now))
         click.echo()
         if document is None:

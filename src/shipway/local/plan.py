@@ -127,3 +127,5 @@ class LocalPlan:
     """Made when they are not there."""
     remarks: tuple[str, ...]
     """What differs from the container, in one line each."""
+    replayed: str | None = None
+    """The directory that the model is replayed from; None when the real one is asked."""

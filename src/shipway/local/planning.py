@@ -60,11 +60,13 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         files=_documents(stack, machine),
         secrets=files,
         directories=tuple(_directories(stack, machine, replay)),
+        replayed=replay.directory if replay else None,
         remarks=(
             *run.remarks,
             *_unlimited(stack),
             *_missing(stack, values),
             *_brokered(stack, machine),
+            *_replaced(machine, replay),
             *_undeclared(stack, machine),
         ),
     )
@@ -209,6 +211,14 @@ def _brokered(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
     ]
     return tuple(
         f"secret {name} comes from its broker; the value in the environment or in .env is not used"
+        for name in names
+    )
+
+
+def _replaced(machine: Machine, replay: Replay | None) -> tuple[str, ...]:
+    names = [name for name in (replay.placeholders if replay else ()) if machine.value(name)]
+    return tuple(
+        f"{name}: the value in the environment or in .env is not used while the model is replayed"
         for name in names
     )
 

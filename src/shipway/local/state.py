@@ -53,11 +53,18 @@ class Stack:
     admin: str
     grace_s: float
     processes: tuple[ProcessState, ...] = field(default=())
+    replayed: str | None = None
+    """The directory that the model is replayed from; None when the real one is asked."""
     format: int = contract.FORMAT
 
     @property
     def supervisor(self) -> Known:
         return Known(self.pid, self.started)
+
+
+def model(replayed: str | None) -> str:
+    """Who answers for the model, in a few words."""
+    return f"model: replayed from {replayed}/" if replayed else "model: not replayed"
 
 
 def read(root: Path) -> Stack | None:

@@ -182,7 +182,9 @@ class Supervisor:
         shown = [("API", self._api), ("admin", self._admin)]
         shown += [(p.name, p.address) for p in self._plan.processes if p.role != "agent"]
         width = max(len(name) for name, _ in shown)
-        return [*(f"  {name:<{width}}  {address}" for name, address in shown), 'try: shipway ask "…"']
+        model = [state.model(self._plan.replayed)] if self._plan.replayed else []
+        addresses = [f"  {name:<{width}}  {address}" for name, address in shown]
+        return [*addresses, *model, 'try: shipway ask "…"']
 
     async def _end(self) -> None:
         """The agent first, so that its turns can still use the rest; then everything at once."""
@@ -209,6 +211,7 @@ class Supervisor:
             admin=self._admin,
             grace_s=max(process.grace_s for process in self._plan.processes),
             processes=tuple(kept.state for kept in self._kept.values()),
+            replayed=self._plan.replayed,
         )
         state.write(Path(self._plan.root), stack)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
 from shipway.local.ports import LOOPBACK
-from shipway.plan.sdk_variables import BASE_URLS, base_urls
+from shipway.plan.sdk_variables import BASE_URLS, replayed
 from shipway_runtime import contract
 from shipway_runtime.contract import env
 
@@ -22,21 +22,26 @@ if TYPE_CHECKING:
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _HERE = ("127.0.0.1", "localhost")
+_PROVIDERS = tuple(host.removeprefix("*") for host in contract.PROVIDER_HOSTS if "*" not in host[1:])
+"""Providers, as NO_PROXY names them. Behind a proxy their names would never be looked up here, and it is
+there that a replayed agent is kept from them. What has a `*` elsewhere cannot be said in NO_PROXY."""
 
 
-def inherited(variables: Mapping[str, str]) -> dict[str, str]:
-    """What every process gets of shipway's own environment. The stack itself is never behind a proxy."""
+def inherited(variables: Mapping[str, str], past: tuple[str, ...] = ()) -> dict[str, str]:
+    """What every process gets of shipway's own environment. The stack itself is never behind a proxy, and
+    neither are the hosts of `past`."""
     found = {name: value for name, value in variables.items() if name in contract.CHILD_VARIABLES}
     if any(found.get(name) or found.get(name.lower()) for name in _PROXIES):
         known = [part for part in (found.get("no_proxy") or found.get("NO_PROXY") or "").split(",") if part]
-        found["NO_PROXY"] = found["no_proxy"] = ",".join(dict.fromkeys([*known, *_HERE]))
+        found["NO_PROXY"] = found["no_proxy"] = ",".join(dict.fromkeys([*known, *_HERE, *past]))
     return found | {"PYTHONUNBUFFERED": "1"}
 
 
 def secret_values(
     stack: StackPlan, machine: Machine, replay: Replay | None, urls: Mapping[str, str]
 ) -> dict[str, str]:
-    """The value of each secret that has one: given, a service's URL, or a placeholder while replaying.
+    """The value of each secret that has one: given, or a service's URL. While the model is replayed its keys
+    are placeholders, also where a real one is given: nobody needs it, so it stays out of the stack.
 
     The runtime asks brokers itself; it needs what they are shown, and nothing in the token's name.
     Raises StackError when the model is to be asked live and nobody gave its key.
@@ -46,7 +51,7 @@ def secret_values(
     values = {}
     given = [name for name, source in stack.agent.secrets.items() if source != "broker"]
     for name in dict.fromkeys([*given, *keys]):
-        value = urls.get(name) or machine.value(name) or placeholders.get(name)
+        value = urls.get(name) or placeholders.get(name) or machine.value(name)
         if value:
             values[name] = value
     brokered = any(stack.agent.secrets.get(key) == "broker" for key in keys)
@@ -68,7 +73,7 @@ def agent_variables(
 ) -> dict[str, str]:
     """The agent's environment but for its MCP servers."""
     given = {name: value for name, value in values.items() if stack.agent.secrets.get(name) != "file"}
-    shared = inherited(machine.variables)
+    shared = inherited(machine.variables, _PROVIDERS if replay else ())
     shared["PATH"] = f"{machine.state}/venv/bin:{shared.get('PATH', '/usr/bin:/bin')}"
     return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(machine, replay)
 
@@ -99,5 +104,5 @@ def _settings(stack: StackPlan, machine: Machine) -> dict[str, str]:
 def _model_urls(machine: Machine, replay: Replay | None) -> dict[str, str]:
     """The replay's address; without it, a gateway that the user's environment names."""
     if replay:
-        return base_urls(machine.ports.replay)
+        return replayed(machine.ports.replay)
     return {name: value for name in BASE_URLS if (value := machine.value(name))}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shipway_runtime.contract import env
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -40,6 +42,12 @@ def base_urls(port: int) -> dict[str, str]:
     """Every SDK, pointed at the replay on this port of loopback."""
     root = f"http://127.0.0.1:{port}"
     return {name: root + path for name, (_, path) in BASE_URLS.items()}
+
+
+def replayed(port: int) -> dict[str, str]:
+    """The same, and the word for the runtime that no real provider is to be reached, and none but in
+    development to be replayed."""
+    return base_urls(port) | {env.REPLAY: f"http://127.0.0.1:{port}"}
 
 
 def placeholders(provider: str, secrets: Collection[str]) -> dict[str, str]:

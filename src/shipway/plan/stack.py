@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import replay_image, servers
-from shipway.plan.sdk_variables import base_urls, placeholders
+from shipway.plan.sdk_variables import placeholders, replayed
 from shipway.plan.servers import ServerProgram
 from shipway.plan.settings import settings, tenant_settings
 from shipway.spec.model import StoredSecret
@@ -221,7 +221,7 @@ def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
         entrypoint=spec.entrypoint,
         image=servers.image_name(spec),
         ports={"api": contract.API_PORT, "admin": contract.ADMIN_PORT, "relay": contract.RELAY_PORT},
-        env={contract.env.ENVIRONMENT: environment} | (base_urls(replay.port) if replay else {}),
+        env={contract.env.ENVIRONMENT: environment} | (replayed(replay.port) if replay else {}),
         secrets=_sources(spec, tuple(spec.secrets)),
         mcp=servers.relay_servers(spec),
         inside={name: found for name, found in inside.items() if found},

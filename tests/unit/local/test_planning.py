@@ -188,9 +188,26 @@ def test_live_with_a_key_from_a_broker(tmp_path: Path) -> None:
     assert "ANTHROPIC_API_KEY" not in process(plan(tmp_path, text, live=True), "agent").env
 
 
-def test_a_given_key_is_not_replaced(tmp_path: Path) -> None:
+def test_a_real_key_does_not_reach_a_replayed_agent(tmp_path: Path) -> None:
     made = plan(tmp_path, dotenv={"ANTHROPIC_API_KEY": "mine"})
-    assert process(made, "agent").env["ANTHROPIC_API_KEY"] == "mine"
+    assert process(made, "agent").env["ANTHROPIC_API_KEY"] == "replayed"
+    assert not any("mine" in p.env.values() for p in made.processes)
+    assert (
+        "ANTHROPIC_API_KEY: the value in the environment or in .env is not used while the model is replayed"
+        in made.remarks
+    )
+    assert process(plan(tmp_path, live=True, dotenv={"ANTHROPIC_API_KEY": "mine"}), "agent").env[
+        "ANTHROPIC_API_KEY"
+    ] == ("mine")
+
+
+def test_the_runtime_knows_that_the_model_is_replayed(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    assert process(made, "agent").env["SHIPWAY_REPLAY"] == "http://127.0.0.1:8091"
+    assert made.replayed == "replays"
+    live = plan(tmp_path, live=True, dotenv={"ANTHROPIC_API_KEY": "mine"})
+    assert "SHIPWAY_REPLAY" not in process(live, "agent").env
+    assert live.replayed is None
 
 
 def test_live_needs_the_key_and_has_no_replay(tmp_path: Path) -> None:
@@ -251,5 +268,9 @@ def test_a_service_that_is_nowhere_is_asked_for(tmp_path: Path) -> None:
 
 def test_the_stack_is_never_behind_a_proxy(tmp_path: Path) -> None:
     variables = {"HTTPS_PROXY": "http://proxy.example.com", "NO_PROXY": "internal"}
-    agent = process(plan(tmp_path, variables=variables), "agent")
-    assert agent.env["NO_PROXY"] == agent.env["no_proxy"] == "internal,127.0.0.1,localhost"
+    made = plan(tmp_path, variables=variables)
+    sidecar, agent = process(made, "mcp-git").env, process(made, "agent").env
+    assert sidecar["NO_PROXY"] == sidecar["no_proxy"] == "internal,127.0.0.1,localhost"
+    past = agent["NO_PROXY"].removeprefix("internal,127.0.0.1,localhost,").split(",")
+    assert {"api.anthropic.com", "api.openai.com", ".openai.azure.com"} <= set(past)
+    assert not any("*" in host for host in past)

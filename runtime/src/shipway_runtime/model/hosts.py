@@ -1,7 +1,7 @@
 """Where model APIs are.
 
 In: the environment, the model of this deployment. Out: the addresses whose answers are a model's; and of a
-host, whether it is a provider's own. One table; `*` stands for a part of a name.
+host, whether it is a provider's own: `contract.PROVIDER_HOSTS`.
 """
 
 from __future__ import annotations
@@ -18,53 +18,10 @@ from ..contract import env
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PROVIDERS = (
-    "api.anthropic.com",
-    "api.openai.com",
-    "*.api.openai.com",  # its regions
-    "generativelanguage.googleapis.com",
-    "aiplatform.googleapis.com",
-    "*-aiplatform.googleapis.com",
-    "aiplatform.*.rep.googleapis.com",
-    "bedrock-runtime.*.amazonaws.com",
-    "bedrock-runtime-fips.*.amazonaws.com",
-    "*.openai.azure.com",
-    "*.services.ai.azure.com",
-    "*.inference.ai.azure.com",
-    "models.github.ai",
-    "api.mistral.ai",
-    "codestral.mistral.ai",
-    "api.cohere.com",
-    "api.cohere.ai",
-    "api.groq.com",
-    "api.x.ai",
-    "api.deepseek.com",
-    "api.together.xyz",
-    "api.together.ai",
-    "api.fireworks.ai",
-    "api.cerebras.ai",
-    "api.perplexity.ai",
-    "api.moonshot.ai",
-    "api.minimax.io",
-    "api.z.ai",
-    "dashscope.aliyuncs.com",
-    "dashscope-intl.aliyuncs.com",
-    "integrate.api.nvidia.com",
-    "inference.baseten.co",
-    "router.huggingface.co",
-    "api-inference.huggingface.co",
-    "openrouter.ai",
-    "api.replicate.com",
-    "gateway.ai.cloudflare.com",
-    "ai-gateway.vercel.sh",
-    "api.portkey.ai",
-)
-"""Hosts of providers and of gateways that lead to them."""
-
-_PROVIDER = re.compile("|".join(fnmatch.translate(pattern) for pattern in PROVIDERS))
+_PROVIDER = re.compile("|".join(fnmatch.translate(pattern) for pattern in contract.PROVIDER_HOSTS))
 REDIRECTIONS = (
     *contract.BASE_URL_VARIABLES.values(),
-    *("OPENAI_API_BASE", "ANTHROPIC_API_BASE", "GEMINI_API_BASE"),
+    *("OPENAI_API_BASE", "ANTHROPIC_API_BASE", "ANTHROPIC_API_URL", "GEMINI_API_BASE"),
     *("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE", "GOOGLE_VERTEX_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"),
     *("MISTRAL_BASE_URL", "MISTRAL_API_BASE", "GROQ_BASE_URL", "GROQ_API_BASE", "OPENROUTER_API_BASE"),
     *("OLLAMA_API_BASE", "LITELLM_PROXY_API_BASE", "DEEPSEEK_API_BASE", "XAI_API_BASE", "CO_API_URL"),
@@ -81,7 +38,7 @@ def is_provider(host: str) -> bool:
 
 
 def redirected(model: contract.Model | None, environ: Mapping[str, str]) -> frozenset[Address]:
-    """The addresses that this deployment's SDKs are led to, beside those of PROVIDERS."""
+    """The addresses that this deployment's SDKs are led to, beside those of PROVIDER_HOSTS."""
     urls = [environ.get(name, "") for name in (*REDIRECTIONS, env.REPLAY)]
     urls += [config.model_url(model, environ)] if model else []
     return frozenset(found for url in urls if (found := address(url)))

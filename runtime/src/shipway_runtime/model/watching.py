@@ -94,10 +94,13 @@ class Exchange:
         self._began = time.perf_counter()
         self._endings = Endings(path)
         self._first_s: float | None = None
+        self._failed: Fault | None = None
         self._over = False
 
     def answered(self, status: int, headers: Mapping[str, str]) -> bool:
         """The head of the answer is here; whether its body is a stream, to be given to `read`."""
+        if status < 400 and self._turn:
+            self._turn.tally.answered = True
         if status == 200 and headers.get("content-type", "").startswith(STREAM):
             return True
         self._close("ok" if status < 400 else str(status), of_status(status, retry_s=retry_after(headers)))
@@ -113,21 +116,23 @@ class Exchange:
         return fault
 
     def read(self, piece: bytes) -> None:
-        """The next bytes of a stream."""
+        """The next bytes of a stream. With its last event an exchange is over, whoever reads on."""
         if self._first_s is None:
             self._first_s = time.perf_counter() - self._began
         self._endings.read(piece)
+        if (end := self._endings.end) is not None and not self._over:
+            if end in FAILED:
+                self._failed = Fault(f"ended a stream with {end.decode()}")
+            self._close("failed" if self._failed else "ok", self._failed)
 
     def ended(self) -> Fault | None:
         """The body was read to its end; what is to be raised there. An SDK that hands an error on as an event
         like any other, and a reader who does not look, would make a whole answer of half of one."""
-        if self._over:
-            return None
-        if missing := self._endings.missing():
-            fault = Fault(f"ended a stream without {missing}")
-            self._close("unfinished", fault)
-            return fault
-        return self._finish()
+        if not self._over and (missing := self._endings.missing()):
+            self._failed = Fault(f"ended a stream without {missing}")
+            self._close("unfinished", self._failed)
+        self._close("ok", None)
+        return self._failed
 
     def broke(self, error: Exception) -> None:
         """Sending or reading failed, with a client's error."""
@@ -136,18 +141,10 @@ class Exchange:
         marked(error, fault)
 
     def left(self) -> None:
-        """Nobody reads on. What had come to its end was whole; of the rest nothing is known."""
-        if self._endings.end is not None:
-            self._finish()
-        elif not self._over:
+        """Nobody reads on, and nothing is known of the rest."""
+        if not self._over:
             self._over = True
             self._watch.count(self._host, "left", self._first_s)
-
-    def _finish(self) -> Fault | None:
-        end = self._endings.end
-        failed = Fault(f"ended a stream with {end.decode()}") if end in FAILED else None
-        self._close("failed" if failed else "ok", failed)
-        return failed
 
     def _close(self, outcome: str, fault: Fault | None) -> None:
         if not self._over:

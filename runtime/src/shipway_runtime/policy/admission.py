@@ -139,13 +139,15 @@ class Admission:
                 self._fall_back(error)
 
     def _used(self, passage: Passage) -> Amount:
-        """What a turn came to. Of one that says nothing of its usage, or zero, all that was held counts: its
-        model has answered, as far as anybody knows. One that failed may never have asked it."""
+        """What a turn came to. Of one that says nothing of its usage, or what cannot be true, at least what
+        was held counts: its model has answered, as far as anybody knows. Of one that failed, only if it was
+        seen to answer."""
         turn = passage.turn
-        if turn and turn.tally.input + turn.tally.output > 0:
+        if turn and turn.tally.usages:
             tally = turn.tally
-            return Amount(tally.input + tally.output, cost_of(tally, turn.context.model) or 0.0)
-        if turn is None or turn.status == "error":
+            told = Amount(tally.input + tally.output, cost_of(tally, turn.context.model) or 0.0)
+            return _larger(told, passage.need) if tally.doubtful else told
+        if turn is None or (turn.status == "error" and not turn.tally.answered):
             return Amount()
         policy = self._policy()
         if policy and lengths(policy.of(passage.tenant)) and not self._mute:
@@ -211,6 +213,10 @@ def _need(model: Model | None) -> Amount:
         return Amount()
     price = price_of(model, model.name)
     return Amount(model.max_tokens, model.max_tokens * price.output / MILLION if price else 0.0)
+
+
+def _larger(one: Amount, other: Amount) -> Amount:
+    return Amount(max(one.tokens, other.tokens), max(one.cost, other.cost))
 
 
 def _killed(rule: str, code: str, message: str) -> DeniedError:
