@@ -135,7 +135,7 @@ def test_a_miss_fails_at_once_and_says_what_differs(server: Server, client: anth
     message = body["error"]["message"]
     assert "Nearest is hello-1.json" in message
     assert "  messages[0].content\n    - hello\n    + help" in message
-    assert "add a recording" in message
+    assert "shipway up --record-missing" in message
     server.stop()
     assert [line for line in server.lines if "/v1/messages 404" in line] == [
         "replay: POST /v1/messages 404 miss\n"
@@ -222,7 +222,7 @@ def test_bad_files_are_findings_at_the_start(replays: Path) -> None:
     (replays / "bad.toml").write_text("[[reply]]\nsays = 'x'\n")
     done = run(str(replays))
     assert done.returncode == 2
-    assert "bad.toml:1: unknown key says" in done.stderr
+    assert "bad.toml:2: unknown key says" in done.stderr
     assert "Traceback" not in done.stderr
 
 

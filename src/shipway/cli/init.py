@@ -19,7 +19,7 @@ _MODELS = {"anthropic": "claude-sonnet-5", "openai": "gpt-5", "gemini": "gemini-
 
 _SCRIPT = """\
 # Scripted replies: what the model "says" until there is a recording. Without `when`, a reply is the default.
-# More: docs/reference/replays.md
+# More: docs/reference/scripts.md
 
 [[reply]]
 when = "(?i)^hello"

@@ -124,8 +124,8 @@ def scripted(one: Scripted, runs: Runs) -> dict[str, Any]:
     return {
         "reply": one.place,
         "when": reply.when.pattern if reply.when else None,
-        "when_tool": reply.when_tool,
-        "say": reply.say,
+        "when_tool": " ".join(reply.when_tools) or None,
+        "say": reply.text,
         "calls": [dataclasses.asdict(call) for call in reply.calls],
         "last_used": runs.last_used(one.place),
     }

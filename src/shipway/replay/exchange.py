@@ -7,7 +7,7 @@ docs/reference/replays.md documents the format; `format` is `contract.FORMAT`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shipway.errors import Finding
@@ -51,18 +51,46 @@ class Exchange:
 def read(text: str, file: str) -> Exchange | Finding:
     """The exchange in `text`; `file` names it in the finding."""
     try:
-        json.loads(text)  # for the line: a ContractError has none
-    except json.JSONDecodeError as error:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         fix = "correct the JSON, or delete the file and record the exchange again"
-        return Finding(RULE, f"not JSON: {error.msg}, column {error.colno}", fix, file, error.lineno)
+        at = (f", column {error.colno}", error.lineno) if isinstance(error, json.JSONDecodeError) else ("", 0)
+        return Finding(RULE, f"not JSON: {getattr(error, 'msg', error)}{at[0]}", fix, file, at[1])
+    large = _take_out(data)
     try:
-        exchange = contract.decode(Exchange, text, file)
+        exchange = contract.decode(Exchange, json.dumps(data), file)
     except contract.ContractError as error:
         message = str(error).removeprefix(f"{file}: ")
         return Finding(RULE, message, "docs/reference/replays.md describes the format", file)
+    exchange = _put_back(exchange, large)
     if problem := _problem(exchange):
         return Finding(RULE, problem, "docs/reference/replays.md describes the format", file)
     return exchange
+
+
+def _take_out(data: Any) -> dict[tuple[str, str], Any]:
+    """What is large and needs no check of its parts, so that the rest is checked in no time."""
+    large = {}
+    for part, name in (("request", "body"), ("response", "body"), ("response", "events")):
+        holder = data.get(part) if isinstance(data, dict) else None
+        if isinstance(holder, dict) and (name != "events" or _are_events(holder.get(name))):
+            large[part, name] = holder.pop(name, None)
+    return large
+
+
+def _are_events(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        type(event) is list and len(event) == 2 and type(event[0]) in (int, float) and type(event[1]) is str
+        for event in value
+    )
+
+
+def _put_back(exchange: Exchange, large: dict[tuple[str, str], Any]) -> Exchange:
+    request = replace(exchange.request, body=large.get(("request", "body")))
+    response = replace(exchange.response, body=large.get(("response", "body")))
+    if (events := large.get(("response", "events"))) is not None:
+        response = replace(response, events=tuple((float(offset), text) for offset, text in events))
+    return replace(exchange, request=request, response=response)
 
 
 def _problem(exchange: Exchange) -> str:

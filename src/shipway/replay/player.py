@@ -1,81 +1,86 @@
 """What a tape answers to a request: recordings first, then scripted replies, else a miss.
 
-In: a `Tape` and requests. Out: an `Answer`. The only state is how far each key has been played: recordings
+In: a `Tape` and requests. Out: an `Answer`. The only state is how often each key has been played: recordings
 of one key answer in order, and the last one repeats.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from shipway.replay import script
+from shipway.replay import misses
 from shipway.replay.apis import providers
 from shipway.replay.apis.provider import ConversionError, ErrorEventError, Provider
-from shipway.replay.matching import nearest
-from shipway.replay.tape import Recording, Tape, canonical_body, key, place
+from shipway.replay.scripts import conversation
+from shipway.replay.scripts.replies import Chosen, choose
+from shipway.replay.tape import Recording, Tape, key
 from shipway.replay.traffic import Answer
 
 if TYPE_CHECKING:
     from shipway.replay.exchange import Request, Response
+    from shipway.replay.matching.nearest import Near
+    from shipway.replay.scripts.conversation import Asked
     from shipway.replay.traffic import Incoming
 
-COUNTED = "counted"  # the source of an answer to a request that only counts tokens
 MISS_STATUS = 404  # providers' SDKs retry 408, 409, 429 and 5xx
+COUNTED = "counted"  # the source of an answer to a request that only counts tokens
+_PATHS = 20  # that an answer names of where it differs
+_SCRIPTED_MS = 20.0  # between two events of a stream that was never recorded
 
 
 class Player:
-    """An Answerer. `speed` is the pace of its streams: None at once, 1.0 as recorded, 2.0 twice as fast."""
+    """An Answerer. `speed` is the pace of its streams: None at once, 1.0 as recorded, 2.0 twice as fast.
+
+    Raises ChangedError for a recording whose file is not what it was.
+    """
 
     def __init__(self, tape: Tape, speed: float | None = None) -> None:
         if speed is not None and speed <= 0:
             raise ValueError(f"speed: expected a number above 0, saw {speed}")
-        self._tape, self._speed = tape, speed
+        self._speed = speed
+        self._played: Counter[str] = Counter()
+        self.insert(tape)
+
+    def insert(self, tape: Tape) -> None:
+        """Play this tape from now on; positions stay."""
+        self._tape = tape
         self._queues: dict[str, list[Recording]] = defaultdict(list)
         for recording in tape.recordings:
             self._queues[recording.key].append(recording)
 
-    async def answer(self, incoming: Incoming) -> Answer:
-        return dataclasses.replace(self.play(incoming.request), speed=self._speed)
+    def rewind(self) -> None:
+        """Start over: the first recording of each request is the next."""
+        self._played.clear()
 
-    def play(self, request: Request) -> Answer:
-        """The next answer to this request."""
-        provider = providers.find(request.path)
-        if recording := self._next(key(request)):
-            return _recorded(recording, request, provider)
-        if provider is None:
-            return _miss(_foreign(self._tape, request), None)
-        return self._scripted(request, provider)
+    async def answer(self, incoming: Incoming) -> Answer:
+        request = incoming.request
+        recording = self._next(key(request, self._tape.ignored))
+        if recording is not None:
+            answer = _recorded(recording, request)
+        else:  # comparing takes its time
+            answer = await asyncio.to_thread(unrecorded, self._tape, request)
+        return dataclasses.replace(answer, speed=self._pace(answer))
+
+    def _pace(self, answer: Answer) -> float | None:
+        """A script's own pace, and faster or slower with `speed`."""
+        return self._speed if answer.speed is None else answer.speed * (self._speed or 1.0)
 
     def _next(self, wanted: str) -> Recording | None:
         queue = self._queues.get(wanted)
         if not queue:
             return None
-        return queue.pop(0) if len(queue) > 1 else queue[0]
-
-    def _scripted(self, request: Request, provider: Provider) -> Answer:
-        if (counted := provider.count(request)) is not None:
-            return Answer(COUNTED, headers=provider.headers(counted), body=counted)
-        last = provider.last_message(request.body)
-        chosen = script.choose(self._tape.replies, last) if last else None
-        if chosen is None:
-            return _miss(_unanswered(self._tape, request), provider)
-        demands, offered = provider.demands(request.body), provider.tools(request.body)
-        if problem := demands.unmet(chosen.say, chosen.calls, offered):
-            return _miss(f"{chosen.place} {problem}", provider)
-        body = provider.synthesise(request, chosen.say, chosen.calls)
-        answer = Answer(
-            chosen.place, headers=provider.headers(body), body=body, note=_drift(self._tape, request)
-        )
-        if provider.streams(request):
-            return dataclasses.replace(answer, body=None, events=provider.to_events(body, request))
-        return answer
+        at = min(self._played[wanted], len(queue) - 1)
+        self._played[wanted] += 1
+        return queue[at]
 
 
-def _recorded(recording: Recording, request: Request, provider: Provider | None) -> Answer:
+def _recorded(recording: Recording, request: Request) -> Answer:
     """The recorded answer in the form that the request asks for."""
     response = recording.exchange.response
+    provider = providers.find(request.path)
     if (
         provider is None
         or request.method != "POST"
@@ -92,7 +97,7 @@ def _recorded(recording: Recording, request: Request, provider: Provider | None)
         return Answer(recording.file, status=error.status, headers=headers, body=error.body)
     except (ConversionError, LookupError, TypeError, AttributeError) as error:
         wanted = "a stream" if response.events is None else "JSON"
-        return _miss(
+        return miss(
             f"{recording.file} cannot be replayed as {wanted}: {error}. Record this form too.", provider
         )
 
@@ -101,38 +106,56 @@ def _as_recorded(file: str, response: Response) -> Answer:
     return Answer(file, response.status, response.headers, response.body, events=response.events)
 
 
-# -- Misses: what was seen, what was expected, what to do ----------------------------------------------------
+# -- What nobody recorded ------------------------------------------------------------------------------------
 
 
-def _miss(message: str, provider: Provider | None) -> Answer:
+def unrecorded(tape: Tape, request: Request) -> Answer:
+    """The answer of a script, or a miss; either names the nearest recording and where it differs."""
+    provider = providers.find(request.path)
+    if provider is None:
+        return miss(misses.foreign(tape, request), None)
+    if (counted := provider.count(request)) is not None:
+        return Answer(COUNTED, headers=provider.headers(counted), body=counted)
+    found = misses.near(tape, request)
+    asked = conversation.read(request, provider)
+    chosen = choose(tape.replies, asked) if asked else None
+    if asked is None or chosen is None:
+        answer = miss(misses.unanswered(tape, request, asked, found), provider)
+    elif problem := misses.unmet(chosen, request, provider):
+        answer = miss(problem, provider)
+    else:
+        note = _note(tape, request, asked, found, provider)
+        answer = dataclasses.replace(_scripted(chosen, request, provider), note=note)
+    if found is None:
+        return answer
+    differs = dict.fromkeys(difference.path for difference in found.differences)
+    return dataclasses.replace(answer, near=found.file, differs=tuple(differs)[:_PATHS])
+
+
+def _scripted(chosen: Chosen, request: Request, provider: Provider) -> Answer:
+    body = provider.synthesise(request, chosen.say, chosen.calls)
+    if chosen.stop or chosen.usage:
+        body = provider.finish(body, chosen.stop, chosen.usage)
+    headers = provider.headers(body)
+    if not provider.streams(request):
+        return Answer(chosen.place, headers=headers, body=body)
+    speed = _SCRIPTED_MS / chosen.pace_ms if chosen.pace_ms else None
+    return Answer(chosen.place, headers=headers, events=provider.to_events(body, request), speed=speed)
+
+
+def _note(tape: Tape, request: Request, asked: Asked, found: Near | None, provider: Provider) -> str:
+    """For the log: a script must not hide that recordings went stale, nor that a name is misspelt."""
+    lines = misses.misnamed(tape.replies, asked, provider.tools(request.body))
+    if found:
+        first, *rest = misses.comparison(tape, request, found)
+        lines += [f"no recording matches. {first}", *rest]
+    return "\n".join(lines)
+
+
+def miss(message: str, provider: Provider | None) -> Answer:
+    """An error that no SDK retries, in the provider's shape."""
     text = f"shipway replay: {message}"
     plain = {"error": {"type": "not_found_error", "message": text}}
     body = provider.error(MISS_STATUS, text) if provider else plain
     told = provider.headers(body) if provider else {}
     return Answer("", MISS_STATUS, told | {"x-should-retry": "false"}, body, note=text)
-
-
-def _foreign(tape: Tape, request: Request) -> str:
-    return f"nothing in {tape.directory} answers {request.method} {request.path}."
-
-
-def _unanswered(tape: Tape, request: Request) -> str:
-    lines = [f"nothing in {tape.directory} answers this {request.method} {request.path}."]
-    if difference := _difference(tape, request):
-        lines += [f"Nearest is {difference[0]}, which differs in:", *difference[1]]
-    lines.append("Correct what the agent sends, add a recording, or add a [[reply]] to a .toml file there.")
-    return "\n".join(lines)
-
-
-def _drift(tape: Tape, request: Request) -> str:
-    """A script must not hide that recordings went stale: say which one was nearest."""
-    difference = _difference(tape, request)
-    if not difference:
-        return ""
-    return "\n".join([f"no recording matches; nearest is {difference[0]}, which differs in:", *difference[1]])
-
-
-def _difference(tape: Tape, request: Request) -> tuple[str, list[str]] | None:
-    body = canonical_body(request)
-    recording = nearest.find(tape.recordings, request.method.upper(), place(request.path), body)
-    return (recording.file, nearest.describe(recording.canonical, body)) if recording else None

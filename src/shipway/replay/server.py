@@ -22,7 +22,9 @@ from shipway.replay.app import TRANSPORT, create_app
 from shipway.replay.drift.journal import keep
 from shipway.replay.faults.control import with_control
 from shipway.replay.faults.faulty import Faulty
+from shipway.replay.following import Following
 from shipway.replay.player import Player
+from shipway.replay.rewinding import with_rewinding
 from shipway.replay.tape import load
 
 if TYPE_CHECKING:
@@ -45,9 +47,11 @@ def serve(directory: Path, host: str, port: int, speed: float | None, journal: P
     counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
     url = f"http://{host}:{listener.getsockname()[1]}"
     print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
-    with keep(Player(tape, speed), journal) as player:
-        faulty = Faulty(player, tape.faults)
-        _run(with_control(create_app(faulty), faulty), listener)
+    player = Player(tape, speed)
+    with keep(player, journal) as kept:
+        faulty = Faulty(kept, tape.faults)
+        following = Following(faulty, tape, player.insert, lambda tape: faulty.give(tape.faults))
+        _run(with_control(with_rewinding(create_app(following), player), faulty), listener)
 
 
 def _run(app: ASGIApp, listener: socket.socket) -> None:

@@ -52,6 +52,9 @@ class Answer:
     cut: bool = False
     fault: str = ""
     """The kind of fault that was put into it, and who asked for it."""
+    near: str = ""
+    """Where nobody recorded the answer: the file that comes closest, and the paths in which it differs."""
+    differs: tuple[str, ...] = ()
     note: str = ""
     """For people, on stderr."""
 

@@ -40,4 +40,4 @@ def test_every_finding_of_every_file_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as raised:
         tape.load(tmp_path)
     places = [(Path(finding.file).name, finding.line) for finding in raised.value.findings]
-    assert places == [("a.json", 1), ("b.json", 0), ("a.toml", 1), ("a.toml", 4), ("b.toml", 4)]
+    assert places == [("a.toml", 2), ("a.toml", 4), ("b.toml", 4), ("a.json", 1), ("b.json", 0)]

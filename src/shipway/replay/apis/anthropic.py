@@ -26,7 +26,7 @@ from shipway.replay.apis.provider import (
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.replay.exchange import Request
 
@@ -108,7 +108,7 @@ def canonical(body: Any) -> Any:
             rest["container"] = ids.rename(id_)
         case {"id": str() as id_}:
             rest["container"]["id"] = ids.rename(id_)
-    return rest
+    return ids.quoted(rest)
 
 
 def _message(message: Any, ids: canon.Ids) -> Any:
@@ -200,6 +200,11 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "stop_sequence": None,
         "usage": usage,
     }
+
+
+def finish(answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
+    told = {f"{side}_tokens": tokens for side, tokens in usage.items()}
+    return answer | {"stop_reason": stop or answer["stop_reason"], "usage": answer["usage"] | told}
 
 
 # -- A message and its stream --------------------------------------------------------------------------------

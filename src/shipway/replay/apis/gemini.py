@@ -26,7 +26,7 @@ from shipway.replay.apis.provider import (
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.replay.exchange import Request
 
@@ -110,7 +110,7 @@ def canonical(body: Any) -> Any:
         rest["cachedContent"] = ids.rename(body["cachedContent"])
     if isinstance(body.get("contents"), list):
         rest["contents"] = [_content(content, ids) for content in body["contents"]]
-    return rest
+    return ids.quoted(rest)
 
 
 def _content(content: Any, ids: canon.Ids) -> Any:
@@ -214,6 +214,16 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "modelVersion": model(request),
         "responseId": seed[:23],
     }
+
+
+def finish(answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
+    (candidate,) = answer["candidates"]
+    reason = {"max_tokens": "MAX_TOKENS", "refusal": "SAFETY"}.get(stop, candidate["finishReason"])
+    names = {"input": "promptTokenCount", "output": "candidatesTokenCount"}
+    told = answer["usageMetadata"] | {names[side]: tokens for side, tokens in usage.items()}
+    told["totalTokenCount"] = told["promptTokenCount"] + told["candidatesTokenCount"]
+    told["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": told["promptTokenCount"]}]
+    return answer | {"candidates": [candidate | {"finishReason": reason}], "usageMetadata": told}
 
 
 # -- An answer and its stream --------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from shipway.replay.apis.provider import (
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.replay.exchange import Request
 
@@ -53,11 +53,11 @@ def error_event(status: int, message: str) -> str:
 def canonical(body: Any) -> Any:
     if not isinstance(body, dict):
         return canon.settle(body)
+    ids = canon.Ids()
     rest = kept(body, UNMATCHED)
     if isinstance(body.get("messages"), list):
-        ids = canon.Ids()
         rest["messages"] = [_message(message, ids) for message in body["messages"]]
-    return rest
+    return ids.quoted(rest)
 
 
 def _message(message: Any, ids: canon.Ids) -> Any:
@@ -141,6 +141,19 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         },
         "service_tier": "default",
     }
+
+
+def finish(answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
+    (choice,) = answer["choices"]
+    if stop == "max_tokens":
+        choice = choice | {"finish_reason": "length"}
+    elif stop == "refusal":
+        message = choice["message"]
+        choice = choice | {"message": message | {"content": None, "refusal": message["content"]}}
+    names = {"input": "prompt_tokens", "output": "completion_tokens"}
+    told = answer["usage"] | {names[side]: tokens for side, tokens in usage.items()}
+    told["total_tokens"] = told["prompt_tokens"] + told["completion_tokens"]
+    return answer | {"choices": [choice], "usage": told}
 
 
 def _called_for(seed: str, number: int, call: Call) -> dict[str, Any]:

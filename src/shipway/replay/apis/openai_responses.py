@@ -28,7 +28,7 @@ from shipway.replay.apis.provider import (
 from shipway.replay.matching import canonical as canon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from shipway.replay.exchange import Request
 
@@ -89,7 +89,7 @@ def canonical(body: Any) -> Any:
         rest["conversation"]["id"] = ids.rename(str(id_))
     if isinstance(body.get("input"), list):
         rest["input"] = [_item(item, ids) for item in body["input"]]
-    return rest
+    return ids.quoted(rest)
 
 
 def _item(item: Any, ids: canon.Ids) -> Any:
@@ -196,6 +196,18 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "tools": body.get("tools") or [],
         "usage": usage,
     }
+
+
+def finish(answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
+    told = answer["usage"] | {f"{side}_tokens": tokens for side, tokens in usage.items()}
+    answer = answer | {"usage": told | {"total_tokens": told["input_tokens"] + told["output_tokens"]}}
+    if stop == "max_tokens":
+        return answer | {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    if stop == "refusal":
+        (message,) = answer["output"]
+        refused = {"type": "refusal", "refusal": message["content"][0]["text"]}
+        return answer | {"output": [message | {"content": [refused]}]}
+    return answer
 
 
 def _said(seed: str, say: str) -> dict[str, Any]:

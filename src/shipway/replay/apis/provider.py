@@ -114,6 +114,12 @@ class Provider(Protocol):
     def synthesise(self, request: Request, say: str, calls: Sequence[Call]) -> Any:
         """The answer as JSON; ids and counts follow from the request alone."""
 
+    def finish(self, answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
+        """A synthesised answer that ends by `stop` and cost `usage`.
+
+        `stop` is "max_tokens", "refusal" or "" for as it is; `usage` has "input", "output", both or none.
+        """
+
     def headers(self, answer: Any) -> dict[str, str]:
         """What SDKs read beside such an answer, or an error: the id of the request."""
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding
-from shipway.replay import exchange, script
+from shipway.replay import exchange
 from shipway.replay.exchange import Exchange
 from shipway.replay.matching import canonical
-from shipway.replay.script import Reply
+from shipway.replay.scripts import reading
+from shipway.replay.scripts.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +71,9 @@ class Inventory:
             text = self._text(path)
             if text is None:
                 continue
-            replies, findings = script.read(text, str(path))
+            script, findings = reading.read(text, str(path))
             self.findings.extend(findings)
-            for reply in replies:
+            for reply in script.replies:
                 yield Scripted(reply.place, path.stat().st_mtime, reply)
 
     def _text(self, path: Path) -> str | None:

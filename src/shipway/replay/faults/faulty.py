@@ -58,9 +58,14 @@ class Faulty:
 
     def __init__(self, answerer: Answerer, given: Iterable[Rule] = ()) -> None:
         self._answerer = answerer
-        self._given = [Armed(rule) for rule in given]
+        self.give(given)
         self._demanded: list[Armed] = []
         self._kept: dict[tuple[str, bool], Answer] = {}
+
+    def give(self, rules: Iterable[Rule]) -> None:
+        """The rules of the tape, in place of those before; one that stays goes on counting."""
+        known = {armed.rule: armed for armed in getattr(self, "_given", [])}
+        self._given = [known.get(rule) or Armed(rule) for rule in rules]
 
     async def answer(self, incoming: Incoming) -> Answer:
         request = incoming.request

@@ -147,7 +147,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 
 def read(text: str, file: str) -> tuple[list[Rule], list[Finding]]:
-    """The rules of one file in their order; `file` names it in findings. What is no TOML, script.py says."""
+    """The rules of one file in their order; `file` names it in findings. What is no TOML, scripts/ says."""
     try:
         tables = tomllib.loads(text).get("fault", [])
     except tomllib.TOMLDecodeError:

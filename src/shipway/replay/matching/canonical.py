@@ -2,13 +2,13 @@
 
 In: JSON values. Out: JSON values in which
 
-- an ISO 8601 date with a time of day is `<time>`, a UUID `<uuid>`, anywhere in a string;
-- in a *tool result* that holds such a time, plain dates and weekdays are replaced too: they say the same
-  thing once more. Elsewhere they stay, because "open on Sunday?" and "open on Monday?" are two questions;
-- generated ids are numbered by first appearance (the provider knows where they are);
-- 1.0 is 1.
+- texts are without what changes by itself (volatile.py); results of tools a little more;
+- generated ids are numbered by first appearance, where they are ids (the provider knows) and where a text
+  quotes one of them;
+- JSON in a string is compared as JSON, one block of text as that text, 1.0 as 1, null as absent;
+- line ends are line feeds, and blanks at the end of a text are gone.
 
-`text` is the canonical JSON that keys are compared by; `digest` and `count` make ids and usage from it.
+`text` is the canonical JSON that keys are made of; `digest` and `count` make ids and usage from it.
 """
 
 from __future__ import annotations
@@ -16,42 +16,84 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_TIME = re.compile(
-    r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?: ?(?:Z\b|[+-]\d{2}:?\d{2}\b))?"
-)
-_UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", re.IGNORECASE)
-_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
-_WEEKDAY = re.compile(r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b")
+from shipway.replay.matching import volatile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_UNSENT = frozenset({"cache_control"})  # what a prompt costs, not what it says
+_DURATIONS = re.compile(r"(?:duration|elapsed|took|latency)(?:_?\w+)?", re.IGNORECASE)
+_EPOCHS = (1.5e9, 2e9)
+_QUOTED = 8  # an id this long cannot be a word
 
 
 def settle(value: Any) -> Any:
-    """`value` without times and UUIDs."""
-    if isinstance(value, str):
-        return _UUID.sub("<uuid>", _TIME.sub("<time>", value))
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [settle(item) for item in value]
-    if isinstance(value, dict):
-        return {key: settle(item) for key, item in value.items()}
-    return value
+    """`value` without what changes by itself."""
+    return _walk(value, volatile.anywhere, result=False)
 
 
 def settle_result(value: Any) -> Any:
-    """A tool result without times and UUIDs and, where it holds a time, without dates and weekdays."""
-    return _undate(settle(value)) if _TIME.search(text(value)) else settle(value)
+    """A tool result, also without epochs and durations; where it holds a time, without dates and weekdays."""
+    settled = _walk(value, volatile.result, result=True)
+    return _walk(settled, volatile.undated, result=False) if volatile.holds_time(text(settled)) else settled
 
 
-def _undate(value: Any) -> Any:
-    if isinstance(value, str):
-        return _WEEKDAY.sub("<weekday>", _DATE.sub("<date>", value))
+def plain(value: Any) -> Any:
+    """`value` in its plainest form: what SDKs and frameworks write in two ways is written in one."""
     if isinstance(value, list):
-        return [_undate(item) for item in value]
+        items = [plain(item) for item in value]
+        return items[0]["text"] if len(items) == 1 and _only_text(items[0]) else items
     if isinstance(value, dict):
-        return {key: _undate(item) for key, item in value.items()}
+        kept = ((key, item) for key, item in value.items() if item is not None and key not in _UNSENT)
+        return {key: plain(item) for key, item in kept}
     return value
+
+
+def _only_text(item: Any) -> bool:
+    return (
+        isinstance(item, dict)
+        and item.keys() == {"type", "text"}
+        and item["type"] in ("text", "input_text")
+        and isinstance(item["text"], str)
+    )
+
+
+def _walk(value: Any, change: Callable[[str], str], *, result: bool) -> Any:
+    if isinstance(value, str):
+        return _string(value, change, result=result)
+    if isinstance(value, list):
+        return [_walk(item, change, result=result) for item in value]
+    if isinstance(value, dict):
+        return {key: _member(key, item, change, result=result) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _number(value) if result else value
+
+
+def _member(key: str, value: Any, change: Callable[[str], str], *, result: bool) -> Any:
+    if result and isinstance(value, int | float) and _DURATIONS.fullmatch(key):
+        return "<duration>"
+    return _walk(value, change, result=result)
+
+
+def _string(value: str, change: Callable[[str], str], *, result: bool) -> str:
+    value = value.replace("\r\n", "\n").rstrip()
+    if value[:1] in "{[" and value[-1:] in "}]" and value:
+        try:
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            return change(value)
+        return text(_walk(parsed, change, result=result))
+    return change(value)
+
+
+def _number(value: Any) -> Any:
+    """`<epoch>` for seconds or milliseconds since 1970, in this age."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return "<epoch>" if any(_EPOCHS[0] <= value / unit < _EPOCHS[1] for unit in (1, 1000)) else value
 
 
 class Ids:
@@ -63,6 +105,24 @@ class Ids:
     def rename(self, value: str) -> str:
         return self._names.setdefault(value, f"<id {len(self._names) + 1}>")
 
+    def quoted(self, value: Any) -> Any:
+        """`value` with the renamed ids replaced wherever a text quotes one."""
+        whole = text(value)
+        found = sorted((id_ for id_ in self._names if len(id_) >= _QUOTED and id_ in whole), key=len)
+        if not found:
+            return value
+        known = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, reversed(found)))})(?![\w-])")
+        return self._replace(value, known)
+
+    def _replace(self, value: Any, known: re.Pattern[str]) -> Any:
+        if isinstance(value, str):
+            return known.sub(lambda found: self._names[found[0]], value)
+        if isinstance(value, list):
+            return [self._replace(item, known) for item in value]
+        if isinstance(value, dict):
+            return {key: self._replace(item, known) for key, item in value.items()}
+        return value
+
 
 def text(value: Any) -> str:
     """Canonical JSON: sorted keys, no spaces."""
@@ -71,7 +131,7 @@ def text(value: Any) -> str:
 
 def digest(*values: str) -> str:
     """64 hexadecimal digits that follow from the values: ids for answers that nobody recorded."""
-    return hashlib.sha256("\0".join(values).encode()).hexdigest()
+    return hashlib.sha256("\0".join(values).encode(errors="surrogatepass")).hexdigest()
 
 
 def count(written: str) -> int:

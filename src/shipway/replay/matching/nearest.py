@@ -1,91 +1,68 @@
-"""The recording that a missed request comes closest to, and where the two differ.
+"""The recording that a missed request comes closest to.
 
-In: canonical bodies. Out: lines to read: paths into the body with what was recorded (-) and sent (+).
+In: recordings, and the canonical body of a request. Out: a `Near`, in two steps: sketches choose a few among
+thousands without opening a file, and the bodies of these few are compared.
 """
 
 from __future__ import annotations
 
-import difflib
+import heapq
+from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay.matching import canonical
+from shipway.replay.matching import canonical, parts, sketch
+from shipway.replay.matching.difference import ABSENT, Difference, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
+    from typing import Protocol
 
-    from shipway.replay.tape import Recording
+    class Candidate(Protocol):
+        """What is compared: a recording."""
 
-_SHOWN = 6  # differences in a message; the rest is counted
-_WIDTH = 72  # characters of a value, around the first that differs
-_COMPARED = 2000  # characters of a text that similarity looks at
-_ABSENT = object()
-
-
-def find(recordings: Sequence[Recording], method: str, path: str, body: Any) -> Recording | None:
-    """The recording of the same method and path with the smallest difference; the first among equals."""
-    sent = dict(_leaves(body))
-    head = f"{method} {path} "
-    same = [recording for recording in recordings if recording.key.startswith(head)]
-    return min(same, key=lambda recording: _distance(dict(_leaves(recording.canonical)), sent), default=None)
+        @property
+        def file(self) -> str: ...
+        @property
+        def sketch(self) -> sketch.Sketch: ...
+        def canonical(self) -> Any:
+            """The body. Raises LookupError where its file is gone."""
 
 
-def describe(recorded: Any, sent: Any) -> list[str]:
-    """The differences, three lines each."""
-    old, new = dict(_leaves(recorded)), dict(_leaves(sent))
-    paths = _differing(old, new)
-    lines = []
-    for path in paths[:_SHOWN]:
-        before, after = _window(_show(old.get(path, _ABSENT)), _show(new.get(path, _ABSENT)))
-        lines += [f"  {path}", f"    - {before}", f"    + {after}"]
-    if len(paths) > _SHOWN:
-        lines.append(f"  … and {len(paths) - _SHOWN} more")
-    return lines
+_COMPARED = 12  # bodies, the second step
+_READ = 2000  # characters of a text that similarity looks at
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every scalar and its path. Lists of named things (tools) are keyed by name, so one more shifts none."""
-    if isinstance(value, dict) and value:
-        for key in sorted(value):
-            yield from _leaves(value[key], f"{path}.{key}" if path else key)
-    elif isinstance(value, list) and value:
-        for label, item in zip(_labels(value), value, strict=True):
-            yield from _leaves(item, f"{path}[{label}]")
-    else:
-        yield path or "body", value
+@dataclass(frozen=True, slots=True)
+class Near:
+    """A recording's file, its body, and where it differs from the request, likely causes first."""
+
+    file: str
+    body: Any
+    differences: tuple[Difference, ...]
 
 
-def _labels(items: list[Any]) -> Sequence[object]:
-    names = [item.get("name") for item in items if isinstance(item, dict)]
-    named = all(isinstance(name, str) for name in names) and len(set(names)) == len(items)
-    return names if named else range(len(items))
+def find(candidates: Iterable[Candidate], body: Any) -> Near | None:
+    """The candidate with the smallest difference, the first among equals; None where there is none."""
+    sent = sketch.numbers(sketch.make(body))
+    likely = heapq.nlargest(_COMPARED, candidates, key=lambda each: sketch.shared(each.sketch, sent))
+    return min(_compared(likely, body), key=lambda near: sum(map(_weight, near.differences)), default=None)
 
 
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    paths = [*old, *(path for path in new if path not in old)]
-    return [path for path in paths if old.get(path, _ABSENT) != new.get(path, _ABSENT)]
+def _compared(candidates: Iterable[Candidate], body: Any) -> Iterator[Near]:
+    for candidate in candidates:
+        try:
+            recorded = candidate.canonical()
+        except LookupError:
+            continue
+        found = sorted(compare(recorded, body), key=lambda difference: parts.rank(difference.part))
+        yield Near(candidate.file, recorded, tuple(found))
 
 
-def _distance(old: Mapping[str, Any], new: Mapping[str, Any]) -> float:
-    return sum(_unlike(old.get(path, _ABSENT), new.get(path, _ABSENT)) for path in _differing(old, new))
-
-
-def _unlike(old: Any, new: Any) -> float:
-    if not isinstance(old, str) or not isinstance(new, str):
-        return 1.0
-    return 1.0 - difflib.SequenceMatcher(None, old[:_COMPARED], new[:_COMPARED]).quick_ratio() / 2
-
-
-def _show(value: Any) -> str:
-    return "(absent)" if value is _ABSENT else value if isinstance(value, str) else canonical.text(value)
-
-
-def _window(old: str, new: str) -> tuple[str, str]:
-    """Both texts from a little before the first character that differs."""
-    pairs = enumerate(zip(old, new, strict=False))
-    start = max(0, next((i for i, (a, b) in pairs if a != b), min(len(old), len(new))) - _WIDTH // 3)
-    return _cut(old, start), _cut(new, start)
-
-
-def _cut(text: str, start: int) -> str:
-    part = text[start : start + _WIDTH].replace("\n", "⏎")
-    return f"{'…' if start else ''}{part}{'…' if start + _WIDTH < len(text) else ''}"
+def _weight(difference: Difference) -> float:
+    """1 for a value; a little less for a text that is much the same; more for a whole item more or less."""
+    old, new = difference.recorded, difference.sent
+    if isinstance(old, str) and isinstance(new, str):
+        return 1.0 - SequenceMatcher(None, old[:_READ], new[:_READ]).quick_ratio() / 2
+    whole = new if old is ABSENT else old
+    return 1.0 + min(len(canonical.text(whole)), _READ) / _READ if isinstance(whole, dict | list) else 1.0

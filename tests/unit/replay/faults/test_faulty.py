@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from shipway.replay import script
 from shipway.replay.app import create_app
 from shipway.replay.exchange import Exchange, Request, Response
 from shipway.replay.faults import rules
 from shipway.replay.faults.control import PATH, with_control
 from shipway.replay.faults.faulty import Faulty
 from shipway.replay.player import Player
-from shipway.replay.tape import Recording, Tape, canonical_body, key
+from shipway.replay.scripts import reading
+from shipway.replay.tape import Tape, load
 from shipway.replay.traffic import Answer, Incoming
 
 SCRIPT = "[[reply]]\nwhen = 'hello|question'\nsay = 'Hello there, you who are asking me.'\n"
@@ -29,14 +32,18 @@ def incoming(question: str = "hello", header: str = "", *, stream: bool = False)
     return Incoming(request, "/v1/messages", {"x-shipway-fault": header} if header else {})
 
 
-def faulty(*given: dict[str, Any], recorded: int = 0) -> Faulty:
+def faulty(*given: dict[str, Any], tape: Tape | None = None) -> Faulty:
     made = [rules.make(keys, f"f.toml:{line}") for line, keys in enumerate(given, 1)]
-    asked = incoming().request
-    recordings = tuple(
-        Recording(f"{n}.json", Exchange(asked, Response(body={"n": n})), canonical_body(asked), key(asked))
-        for n in range(1, recorded + 1)
-    )
-    return Faulty(Player(Tape("replays", recordings, tuple(script.read(SCRIPT, "s.toml")[0]))), made)
+    scripted = Tape("replays", replies=reading.read(SCRIPT, "s.toml")[0].replies)
+    return Faulty(Player(tape or scripted), made)
+
+
+def record(directory: Path, count: int) -> Tape:
+    """So many recordings of `hello`."""
+    for number in range(1, count + 1):
+        exchange = Exchange(incoming().request, Response(body={"n": number}))
+        (directory / f"{number}.json").write_text(json.dumps(dataclasses.asdict(exchange)))
+    return load(directory)
 
 
 def ask(answerer: Faulty, *requests: Incoming) -> list[Answer]:
@@ -79,14 +86,16 @@ def test_the_same_requests_are_hit_in_whatever_order_they_come() -> None:
     assert 30 < len(hit(asked)) < 66
 
 
-def test_a_recording_that_did_not_reach_the_client_is_not_used_up() -> None:
+def test_a_recording_that_did_not_reach_the_client_is_not_used_up(tmp_path: Path) -> None:
+    tape = record(tmp_path, 3)
+
     def sources(kind: str) -> list[str]:
-        return [a.source for a in ask(faulty({"kind": kind, "times": 2}, recorded=3), *[incoming()] * 5)]
+        return [a.source for a in ask(faulty({"kind": kind, "times": 2}, tape=tape), *[incoming()] * 5)]
 
     for kind in ("rate-limit", "cut", "early-end", "malformed-json", "hang"):
         assert sources(kind) == ["1.json", "1.json", "1.json", "2.json", "3.json"], kind
     assert sources("slow-start") == ["1.json", "2.json", "3.json", "3.json", "3.json"]
-    spoilt = faulty({"kind": "cut", "times": 1}, recorded=3)
+    spoilt = faulty({"kind": "cut", "times": 1}, tape=tape)
     stream, plain = incoming(stream=True), incoming()
     assert [answer.source for answer in ask(spoilt, plain, plain)] == ["1.json", "1.json"]
     assert ask(spoilt, stream)[0].source in ("", "2.json")  # each form has its own
@@ -181,3 +190,13 @@ def test_a_host_that_is_not_loopback_is_refused(host: str) -> None:
 def test_loopback_by_any_name(host: str) -> None:
     [answer] = over_http(faulty(), {"method": "GET"}, host=host)
     assert answer.status_code == 200
+
+
+def test_rules_that_are_edited_while_it_plays() -> None:
+    spoilt = faulty({"kind": "server-error", "times": 1})
+    assert statuses(spoilt, 2) == [500, 200]
+    [rule] = [armed.rule for armed in spoilt.armed()]
+    spoilt.give([rule, rules.make({"kind": "rate-limit"}, "f.toml:2")])
+    assert statuses(spoilt, 1) == [429]  # the first has had its turn
+    spoilt.give([])
+    assert statuses(spoilt, 1) == [200]

@@ -45,7 +45,7 @@ def test_every_problem_of_a_file_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as caught:
         tape.load(tmp_path)
     assert sorted((f.rule, f.line) for f in caught.value.findings) == [
-        *(("replay-fault", 1), ("replay-fault", 5), ("replay-script", 3))
+        *(("replay-fault", 1), ("replay-fault", 5), ("replay-script", 4))
     ]
     (tmp_path / "f.toml").write_text("[fault]\nkind = 'cut'\n")
     with pytest.raises(SpecError, match=r"expected \[\[fault\]\] tables"):

@@ -1,0 +1,41 @@
+"""Starting over, over HTTP: `POST /_shipway/rewind` makes the first recording of each request the next one.
+
+In: requests to the replay. Out: 204 for this one, where the host is loopback; all others go to the app that
+it wraps. A test suite asks for it before each test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from shipway.replay.player import Player
+
+PATH = "/_shipway/rewind"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def with_rewinding(app: ASGIApp, player: Player) -> ASGIApp:
+    """The app, and beside it the path that rewinds `player`."""
+
+    async def rewinding(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await _answer(Request(scope), player)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return rewinding
+
+
+def _answer(request: Request, player: Player) -> Response:
+    if request.url.hostname not in _LOOPBACK:
+        return PlainTextResponse(f"expected a host that is loopback, saw {request.url.hostname}\n", 403)
+    if request.method != "POST":
+        return PlainTextResponse(f"expected POST, saw {request.method}\n", 405)
+    player.rewind()
+    return Response(status_code=204)
