@@ -6,14 +6,13 @@ one of server-sent events; gemini_framing.py has its other form.
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.apis import sse
 from shipway.replay.apis.body import at, kept, keys, objects
+from shipway.replay.apis.gemini_framing import STREAM, chunks
 from shipway.replay.apis.provider import (
     Call,
     ConversionError,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from shipway.replay.exchange import Request
 
 _PATH = re.compile(r"/(?P<model>(?:models|tunedModels|endpoints)/[^/:]+):(?P<verb>\w+)$")
-_STREAM, _WHOLE = "streamGenerateContent", "generateContent"
+_WHOLE = "generateContent"
 _UNMATCHED = frozenset({"labels", "serviceTier"})  # who pays, and how: neither changes what is answered
 _THEIRS = frozenset(
     {"args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"}
@@ -55,10 +54,6 @@ _STATUSES = {
 _TEXT = frozenset({"text", "thought"})  # the keys of a part that goes on in the next chunk
 
 
-_ELEMENT = re.compile(r"[\s,]*(?=\{)")
-_TAIL = re.compile(r"^\{.*", re.MULTILINE | re.DOTALL)  # what begins so is no event
-
-
 def owns(path: str) -> bool:
     return bool(_PATH.search(path)) or path.startswith("/v1beta/")
 
@@ -66,13 +61,13 @@ def owns(path: str) -> bool:
 def place(path: str) -> str:
     """Without version, project and location: SDKs change the first, people the others."""
     if found := _PATH.search(path):
-        verb = _WHOLE if found["verb"] == _STREAM else found["verb"]
+        verb = _WHOLE if found["verb"] == STREAM else found["verb"]
         return f"/{found['model']}:{verb}"
     return path
 
 
 def streams(request: Request) -> bool:
-    return request.path.endswith(f":{_STREAM}")
+    return request.path.endswith(f":{STREAM}")
 
 
 def model(request: Request) -> str:
@@ -298,31 +293,3 @@ def _add(candidate: dict[str, Any], portion: dict[str, Any]) -> None:
 def _goes_on(part: dict[str, Any], following: dict[str, Any]) -> bool:
     same = part.get("thought", False) == following.get("thought", False)
     return part.keys() <= _TEXT and "text" in part and "text" in following and same
-
-
-# -- The two forms of a stream -------------------------------------------------------------------------------
-
-
-def chunks(stream: Events) -> Iterator[tuple[float, Any]]:
-    """The chunks of a stream in either form and when each was complete; last, the error that ended it."""
-    written = "".join(text for _, text in stream)
-    if written.lstrip().startswith("["):
-        yield from _elements(written, stream)
-        return
-    yield from ((event.offset_ms, sse.load(event.data)) for event in sse.parse(stream))
-    if tail := _TAIL.search(written):
-        yield stream[-1][0], sse.load(tail[0])
-
-
-def _elements(written: str, stream: Events) -> Iterator[tuple[float, Any]]:
-    """Those of an array, also of one that has no end."""
-    ends = list(itertools.accumulate(len(text) for _, text in stream))
-    position = written.index("[") + 1
-    while found := _ELEMENT.match(written, position):
-        try:
-            value, position = json.JSONDecoder().raw_decode(written, found.end())
-        except ValueError:
-            raise ConversionError(
-                f"the recorded stream has a chunk that is no JSON: {written[found.end() :][:60]}"
-            ) from None
-        yield stream[bisect.bisect_left(ends, position)][0], value

@@ -72,8 +72,13 @@ def test_a_stream_that_will_be_cut_has_no_end() -> None:
 
 
 def test_a_spoilt_stream_stays_spoilt() -> None:
-    answer = Answer("x", events=[(0.0, "data: {oops\n\n")])
-    assert ask(answer, "") is answer
+    for text, query in (("data: {oops\n\n", ""), ("[{oops", "?alt=sse")):
+        answer = Answer("x", events=[(0.0, text)])
+        assert ask(answer, query) is answer
+
+
+def test_a_stream_without_chunks_is_an_empty_array() -> None:
+    assert ask(Answer("x", events=[(0.0, ": wait\n\n")]), "").events == [(0.0, "[]")]
 
 
 def test_other_answers_are_none_of_its_business() -> None:
