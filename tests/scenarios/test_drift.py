@@ -149,6 +149,52 @@ def test_a_prompt_changes_between_two_runs(
     assert support.verify().returncode == 0
 
 
+@pytest.mark.network
+def test_every_recorded_question_is_asked_again(
+    support: Project, shipway: Run, free_port: Callable[[], int]
+) -> None:
+    def rehearse() -> subprocess.CompletedProcess[str]:
+        up = shipway("up", "-d", "--port", str(free_port()), cwd=support.root)
+        try:
+            assert up.returncode == 0, up.stderr
+            return support.verify("--ask")
+        finally:
+            assert shipway("down", cwd=support.root).returncode == 0
+
+    done = rehearse()
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (
+        "asking 1 of 2: hello\nasking 2 of 2: What time is it in Tokyo?\n2 recordings: 2 fresh" in done.stderr
+    )
+
+    support.change("agent.py", "the time", "the time, to the second")
+    assert support.verify().returncode == 0  # nothing that can be read says so
+    done = rehearse()
+    assert done.returncode == 1
+    assert "2 stale: tool get_time: its definition changed (seen in the run of " in done.stdout
+    assert "asking 1 of 2: hello\n  the agent failed: " in done.stderr
+
+
+@pytest.mark.network
+def test_the_real_model_is_not_asked(support: Project, shipway: Run, free_port: Callable[[], int]) -> None:
+    key = {"ANTHROPIC_API_KEY": "sk-none"}
+    options = ("--live", "--wait-timeout", "1", "--port", str(free_port()))  # it need not be there
+    shipway("up", "-d", *options, cwd=support.root, env=key)
+    try:
+        done = support.verify("--ask")
+        assert done.returncode == 1
+        assert "the stack that runs here asks the real model" in done.stderr
+        assert "asking" not in done.stderr
+    finally:
+        assert shipway("down", cwd=support.root).returncode == 0
+
+
+def test_without_a_stack_nobody_can_be_asked(support: Project) -> None:
+    done = support.verify("--ask")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "start it: shipway up" in done.stderr
+
+
 # -- The project alone ---------------------------------------------------------------------------------------
 
 
@@ -180,6 +226,13 @@ def test_the_directory_of_recordings_belongs_to_the_project_around_it(support: P
     support.change("prompts/system.md", "Never", "Always")
     assert support.verify("replays").returncode == 1
     assert support.verify(str(support.root / "replays")).returncode == 1
+
+
+def test_recordings_of_long_ago(support: Project) -> None:
+    assert support.verify("--older-than", "1").returncode == 0
+    done = support.verify("--older-than", "0")
+    assert done.returncode == 1
+    assert ", which is too long ago" in done.stdout
 
 
 def test_the_paths_of_the_stale_ones_alone(support: Project) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +47,11 @@ def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
     type=click.Choice(["fresh", "stale", "unused", "unknown"]),
     help="Print the paths of these recordings alone, one a line.",
 )
-def verify(directory: Path, as_json: bool, only: State | None) -> None:
+@click.option("--ask", is_flag=True, help="First ask the stack that runs here every recorded question.")
+@click.option(
+    "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Count older recordings as stale, too."
+)
+def verify(directory: Path, as_json: bool, only: State | None, ask: bool, older_than: float | None) -> None:
     """Say which recordings are stale, because prompts, tools or the model changed, and which are not used.
 
     DIRECTORY is a project, or its replays. Exits with 1 when a recording is stale.
@@ -56,7 +61,13 @@ def verify(directory: Path, as_json: bool, only: State | None) -> None:
     from shipway.replay.drift.verdicts import verify
 
     replays = find(directory)
-    report = verify(replays.directory, replays.now(), replays.runs())
+    now = replays.now(older_than)
+    if ask:
+        from shipway.local.ask import KEY
+        from shipway.local.rehearsal import rehearse
+
+        rehearse(replays, os.environ.get(KEY), say)
+    report = verify(replays.directory, now, replays.runs())
     if as_json:
         click.echo(json.dumps(tables.report(report), indent=2))
     elif only:
@@ -66,7 +77,7 @@ def verify(directory: Path, as_json: bool, only: State | None) -> None:
         for line in tables.verdict_lines(report):
             click.echo(line)
         for line in tables.talk(report):
-            click.echo(line, err=True)
+            say(line)
     sys.exit(1 if report.recordings("stale") else 0)
 
 
@@ -96,3 +107,8 @@ def ls(directory: Path, as_json: bool) -> None:
             show(table)
     if inventory.findings:
         raise SpecError(inventory.findings)
+
+
+def say(message: str) -> None:
+    """Talk: to stderr, so that stdout stays data."""
+    click.echo(message, err=True)

@@ -6,6 +6,7 @@ project it is in, if there is one.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from shipway.replay.drift.runs import Runs
 
 _SPEC = "agent.toml"
+_DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,11 @@ class Replays:
         """What the project's journal knows."""
         return runs.read(self.project / STATE / JOURNAL) if self.project else runs.Runs()
 
-    def now(self) -> Now | None:
-        """What the recordings depend on, in development. Raises SpecError for a wrong agent.toml."""
+    def now(self, oldest_days: float | None = None) -> Now | None:
+        """What the recordings depend on, in development; those before `oldest_days` are too old.
+
+        Raises SpecError for a wrong agent.toml.
+        """
         if self.project is None:
             return None
         loaded = load(self.project)
@@ -47,6 +52,7 @@ class Replays:
             others=frozenset(models),
             directory=directory or "",
             prompts=prompts.read(self.project / directory if directory else None),
+            oldest=None if oldest_days is None else time.time() - oldest_days * _DAY_S,
         )
 
 

@@ -54,7 +54,6 @@ class Journal:
         self._inner = inner
         self._run = os.urandom(4).hex()
         self._used: Counter[str] = Counter()
-        self._told: set[str] = set()
         self._kinds: set[object] = set()
         self._writer = Writer(file)
         self._note(format=contract.FORMAT, model=declared, prompts=dict(prompts))
@@ -66,8 +65,7 @@ class Journal:
         self._used[answer.source] += 1
         if not answer.source.endswith(".json"):
             self._unrecorded(incoming, answer)
-        elif answer.source not in self._told:
-            self._told.add(answer.source)
+        elif self._used[answer.source] == 1:
             self._note(file=answer.source)
         headers = incoming.headers
         if self._is_new((headers.get("x-stainless-package-version"), headers.get("user-agent"))):
@@ -77,7 +75,6 @@ class Journal:
     def _unrecorded(self, incoming: Incoming, answer: Answer) -> None:
         """A script answered, or nothing: what was nearest, and the tools that the request offered."""
         near, differs = getattr(answer, "near", ""), tuple(getattr(answer, "differs", ()))[:_PATHS]
-        self._told.discard(near)  # should it answer after this, that is news
         if self._is_new((answer.source, near, differs)):
             request = incoming.request
             self._note(

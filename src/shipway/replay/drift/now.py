@@ -21,6 +21,8 @@ class Now:
     others: frozenset[str] = frozenset()
     directory: str = ""
     prompts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    oldest: float | None = None
+    """Seconds since the epoch; what was recorded before is too old. None where age does not matter."""
 
     @property
     def digests(self) -> dict[str, str]:

@@ -103,12 +103,20 @@ def model_signs(subject: Subject, request: Request) -> Iterator[str]:
         yield f"agent.toml says {now.model}, and it was {subject.recorded} with {recorded}"
 
 
+def age_signs(subject: Subject, request: Request) -> Iterator[str]:
+    """A model changes behind its name. What has no date has no age."""
+    at, oldest = provenance.recorded_at(subject.meta), subject.now.oldest
+    if at is not None and oldest is not None and at < oldest:
+        yield f"{subject.recorded}, which is too long ago"
+
+
 def miss_signs(subject: Subject, request: Request) -> Iterator[str]:
-    """Of runs with the project as it is now: what was changed and changed back is no drift."""
+    """Of runs with the project as it is now that did not use the recording: then it was another request."""
     same = [
         unrecorded
         for run, unrecorded in subject.runs.near.get(subject.file, ())
         if unrecorded.at > subject.proven
+        and subject.file not in run.used
         and run.goes_with(subject.now)
         and unrecorded.differs
         and not _asks_otherwise(unrecorded, request)
@@ -155,7 +163,12 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
-SIGNS: tuple[Callable[[Subject, Request], Iterator[str]], ...] = (prompt_signs, model_signs, miss_signs)
+SIGNS: tuple[Callable[[Subject, Request], Iterator[str]], ...] = (
+    prompt_signs,
+    model_signs,
+    age_signs,
+    miss_signs,
+)
 
 
 # -- Tools: what was offered later bears witness -------------------------------------------------------------

@@ -313,8 +313,9 @@ def test_another_question_with_another_prompt_is_another_question(replays: Repla
         run(11, unrecorded=(missed("system", days_ago=11),)),
         run(1, unrecorded=(missed("system", near="b.json"),)),
         run(1, unrecorded=(missed("system"),), prompts={"system.md": "0123"}),
+        run(1, "a.json", unrecorded=(missed("system", days_ago=0.5),)),
     ],
-    ids=["used since", "before the recording", "another recording", "of a prompt that is changed back"],
+    ids=["used since", "before the recording", "another recording", "a prompt changed back", "used as well"],
 )
 def test_a_miss_that_says_nothing_of_it(replays: Replays, known: Run) -> None:
     replays.record()
@@ -370,6 +371,15 @@ def test_a_further_answer_says_whose_it_is(replays: Replays) -> None:
 def test_what_is_stale_is_not_called_unused_too(replays: Replays) -> None:
     replays.record()
     assert replays.verdict(dataclasses.replace(NOW, model="x"), run(1)).state == "stale"
+
+
+def test_what_is_older_than_somebody_wants(replays: Replays) -> None:
+    replays.record()
+    old, young = (dataclasses.replace(NOW, oldest=RECORDED + days * DAY) for days in (1, -1))
+    assert replays.verdict(old).reasons == (f"recorded on {day(RECORDED)}, which is too long ago",)
+    assert replays.verdict(young).state == "fresh"
+    replays.record(recorded=None)
+    assert replays.verdict(old).state == "fresh"
 
 
 # -- What is not known ---------------------------------------------------------------------------------------
