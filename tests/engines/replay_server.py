@@ -71,5 +71,5 @@ def in_chunks(text: str, size: int = 61) -> list[list[Any]]:
 
 def recorded_stream(name: str) -> str:
     """A stream as its API sends it, with its line ends."""
-    path = Path(__file__).parent / "replay_streams" / f"{name}.txt"
+    path = Path(__file__).parents[1] / "recorded_streams" / f"{name}.txt"
     return path.read_bytes().decode()

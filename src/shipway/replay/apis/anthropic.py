@@ -198,13 +198,16 @@ def synthesise(request: Request, say: str, calls: Sequence[Call]) -> Any:
         "content": content,
         "stop_reason": "tool_use" if calls else "end_turn",
         "stop_sequence": None,
+        "stop_details": None,
         "usage": usage,
     }
 
 
 def finish(answer: Any, stop: str, usage: Mapping[str, int]) -> Any:
     told = {f"{side}_tokens": tokens for side, tokens in usage.items()}
-    return answer | {"stop_reason": stop or answer["stop_reason"], "usage": answer["usage"] | told}
+    details = {"type": "refusal", "category": None, "explanation": None} if stop == "refusal" else None
+    ended = {"stop_reason": stop or answer["stop_reason"], "stop_details": details}
+    return answer | ended | {"usage": answer["usage"] | told}
 
 
 # -- A message and its stream --------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ _STAGES = {
     "mcp_call": ("in_progress", "completed"),
     "mcp_list_tools": ("in_progress", "completed"),
 }
-"""Items of built-in tools: what is told of them. The last comes after their input."""
+"""Items of built-in tools: what is told of them, the first before their input and the others after it."""
 
 
 def owns(path: str) -> bool:
@@ -259,24 +259,28 @@ def _begun(item: dict[str, Any]) -> dict[str, Any]:
 
 def _item_events(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kind = item["type"]
-    *before, after = _STAGES.get(kind, [""])
-    yield from ({"type": f"response.{kind}.{stage}"} for stage in before)
+    first, *later = [f"response.{kind}.{stage}" for stage in _stages(item)] or [""]
+    if first:
+        yield {"type": first}
     if kind in _INPUTS:
         yield from _input_events(item)
     for index, part in enumerate(objects(item.get("summary"))):
         yield from ({"summary_index": index, **event} for event in _summary_events(part))
     for index, part in enumerate(objects(item.get("content"))):
         yield from ({"content_index": index, **event} for event in _part_events(part))
-    if after:
-        yield {"type": f"response.{kind}.{'failed' if item.get('error') else after}"}
+    yield from ({"type": name} for name in later)
+
+
+def _stages(item: dict[str, Any]) -> tuple[str, ...]:
+    stages = _STAGES.get(item["type"], ())
+    return (*stages[:-1], "failed") if stages and item.get("error") else stages
 
 
 def _input_events(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     name, key = _INPUTS[item["type"]]
     written = item[key] or ""
     yield from ({"type": f"{name}.delta", "delta": cut} for cut in sse.portions(written))
-    named = {"name": item["name"]} if item["type"] == "function_call" else {}
-    yield {"type": f"{name}.done", key: written, **named}
+    yield {"type": f"{name}.done", key: written}
 
 
 def _summary_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
