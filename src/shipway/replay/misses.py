@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PASTED = 60  # characters of the user's message in a reply to paste
 _QUOTED = 160  # characters of a result that is shown
 _CAUSES = 6
+_REPLIES = 4  # that came close
 _SPECIAL = re.compile(r"([\\.^$*+?{}\[\]|()])")
 
 
@@ -51,14 +52,17 @@ def _candidates(tape: Tape, request: Request) -> list[Recording]:
     ]
 
 
-def unanswered(tape: Tape, request: Request, asked: Asked | None, found: Near | None) -> str:
-    """Neither a recording nor a script."""
+def unanswered(
+    tape: Tape, request: Request, asked: Asked | None, found: Near | None, offered: Iterable[str] = ()
+) -> str:
+    """Neither a recording nor a script. `offered` are the request's tools."""
     lines = [f"nothing in {tape.directory} answers this {request.method} {request.path}."]
     if found:
         lines += comparison(tape, request, found)
     elif not tape.recordings and not tape.replies:
         lines.append("There is neither a recording nor a scripted reply.")
-    lines += _waiting(tape.replies, asked) if asked else []
+    if asked:
+        lines += _waiting(tape.replies, asked) + misnamed(tape.replies, asked, offered)
     return "\n".join([*lines, *_what_to_do(tape, asked, recorded=found is not None)])
 
 
@@ -125,14 +129,21 @@ def _alike(name: str, names: list[str]) -> str:
 
 
 def _waiting(replies: Iterable[Reply], asked: Asked) -> list[str]:
-    """Of a tool's result: the replies that wait for this tool, and what they did not find."""
+    """Replies that wait for this, or have words of the question, and did not find their `when`."""
     turn = asked.turns[-1]
     lines = []
     for reply in replies:
-        text = heard(reply, turn) if reply.when_tools else None
-        if text is not None and reply.when and not reply.when.search(text):
+        text = heard(reply, turn)
+        if text is None or not reply.when or reply.when.search(text):
+            continue
+        if reply.when_tools or _words(reply.when.pattern) & _words(text):
             lines.append(f"{reply.place} looks for '{reply.when.pattern}' in: {_short(text, _QUOTED)}")
-    return lines
+    return lines[:_REPLIES]
+
+
+def _words(text: str) -> set[str]:
+    """Its words of four letters and more."""
+    return set(re.findall(r"[^\W\d_]{4,}", text.lower()))
 
 
 def _what_to_do(tape: Tape, asked: Asked | None, *, recorded: bool) -> list[str]:

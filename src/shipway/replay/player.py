@@ -116,15 +116,15 @@ def unrecorded(tape: Tape, request: Request) -> Answer:
         return miss(misses.foreign(tape, request), None)
     if (counted := provider.count(request)) is not None:
         return Answer(COUNTED, headers=provider.headers(counted), body=counted)
-    found = misses.near(tape, request)
+    found, offered = misses.near(tape, request), provider.tools(request.body)
     asked = conversation.read(request, provider)
     chosen = choose(tape.replies, asked) if asked else None
     if asked is None or chosen is None:
-        answer = miss(misses.unanswered(tape, request, asked, found), provider)
+        answer = miss(misses.unanswered(tape, request, asked, found, offered), provider)
     elif problem := misses.unmet(chosen, request, provider):
         answer = miss(problem, provider)
     else:
-        note = _note(tape, request, asked, found, provider)
+        note = _note(tape, request, asked, found, offered)
         answer = dataclasses.replace(_scripted(chosen, request, provider), note=note)
     if found is None:
         return answer
@@ -143,9 +143,9 @@ def _scripted(chosen: Chosen, request: Request, provider: Provider) -> Answer:
     return Answer(chosen.place, headers=headers, events=provider.to_events(body, request), speed=speed)
 
 
-def _note(tape: Tape, request: Request, asked: Asked, found: Near | None, provider: Provider) -> str:
+def _note(tape: Tape, request: Request, asked: Asked, found: Near | None, offered: frozenset[str]) -> str:
     """For the log: a script must not hide that recordings went stale, nor that a name is misspelt."""
-    lines = misses.misnamed(tape.replies, asked, provider.tools(request.body))
+    lines = misses.misnamed(tape.replies, asked, offered)
     if found:
         first, *rest = misses.comparison(tape, request, found)
         lines += [f"no recording matches. {first}", *rest]

@@ -111,6 +111,8 @@ def test_a_reply_that_waits_for_a_misspelt_tool(tmp_path: Path) -> None:
     answer = miss(tmp_path, result("get_time", "noon"))
     assert answer.source == "s.toml:4"
     assert answer.note == "s.toml:1 waits for get_tme, which is not offered: get_time is"
+    (tmp_path / "s.toml").write_text("[[reply]]\nwhen_tool = 'get_tme'\nsay = 'x'")
+    assert answer.note in text(tmp_path, result("get_time", "noon"))
 
 
 @pytest.mark.parametrize("path", ["/v1/v1/messages", "//v1/messages"])
@@ -126,3 +128,11 @@ def test_a_request_that_no_script_can_answer_is_to_be_recorded(replays: Path) ->
     told = text(replays, {"requests": []}, "/v1/messages/batches")
     assert "shipway up --record-missing" in told
     assert "[[reply]]" not in told
+
+
+def test_a_question_that_a_reply_nearly_finds(tmp_path: Path) -> None:
+    other = "[[reply]]\nwhen = 'is'\nsay = 'y'"
+    (tmp_path / "s.toml").write_text(f"[[reply]]\nwhen = 'time in (\\w+)'\nsay = 'x'\n{other}")
+    told = text(tmp_path, body("What time was it in Tokyo?"))
+    assert "s.toml:1 looks for 'time in (\\w+)' in: What time was it in Tokyo?" in told
+    assert "s.toml:4" not in told

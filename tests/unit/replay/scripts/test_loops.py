@@ -75,6 +75,28 @@ class Responses:
         return [{"type": "function_call_output", "call_id": id_, "output": text} for id_, text in results]
 
 
+class Gemini:
+    path = "/v1beta/models/m:generateContent"
+
+    def body(self, system: str, items: list[Any], tools: Tools) -> Any:
+        def content(item: Any) -> Any:
+            return {"role": "user", "parts": [{"text": item["content"]}]} if "content" in item else item
+
+        contents = list(map(content, items))
+        offered = [{"functionDeclarations": [{"name": name} for name in tools]}]
+        return {"systemInstruction": {"parts": [{"text": system}]}, "contents": contents, "tools": offered}
+
+    def read(self, answer: Any) -> tuple[list[Any], str, list[Call]]:
+        content = answer["candidates"][0]["content"]
+        called = [part["functionCall"] for part in content["parts"] if "functionCall" in part]
+        text = "".join(part.get("text", "") for part in content["parts"])
+        return [content], text, [(call["name"], call["name"], call["args"]) for call in called]
+
+    def results(self, results: list[tuple[str, str]]) -> list[Any]:
+        parts = [{"functionResponse": {"name": name, "response": {"result": text}}} for name, text in results]
+        return [{"role": "user", "parts": parts}]
+
+
 class Agent:
     """Asks a replay, runs the tools that it calls, and goes on until it only speaks."""
 
@@ -103,7 +125,7 @@ class Agent:
         raise AssertionError("it never ends")
 
 
-@pytest.fixture(params=[Anthropic, Chat, Responses])
+@pytest.fixture(params=[Anthropic, Chat, Responses, Gemini])
 def agent(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str, Tools], Agent]:
     return lambda script, tools: Agent(tmp_path, script, request.param(), tools)
 
