@@ -15,8 +15,9 @@ from shipway.local.replays import find
 from shipway.replay import exchange
 from shipway.replay.drift import prompts, provenance, writing
 from shipway.replay.drift.journal import Journal
-from shipway.replay.drift.signs import SIGNS, tool_signs
+from shipway.replay.drift.signs import SIGNS, miss_signs
 from shipway.replay.drift.verdicts import STATES, verify
+from shipway.replay.drift.witnesses import tool_signs
 from shipway.replay.exchange import Exchange, Request
 from shipway.replay.traffic import Answer, Incoming
 
@@ -56,7 +57,7 @@ def test_every_key_of_the_journal_is_documented(tmp_path: Path) -> None:
 def test_every_verdict_and_every_sign_is_documented() -> None:
     assert set(re.findall(r"^\| \*\*(\w+)\*\*", PAGE, re.MULTILINE)) == set(STATES)
     signs = PAGE.split("| sign |", 1)[1].split("\n\n")[0]
-    assert len(re.findall(r"^\| \w+ \|", signs, re.MULTILINE)) == len([*SIGNS, tool_signs])
+    assert len(re.findall(r"^\| \w+ \|", signs, re.MULTILINE)) == len([*SIGNS, tool_signs, miss_signs])
 
 
 # -- The examples: their recordings must not go stale without anybody noticing -------------------------------

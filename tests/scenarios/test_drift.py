@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -141,7 +142,7 @@ def test_a_prompt_changes_between_two_runs(
     assert second.returncode == 1
     assert "2 stale: prompts/system.md changed since it was recorded on " in second.stdout
     assert "it now says “Always look up the time.”" in second.stdout
-    assert "the last run: missed" in second.stderr
+    assert "the last run: missed: nearest is hello.json; system differs" in second.stderr
     document = json.loads(support.verify("--json").stdout)
     assert [run["missed"] for run in document["runs"]] == [0, 1]
 
@@ -173,6 +174,12 @@ def test_every_recorded_question_is_asked_again(
     assert done.returncode == 1
     assert "2 stale: tool get_time: its definition changed (seen in the run of " in done.stdout
     assert "asking 1 of 2: hello\n  the agent failed: " in done.stderr
+
+    support.change("agent.py", "the time, to the second", "the time")
+    support.change("agent.py", '"max_tokens": 100', '"max_tokens": 200')
+    done = rehearse()
+    assert done.returncode == 1
+    assert "asked this, and it was a miss: max_tokens differs" in done.stdout
 
 
 @pytest.mark.network
@@ -281,7 +288,7 @@ def test_files_that_cannot_be_read(support: Project) -> None:
     for done in (support.verify(), support.ls()):
         assert done.returncode == 2
         assert "replays/broken.json:2: not JSON" in done.stderr
-        assert "replays/wrong.toml:1: unknown key says" in done.stderr
+        assert "replays/wrong.toml:2: unknown key says" in done.stderr
         assert "Traceback" not in done.stderr
     assert "hello.json" in support.ls().stdout
 
@@ -298,13 +305,39 @@ def test_a_broken_journal_is_left_out_and_said(support: Project) -> None:
 
 
 def test_the_list(support: Project) -> None:
-    (support.root / "replays/scripted.toml").write_text('[[reply]]\nwhen = "time"\nsay = "It is late."\n')
     lines = [line.split() for line in support.ls().stdout.splitlines()]
     assert lines[0] == ["FILE", "QUESTION", "ANSWER", "MODEL", "TOKENS", "SIZE", "RECORDED", "USED"]
     assert lines[1][:7] == ["hello.json", "hello", "Hello", "there.", "claude-sonnet-5", "31", "+"]
     assert lines[2][0] == "tokyo.json"
-    assert lines[4] == ["REPLY", "WHEN", "ANSWER", "USED"]
-    assert lines[5] == ["scripted.toml:1", "/time/", "It", "is", "late.", "-"]
+    assert len(lines) == 3
+
+
+SCRIPT = """
+[[reply]]
+when = "time"
+say = "It is late."
+
+[[reply]]
+when_tool = "get_time"
+when = "T(..)"
+when_model = "opus"
+times = 1
+say = "{1}"
+
+[[reply]]
+say = "Hm."
+"""
+
+
+def test_the_list_of_scripted_replies(support: Project) -> None:
+    (support.root / "replays/scripted.toml").write_text(SCRIPT)
+    lines = [re.split(r" {2,}", line.strip()) for line in support.ls().stdout.splitlines()]
+    assert lines[4:] == [
+        ["REPLY", "WHEN", "ANSWER", "USED"],
+        ["scripted.toml:2", "/time/", "It is late.", "-"],
+        ["scripted.toml:6", "get_time answers /T(..)/, model /opus/, times 1", "{1}", "-"],
+        ["scripted.toml:13", "anything else", "Hm.", "-"],
+    ]
 
 
 @pytest.mark.parametrize("command", ["verify", "ls"])

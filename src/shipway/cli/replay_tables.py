@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shipway.replay.drift.runs import Run, Runs
     from shipway.replay.drift.verdicts import Report, State, Verdict
 
-_WIDE = 44  # characters of a question or an answer in a table
+_WIDE = 48  # characters of a question or an answer in a table
 
 _ORDER = ("stale", "unknown", "unused", "fresh")
 _MISSES = 5  # of the last run that are told
@@ -121,10 +121,12 @@ def recording(one: Recorded, runs: Runs) -> dict[str, Any]:
 def scripted(one: Scripted, runs: Runs) -> dict[str, Any]:
     """A scripted reply for --json."""
     reply = one.reply
+    patterns = {name: getattr(reply, name) for name in ("when", "when_said", "when_system", "when_model")}
     return {
         "reply": one.place,
-        "when": reply.when.pattern if reply.when else None,
-        "when_tool": " ".join(reply.when_tools) or None,
+        **{name: pattern.pattern if pattern else None for name, pattern in patterns.items()},
+        "when_tools": reply.when_tools,
+        "times": reply.times,
         "say": reply.text,
         "calls": [dataclasses.asdict(call) for call in reply.calls],
         "last_used": runs.last_used(one.place),
@@ -158,11 +160,20 @@ def _recording_row(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _reply_row(one: dict[str, Any]) -> tuple[str, ...]:
-    when = f"/{one['when']}/" if one["when"] else ""
-    condition = f"{one['when_tool']} answers {when}".strip() if one["when_tool"] else when or "anything else"
     calls = ", ".join(call["tool"] for call in one["calls"])
     answer = "; ".join(filter(None, [" ".join(one["say"].split()), f"calls {calls}" if calls else ""]))
-    return one["reply"], _cut(condition), _cut(answer), _moment(one["last_used"])
+    return one["reply"], _cut(_condition(one)), _cut(answer), _moment(one["last_used"])
+
+
+def _condition(one: dict[str, Any]) -> str:
+    """`/time/`, `get_time answers /T(\\d\\d)/, model /opus/`, `anything else`"""
+    when = f"/{one['when']}/" if one["when"] else ""
+    if one["when_tools"]:
+        when = f"{' and '.join(one['when_tools'])} answers {when}".strip()
+    patterns = {name: one[f"when_{name}"] for name in ("said", "system", "model")}
+    others = [f"{name} /{pattern}/" for name, pattern in patterns.items() if pattern]
+    times = f"times {one['times']}" if one["times"] else ""
+    return ", ".join(filter(None, [when, *others, times])) or "anything else"
 
 
 def _moment(at: float | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding
-from shipway.replay import exchange
+from shipway.replay import exchange, tape
 from shipway.replay.exchange import Exchange
 from shipway.replay.matching import canonical
 from shipway.replay.scripts import reading
@@ -54,29 +54,27 @@ class Inventory:
     findings: list[Finding] = field(default_factory=list)
 
     def recordings(self) -> Iterator[Recorded]:
-        for path in sorted(self.directory.rglob("*.json")):
-            text = self._text(path)
+        for file, (written_ns, size) in tape.scan(self.directory).items():
+            text = self._text(file) if file.endswith(".json") else None
             if text is None:
                 continue
-            result = exchange.read(text, str(path))
+            result = exchange.read(text, str(self.directory / file))
             if isinstance(result, Finding):
                 self.findings.append(result)
-                continue
-            status = path.stat()
-            file = path.relative_to(self.directory).as_posix()
-            yield Recorded(file, status.st_size, status.st_mtime, result)
+            else:
+                yield Recorded(file, size, written_ns / 1e9, result)
 
     def replies(self) -> Iterator[Scripted]:
-        for path in sorted(self.directory.glob("*.toml")):
-            text = self._text(path)
+        for file, (written_ns, _) in tape.scan(self.directory).items():
+            text = self._text(file) if file.endswith(".toml") else None
             if text is None:
                 continue
-            script, findings = reading.read(text, str(path))
+            script, findings = reading.read(text, str(self.directory / file))
             self.findings.extend(findings)
-            for reply in script.replies:
-                yield Scripted(reply.place, path.stat().st_mtime, reply)
+            yield from (Scripted(reply.place, written_ns / 1e9, reply) for reply in script.replies)
 
-    def _text(self, path: Path) -> str | None:
+    def _text(self, file: str) -> str | None:
+        path = self.directory / file
         try:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

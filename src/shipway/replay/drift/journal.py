@@ -74,12 +74,10 @@ class Journal:
 
     def _unrecorded(self, incoming: Incoming, answer: Answer) -> None:
         """A script answered, or nothing: what was nearest, and the tools that the request offered."""
-        near, differs = getattr(answer, "near", ""), tuple(getattr(answer, "differs", ()))[:_PATHS]
-        if self._is_new((answer.source, near, differs)):
+        what = {"file": answer.source, "near": answer.near, "differs": answer.differs[:_PATHS]}
+        if self._is_new((answer.source, answer.near, answer.differs)):
             request = incoming.request
-            self._note(
-                file=answer.source, near=near, differs=differs, tools=lambda: provenance.tools(request)
-            )
+            self._note(**what, tools=lambda: provenance.tools(request))
 
     def _is_new(self, kind: object) -> bool:
         if kind in self._kinds or len(self._kinds) >= _KINDS:

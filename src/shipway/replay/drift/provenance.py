@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import shipway
+from shipway.replay.apis import providers
 from shipway.replay.drift import definitions
 from shipway.replay.drift.prompts import read, used
 from shipway.replay.matching import canonical
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from shipway.replay.traffic import Incoming
 
 DATE = "%Y-%m-%dT%H:%M:%SZ"
-_MODEL = re.compile(r"/(?:models|deployments)/([^/:]+)")  # Gemini's, Azure's
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)")  # Azure's
 _GOOGLE = re.compile(r"(google-genai)-sdk/(\S+)(?:.*?\bgl-(\w+))?")
 _SHORT = 12  # hexadecimal digits of a digest
 
@@ -65,9 +66,9 @@ def recorded_at(meta: Mapping[str, Any]) -> float | None:
 
 def model(request: Request) -> str:
     """The model that is asked; empty where the request does not say."""
-    named = request.body.get("model") if isinstance(request.body, dict) else None
-    in_path = _MODEL.search(request.path)
-    return named if isinstance(named, str) else in_path[1] if in_path else ""
+    provider = providers.find(request.path)
+    deployment = _DEPLOYMENT.search(request.path)
+    return (provider.model(request) if provider else "") or (deployment[1] if deployment else "")
 
 
 def tools(request: Request) -> dict[str, str]:

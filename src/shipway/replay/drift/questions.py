@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipway.replay.apis import providers
+from shipway.replay.scripts import conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shipway.replay.exchange import Request
-
-_LISTS = ("messages", "input", "contents")
 
 Conversation = tuple[str, ...]
 
@@ -29,16 +28,9 @@ def conversations(requests: Iterable[Request]) -> list[Conversation]:
 
 def _conversation(request: Request) -> Conversation:
     """What the user said; empty where that is not in the request, or is more than text."""
-    provider, body = providers.find(request.path), request.body
-    if provider is None or not isinstance(body, dict) or body.get("previous_response_id"):
+    provider = providers.find(request.path)
+    asked = conversation.read(request, provider) if provider else None
+    if asked is None or request.body.get("previous_response_id"):
         return ()
-    key = next((key for key in _LISTS if body.get(key)), "")
-    said = body.get(key)
-    if isinstance(said, str):
-        return (said,)
-    users = [i for i, item in enumerate(said or ()) if isinstance(item, dict) and item.get("role") == "user"]
-    lasts = [provider.last_message(body | {key: said[: i + 1]}) for i in users] if said else []
-    if any(last is None for last in lasts):
-        return ()
-    texts = tuple(last.text for last in lasts if last and not last.results)
+    texts = tuple(turn.last.text for turn in asked.turns if not turn.last.results)
     return texts if all(texts) else ()

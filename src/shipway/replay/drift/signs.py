@@ -1,7 +1,8 @@
 """Signs that a recording is stale, each a function of what is known of it, and each in words.
 
 In: a `Subject`: what is known of one recording, of the project as it is now and of the last runs. Out:
-reasons, as a person reads them. `SIGNS` and `tool_signs` are all there are.
+reasons, as a person reads them. `SIGNS` are in the project's files; those of tools (witnesses.py) need all
+recordings; `miss_signs` are told where none of these says why.
 
 A run in which the recording was used outweighs what its meta says: the agent did ask exactly this.
 """
@@ -16,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 from shipway.replay.drift import prompts, provenance
 from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
+from shipway.replay.matching import parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from shipway.replay.drift.runs import Run, Unrecorded
     from shipway.replay.exchange import Request
 
-_CONVERSATION = re.compile(r"(messages|input|contents)(?:\[(\d+)\])?(?:[.\[]|$)")
-_RESULTS = frozenset({"tool_use_id", "functionResponse", "function_response"})
+_CONVERSATION = re.compile(rf"({'|'.join(parts.CONVERSATION)})(?:\[(\d+)\])?(?:[.\[]|$)")
 _SHOWN = 60  # characters of a line that is new in a prompt
 _PATHS = 3  # differences that are named
 
@@ -139,16 +140,8 @@ def _is_question(body: Any, path: str) -> bool:
         return False
     if not isinstance(messages, list) or found[2] is None:
         return True
-    if int(found[2]) >= len(messages):
-        return True  # the conversation went on
-    message = messages[int(found[2])]
-    return isinstance(message, dict) and message.get("role") == "user" and not _has_results(message)
-
-
-def _has_results(message: dict[str, Any]) -> bool:
-    """Whether it is what tools answered, which Anthropic and Gemini put into a message of the user."""
-    parts = message.get("content") or message.get("parts") or ()
-    return any(isinstance(part, dict) and not _RESULTS.isdisjoint(part) for part in parts)
+    at = int(found[2])
+    return at >= len(messages) or parts.role(messages[at]) == "user"  # or the conversation went on
 
 
 def named(paths: tuple[str, ...]) -> str:
@@ -167,48 +160,4 @@ SIGNS: tuple[Callable[[Subject, Request], Iterator[str]], ...] = (
     prompt_signs,
     model_signs,
     age_signs,
-    miss_signs,
 )
-
-
-# -- Tools: what was offered later bears witness -------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """A tool's definition as something later has it: a run, or the recording `file`."""
-
-    digest: str
-    at: float
-    file: str = ""
-
-    def speaks_of(self, subject: Subject) -> bool:
-        """Whether it is later than the recording, and than its last use."""
-        if not self.file:
-            return self.at > subject.proven
-        dated = provenance.recorded_at(subject.meta)  # after a checkout, dates of files say nothing
-        return dated is not None and self.at > max(dated, subject.used)
-
-    def __str__(self) -> str:
-        if self.file:
-            return f"{self.file}, recorded on {moment(self.at)[:10]}, has another"
-        return f"seen in the run of {moment(self.at)}"
-
-
-def witnesses(subjects: Iterable[Subject], runs: Runs) -> dict[str, Witness]:
-    """For each tool, the last that was seen of it."""
-    seen = {name: Witness(digest, at) for name, (digest, at) in runs.tools.items()}
-    for subject in subjects:
-        if (at := provenance.recorded_at(subject.meta)) is None:
-            continue
-        for name, digest in subject.noted("tools").items():
-            if name not in seen or seen[name].at < at:
-                seen[name] = Witness(str(digest), at, subject.file)
-    return seen
-
-
-def tool_signs(subject: Subject, seen: Mapping[str, Witness]) -> Iterator[str]:
-    for name, digest in subject.noted("tools").items():
-        witness = seen.get(name)
-        if witness and witness.digest != digest and witness.speaks_of(subject):
-            yield f"tool {name}: its definition changed ({witness})"

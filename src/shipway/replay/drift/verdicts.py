@@ -14,7 +14,8 @@ from shipway.replay.apis import providers
 from shipway.replay.drift.inventory import Inventory
 from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
-from shipway.replay.drift.signs import SIGNS, Subject, Witness, moment, tool_signs, witnesses
+from shipway.replay.drift.signs import SIGNS, Subject, miss_signs, moment
+from shipway.replay.drift.witnesses import Witness, tool_signs, witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,6 +75,7 @@ class _Examined:
     subject: Subject
     asked: str
     reasons: tuple[str, ...]
+    missed: tuple[str, ...]
     remarks: tuple[str, ...]
 
 
@@ -95,13 +97,14 @@ def _examine(one: Recorded, now: Now, runs: Runs) -> _Examined:
     request = one.exchange.request
     subject = Subject(one.file, one.exchange.meta, one.modified, now, runs)
     reasons = tuple(reason for sign in SIGNS for reason in sign(subject, request))
-    return _Examined(subject, one.asked, reasons, tuple(_remarks(one, runs)))
+    missed = tuple(miss_signs(subject, request))
+    return _Examined(subject, one.asked, reasons, missed, tuple(_remarks(one, runs)))
 
 
 def _conclude(one: _Examined, seen: Mapping[str, Witness], earlier: str) -> tuple[State, tuple[str, ...]]:
     """The state and the reasons. `earlier` is another recording of the same request."""
     subject = one.subject
-    if reasons := (*one.reasons, *tool_signs(subject, seen)):
+    if reasons := (*one.reasons, *tool_signs(subject, seen)) or one.missed:
         return "stale", reasons
     if reason := _unused(subject.file, subject.made, subject.runs):
         return "unused", (reason + (f"; it is a further answer to the request of {earlier}" * bool(earlier)),)

@@ -259,6 +259,14 @@ def test_a_run_that_asked_this_and_missed(replays: Replays, differs: tuple[str, 
     assert reason.endswith(f"asked this, and it was a miss: {told}")
 
 
+def test_a_miss_is_told_where_nothing_else_says_why(replays: Replays) -> None:
+    replays.record()
+    changed = dataclasses.replace(NOW, prompts={"system.md": "Another prompt altogether."})
+    known = run(1, unrecorded=(missed("system"),), prompts=changed.digests)
+    (reason,) = replays.verdict(changed, known).reasons
+    assert reason.startswith("prompts/system.md changed")
+
+
 def test_a_script_that_answered_instead_is_named(replays: Replays) -> None:
     replays.record()
     hidden = missed("system", source="scripted.toml:7")
