@@ -82,9 +82,8 @@ class Fault:
 def find_fault(error: BaseException, host: str) -> Fault | None:
     """The model's part in an error; `host` is where the model API is."""
     chain = list(_chain(error))
-    for part in _parts(chain):
-        if isinstance(known := getattr(part, MARK, None), Fault):
-            return known
+    if found := known(error):
+        return found
     for link in chain:
         if _is_about(link, host):
             name = type(link).__name__
@@ -102,6 +101,12 @@ def find_fault(error: BaseException, host: str) -> Fault | None:
 
 
 MARK = "shipway_fault"
+
+
+def known(error: BaseException) -> Fault | None:
+    """What an error, or one that it was made of, was marked with."""
+    found = (getattr(part, MARK, None) for part in _parts(list(_chain(error))))
+    return next((fault for fault in found if isinstance(fault, Fault)), None)
 
 
 def marked(error: Error, fault: Fault) -> Error:

@@ -34,7 +34,7 @@ class ModelError(TurnError):
             fault.reason if fault.shown else "the model gave no answer; the log of this instance says why"
         )
         self.retry_s = fault.retry_s
-        self.began = acted or fault.refused
+        self.began = acted or fault.refused or fault.shown  # to come back would not help
         if fault.refused:
             self.status, self.code = 500, "model_unauthorized"
 

@@ -34,11 +34,11 @@ def refuse(host: object, replay: str) -> None:
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
     if isinstance(name, str) and is_provider(name):
         _tell(message := explain(name, replay))
-        raise marked(OSError(message), Fault(message, shown=True, refused=True))
+        raise marked(OSError(message), Fault(message, shown=True))
 
 
 def explain(host: str, replay: str) -> str:
-    variable = _VARIABLES.get((host, 443))
+    variable = _VARIABLES.get((host.rstrip(".").lower(), 443))
     where = f"the base URL in {variable}" if variable else f"the replay's address, {replay}"
     return (
         f"{host} is not reachable in development: the model is replayed. Use {where}, "

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..context import running
-from ..health.faults import Fault, marked, of_connection, of_status, retry_after
+from ..health.faults import Fault, known, marked, of_connection, of_status, retry_after
 from ..telemetry.histogram import Histogram
 from . import hosts
 from .endings import FAILED, Endings
@@ -136,7 +136,7 @@ class Exchange:
 
     def broke(self, error: Exception) -> None:
         """Sending or reading failed, with a client's error."""
-        fault = of_connection(error)
+        fault = known(error) or of_connection(error)
         self._close("timeout" if fault.late else "broken", fault)
         marked(error, fault)
 
