@@ -16,10 +16,14 @@ In: what was seen, what was expected, what to do. Out: one clear message; a trac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+Severity = Literal["error", "warning", "note"]
+"""An error must be mended; a warning is mended in a good project; a note is worth a thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,13 @@ class Finding:
     file: str = ""
     line: int = 0
     """Line in `file`, from 1; 0 where there is none."""
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: " if self.file else ""
+        severity = "" if self.severity == "error" else f"{self.severity}: "
         fix = f"\n    fix: {self.fix}" if self.fix else ""
-        return f"{place}{self.message} [{self.rule}]{fix}"
+        return f"{place}{severity}{self.message} [{self.rule}]{fix}"
 
 
 class ShipwayError(Exception):

@@ -68,7 +68,7 @@ def test_agents_on_a_shared_base_add_only_what_is_missing(shipway: Run, project:
     (root / "requirements.txt").write_text("six==1.17.0\n")
     done = shipway("check", cwd=root)
     assert done.returncode == 2
-    assert "the project wants six 1.17.0, and the base ./base/.shipway/base has 1.16.0" in done.stderr
+    assert "the project wants six 1.17.0, and the base ./base/.shipway/base has 1.16.0" in done.stdout
     assert shipway("build", cwd=root).returncode == 2
 
 

@@ -1,42 +1,108 @@
-"""`shipway check`: what is wrong with a project, before anything is built."""
+"""`shipway check`: what production would punish, in anybody's project, Dockerfile, image and manifests."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shipway.check.suppressions import Settled
+    from shipway.errors import Finding, Severity
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+_PATH = click.Path(path_type=Path)
+
 
 @click.command("check")
-@click.argument("directory", type=click.Path(path_type=Path), default=".")
+@click.argument("directory", metavar="[DIR]", type=_PATH, required=False)
+@click.option("--dockerfile", "dockerfiles", metavar="F", type=_PATH, multiple=True, help="A Dockerfile.")
+@click.option(
+    "--image",
+    "images",
+    metavar="REF",
+    multiple=True,
+    help="An image: a layout, a tar, an engine's, a registry's.",
+)
+@click.option(
+    "--manifests", metavar="F|DIR", type=_PATH, multiple=True, help="Manifests, or a directory of them."
+)
+@click.option(
+    "--sarif", "sarif_file", metavar="F", type=_PATH, help="Write the findings to this file, as SARIF."
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON list.")
-def command(directory: Path, as_json: bool) -> None:
-    """Find what is wrong with agent.toml, the project's files, its locks and its base. Nothing is built.
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    default="error",
+    show_default=True,
+    help="The least severity that makes the exit code 2.",
+)
+def command(
+    directory: Path | None,
+    dockerfiles: tuple[Path, ...],
+    images: tuple[str, ...],
+    manifests: tuple[Path, ...],
+    sarif_file: Path | None,
+    as_json: bool,
+    fail_on: Severity,
+) -> None:
+    """Find what production would punish. Nothing is built, nothing is changed.
 
-    Exit code 2 when there is a finding. A base other than `minimal` is looked up in its registry.
+    DIR, by default the one that you are in, is looked through for agent.toml, Dockerfiles and manifests,
+    whoever wrote them. Where something is named by an option and DIR is not, that alone is looked at.
+
+    Exit code 2 when there is an error, or what --fail-on says; 1 when something could not be looked at.
+    stdout is the findings.
     """
-    from shipway.build.cache import Cache, default_root
-    from shipway.build.registries.pool import Registries
-    from shipway.check.rules import check
-    from shipway.check.subject import read_subject
-    from shipway.errors import SpecError
+    from shipway.check.survey import Asked, survey
 
-    try:
-        with Registries() as registries:
-            subject = read_subject(directory, Cache(default_root()), registries, say)
-            findings = check(subject)
-    except SpecError as error:
-        findings = list(error.findings)
+    named = bool(dockerfiles or images or manifests)
+    place = directory if directory or named else Path()
+    settled = survey(Asked(place, dockerfiles, images, manifests), say)
+    if sarif_file:
+        _write(sarif_file, settled)
+    _print(settled.findings, as_json)
+    say(_summary(settled))
+    counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
+    sys.exit(2 if any(finding.severity in counting for finding in settled.findings) else 0)
+
+
+def _print(findings: Iterable[Finding], as_json: bool) -> None:
     if as_json:
+        import dataclasses
+        import json
+
         click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
     else:
         for finding in findings:
-            say(str(finding))
-        say(f"{len(findings)} finding{'' if len(findings) == 1 else 's'}" if findings else "nothing found")
-    sys.exit(SpecError.exit_code if findings else 0)
+            click.echo(str(finding))
+
+
+def _summary(settled: Settled) -> str:
+    counts = Counter(finding.severity for finding in settled.findings)
+    parts = [f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in SEVERITIES if counts[s]]
+    if settled.suppressed:
+        parts.append(f"{len(settled.suppressed)} ignored with a reason")
+    return ", ".join(parts if counts else ["nothing found", *parts])
+
+
+def _write(file: Path, settled: Settled) -> None:
+    import json
+
+    from shipway.check.sarif import sarif
+    from shipway.errors import ShipwayError
+
+    text = json.dumps(sarif(settled, Path.cwd()), indent=2)
+    try:
+        file.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise ShipwayError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def say(message: str) -> None:

@@ -16,7 +16,7 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.check.subject import Subject
+    from shipway.check.projects.subject import Subject
     from shipway.errors import Finding
 
 

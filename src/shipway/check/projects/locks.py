@@ -9,7 +9,7 @@ from shipway.build.locking import find_stale
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.check.subject import Subject
+    from shipway.check.projects.subject import Subject
     from shipway.errors import Finding
 
 

@@ -1,0 +1,72 @@
+"""What the command line names -> what there is to say about it.
+
+In: `Asked`: a directory, and images, Dockerfiles and manifests by name. Out: `Settled`. A directory is looked
+through for whatever shipway knows: agent.toml, Dockerfiles, manifests. Families are imported when there is
+something for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.check.rule import below
+from shipway.check.rules import RULES
+from shipway.check.suppressions import Checked, Settled, settle
+from shipway.errors import Finding, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SPEC = "agent.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to look at. `directory` is None where other things are named, and they alone are meant."""
+
+    directory: Path | None
+    dockerfiles: tuple[Path, ...] = ()
+    images: tuple[str, ...] = ()
+    manifests: tuple[Path, ...] = ()
+
+
+def survey(asked: Asked, say: Callable[[str], None]) -> Settled:
+    """Look at everything that is asked for. Raises BuildError for an image that cannot be read."""
+    checked = tuple(_each(asked, say))
+    return settle(
+        (finding for one in checked for finding in one.findings),
+        (suppression for one in checked for suppression in one.suppressions),
+        {rule.name for rule in RULES},
+    )
+
+
+def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
+    if asked.directory is not None:
+        if (asked.directory / SPEC).exists():
+            yield _project(asked.directory, say)
+        else:
+            yield Checked((_nothing(asked.directory),))
+
+
+def _project(directory: Path, say: Callable[[str], None]) -> Checked:
+    from shipway.build.cache import Cache, default_root
+    from shipway.build.registries.pool import Registries
+    from shipway.check.projects.rules import check
+    from shipway.check.projects.subject import read_subject
+
+    try:
+        with Registries() as registries:
+            findings = check(read_subject(directory, Cache(default_root()), registries, say))
+    except SpecError as error:
+        findings = list(error.findings)
+    return Checked(tuple(below(str(directory), findings)))
+
+
+def _nothing(directory: Path) -> Finding:
+    return Finding(
+        "nothing-to-check",
+        f"there is nothing to check in {directory.absolute()}: no agent.toml",
+        "name what to look at: DIR, --dockerfile F, --image REF, --manifests F",
+    )
