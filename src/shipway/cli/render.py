@@ -1,4 +1,4 @@
-"""`shipway render dockerfile`: files for engines that people already have; stdout is what was written."""
+"""`shipway render`: files for engines that people already have; stdout is what was written."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shipway.build.bases.base import Base
+    from shipway.plan.stack import StackPlan
+    from shipway.render.emit import Rendered
+    from shipway.render.targets import Target
+
+MARK = "# Written by shipway"
+"""How a rendered file begins; one that begins otherwise is somebody's, and stays."""
 
 
 @click.group("render")
@@ -60,6 +66,33 @@ def dockerfile(directory: Path, output: Path | None) -> None:
     emit(output or directory, files | texts, render.MARK, marked)
     for plan in plans:
         click.echo((output or directory) / render.dockerfile_name(plan))
+
+
+def write_stack(
+    target: Target,
+    render: Callable[[StackPlan], Rendered],
+    directory: Path,
+    environment: str | None,
+    release: Path | None,
+    output: Path | None,
+) -> None:
+    """Plan the stack, say what the target has in another way, write its files, print their paths.
+
+    Raises SpecError for what the target cannot have, and for an environment that has no release.
+    """
+    from shipway.plan.stack import DEVELOPMENT
+    from shipway.render.emit import emit_rendered
+    from shipway.render.released import plan_released
+    from shipway.render.targets import judge
+    from shipway.spec.load import load
+
+    environment = environment or DEVELOPMENT
+    plan = plan_released(load(directory / "agent.toml", environment), environment, directory, release)
+    for remark in judge(plan, target):
+        say(remark)
+    place = output or directory / "deploy" / target / environment
+    for path in emit_rendered(place, render(plan), MARK):
+        click.echo(path)
 
 
 def _pinned(bases: Mapping[str, Base]) -> str:

@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import BuildError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 Content = str | bytes | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The files of a target by their paths. `owned` are written again each time; `once` are people's, and
+    written when they are not there."""
+
+    owned: Mapping[str, str]
+    once: Mapping[str, str] = field(default_factory=dict)
+
+
+def emit_rendered(directory: Path, rendered: Rendered, mark: str) -> list[Path]:
+    """Write them, and return the paths of those that were written. Raises BuildError as `emit` does."""
+    commented = [name for name in rendered.owned if not name.endswith(".json")]
+    new = {name: text for name, text in rendered.once.items() if not (directory / name).exists()}
+    return emit(directory, {**rendered.owned, **new}, mark, commented)
 
 
 def emit(directory: Path, files: Mapping[str, Content], mark: str, marked: Iterable[str]) -> list[Path]:

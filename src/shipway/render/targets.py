@@ -1,0 +1,277 @@
+"""What a stack may ask for, and how each target has it: one table.
+
+In: a StackPlan and a target. Out: remarks about what the target has in another way; SpecError for what it
+cannot have at all. docs/reference/targets.md is made from this table: nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from shipway.errors import Finding, SpecError
+from shipway.plan.stack import StackPlan
+
+Target = Literal["compose", "kubernetes", "ecs", "nomad"]
+TARGETS: tuple[Target, ...] = ("compose", "kubernetes", "ecs", "nomad")
+RULE = "target"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The target has it as it is meant. `how`: by which of its own means."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Otherwise:
+    """The target has it in another way, or in part. `remark` is told to who uses it; {} are the names."""
+
+    how: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The target cannot have it. `message` with {} for the names, and what to do."""
+
+    message: str
+    fix: str
+
+    @property
+    def how(self) -> str:
+        return "refused"
+
+
+Expression = Whole | Otherwise | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something that a stack may ask for; `used` gives the names of what asks for it."""
+
+    title: str
+    used: Callable[[StackPlan], tuple[str, ...]]
+    by: Mapping[Target, Expression]
+
+
+def judge(plan: StackPlan, target: Target) -> tuple[str, ...]:
+    """The remarks for this stack on this target. Raises SpecError with a finding for all that is refused."""
+    remarks, findings = [], []
+    for feature in FEATURES:
+        names = feature.used(plan)
+        expression = feature.by[target]
+        if not names or isinstance(expression, Whole):
+            continue
+        listed = ", ".join(names)
+        if isinstance(expression, Refused):
+            message = f"{target}: {expression.message.format(listed)}"
+            findings.append(Finding(RULE, message, expression.fix, "agent.toml"))
+        else:
+            remarks.append(expression.remark.format(listed))
+    if findings:
+        raise SpecError(findings)
+    return tuple(remarks)
+
+
+# -- What a stack may use ------------------------------------------------------------------------------------
+
+
+def _files(plan: StackPlan) -> tuple[str, ...]:
+    return tuple(name for name, source in plan.agent.secrets.items() if source == "file")
+
+
+def _identities(plan: StackPlan) -> tuple[str, ...]:
+    secrets = plan.config.settings.secrets.items()
+    return tuple(name for name, secret in secrets if secret.broker and secret.broker.identity_token)
+
+
+def _storage(plan: StackPlan) -> tuple[str, ...]:
+    return (plan.storage.path,) if plan.storage else ()
+
+
+def _sidecars(plan: StackPlan) -> tuple[str, ...]:
+    return tuple(server.name for server in plan.sidecars)
+
+
+def _optional(plan: StackPlan) -> tuple[str, ...]:
+    return tuple(server.name for server in plan.sidecars if server.optional)
+
+
+def _unlimited(plan: StackPlan) -> tuple[str, ...]:
+    servers = (*plan.sidecars, *plan.apart)
+    return tuple(server.name for server in servers if server.resources.memory is None)
+
+
+def _commands(plan: StackPlan) -> tuple[str, ...]:
+    """Sidecars that are a command of the user's own: nobody has an image of them."""
+    servers = (*plan.sidecars, *plan.apart)
+    return tuple(server.name for server in servers if server.program and server.program.kind == "command")
+
+
+def _replicas(plan: StackPlan) -> tuple[str, ...]:
+    return (str(plan.agent.replicas),) if plan.agent.replicas > 1 else ()
+
+
+def _long_grace(plan: StackPlan) -> tuple[str, ...]:
+    """A grace that is longer than the two minutes that Fargate gives."""
+    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > _FARGATE_STOP_S - STOP_MARGIN_S else ()
+
+
+def _always(plan: StackPlan) -> tuple[str, ...]:
+    return (plan.name,)
+
+
+STOP_MARGIN_S = 12.0
+"""Beside the drain: a moment in which the API port goes on accepting, and the end of the relay's servers."""
+_FARGATE_STOP_S = 120.0
+
+_NO_IMAGE = Refused(
+    "{} is a command of your own, and no image has it",
+    'write run = "image:…", "pypi:…", "npm:…" or "project:…"',
+)
+FEATURES: tuple[Feature, ...] = (
+    Feature(
+        "the agent, its probes, a grace to drain",
+        _always,
+        {
+            "compose": Whole("service, healthcheck on the admin port, stop_grace_period"),
+            "kubernetes": Whole("Deployment; startup, liveness and readiness probes that differ"),
+            "ecs": Whole("task definition and service; healthCheck on the admin port, stopTimeout"),
+            "nomad": Whole("job, group and task; checks on the admin port, kill_timeout"),
+        },
+    ),
+    Feature(
+        "a grace longer than two minutes",
+        _long_grace,
+        {
+            "compose": Whole("stop_grace_period"),
+            "kubernetes": Whole("terminationGracePeriodSeconds"),
+            "ecs": Refused(
+                "Fargate ends a task two minutes after SIGTERM, and health.grace is {}",
+                "write a shorter `grace`",
+            ),
+            "nomad": Whole("kill_timeout; the client's max_kill_timeout bounds it"),
+        },
+    ),
+    Feature(
+        "read-only root, no capabilities, uid 65532",
+        _always,
+        {
+            "compose": Whole("read_only, cap_drop, no-new-privileges, user"),
+            "kubernetes": Whole("restricted pod security"),
+            "ecs": Whole("readonlyRootFilesystem, linuxParameters, user"),
+            "nomad": Whole("readonly_rootfs, cap_drop, user"),
+        },
+    ),
+    Feature(
+        "several replicas",
+        _replicas,
+        {
+            "compose": Otherwise("one", "Compose runs one agent, not {}: replicas need a router in front"),
+            "kubernetes": Whole("replicas, topology spread, PodDisruptionBudget"),
+            "ecs": Whole("desiredCount"),
+            "nomad": Whole("count, spread"),
+        },
+    ),
+    Feature(
+        "sidecars",
+        _sidecars,
+        {
+            "compose": Whole("services in the network namespace of a holder"),
+            "kubernetes": Whole("native sidecars; plain containers by option"),
+            "ecs": Whole("containers of the task, with dependencies"),
+            "nomad": Whole("tasks of the group, prestart and sidecar"),
+        },
+    ),
+    Feature(
+        "optional sidecars",
+        _optional,
+        {
+            "compose": Whole("nothing depends on them"),
+            "kubernetes": Whole("without probes, which would block the pod"),
+            "ecs": Whole("not essential"),
+            "nomad": Whole("their failure does not fail the group"),
+        },
+    ),
+    Feature(
+        "sidecars that are a command of one's own",
+        _commands,
+        dict.fromkeys(TARGETS, _NO_IMAGE),
+    ),
+    Feature(
+        "sidecars without a limit of memory",
+        _unlimited,
+        {
+            "compose": Whole("no limit"),
+            "kubernetes": Otherwise(
+                "64Mi asked, no limit", "{}: no `memory`, so it asks for 64Mi and has no limit"
+            ),
+            "ecs": Otherwise("shares the task's", "{}: no `memory`, so it shares what is left of the task's"),
+            "nomad": Otherwise("128 MB", "{}: no `memory`, and Nomad needs one: it gets 128 MB"),
+        },
+    ),
+    Feature(
+        "MCP servers apart from the agent",
+        lambda plan: tuple(server.name for server in plan.apart),
+        {
+            "compose": Whole("services with a name of their own"),
+            "kubernetes": Whole("Deployment and Service of their own"),
+            "ecs": Whole("a service of their own, found by Service Connect"),
+            "nomad": Whole("a job of their own, found by Nomad's service discovery"),
+        },
+    ),
+    Feature(
+        "databases of [services]",
+        lambda plan: tuple(service.name for service in plan.services),
+        {
+            "compose": Otherwise(
+                "run in development; elsewhere given by URL",
+                "{}: run in development alone; elsewhere the URL comes from the environment",
+            ),
+            **{
+                target: Otherwise(
+                    "given by URL", "{}: given by its URL, as a secret; shipway runs none there"
+                )
+                for target in TARGETS[1:]
+            },
+        },
+    ),
+    Feature(
+        "storage",
+        _storage,
+        {
+            "compose": Whole("a named volume"),
+            "kubernetes": Whole("a PersistentVolumeClaim, of one pod at a time"),
+            "ecs": Otherwise("an EFS file system", "{}: Fargate keeps files in EFS alone; fill in its id"),
+            "nomad": Otherwise(
+                "a host or CSI volume", "{}: a volume that the cluster has to offer; fill in its name"
+            ),
+        },
+    ),
+    Feature(
+        "secrets in files that rotate",
+        _files,
+        {
+            "compose": Whole("secrets, mounted"),
+            "kubernetes": Whole("a mounted Secret"),
+            "ecs": Otherwise(
+                "in the environment",
+                "{}: ECS gives secrets in the environment alone; a new value needs a new deployment",
+            ),
+            "nomad": Whole("templates in the task's secrets directory"),
+        },
+    ),
+    Feature(
+        "identity tokens of the platform",
+        _identities,
+        {
+            "compose": Refused("no platform gives the token that {} is exchanged for", "use `client_secret`"),
+            "kubernetes": Whole("projected service-account tokens"),
+            "ecs": Refused("ECS projects no tokens, and {} is exchanged for one", "use `client_secret`"),
+            "nomad": Whole("workload identity, written to a file"),
+        },
+    ),
+)

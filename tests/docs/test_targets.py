@@ -1,0 +1,9 @@
+"""docs/reference/targets.md is the table of targets."""
+
+from __future__ import annotations
+
+from shipway.render.targets_page import PAGE, page
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text() == page(), "make golden"
