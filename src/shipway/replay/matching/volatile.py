@@ -46,6 +46,7 @@ _TMP = re.compile(
 _PORT = re.compile(
     r"(?<=localhost:|127\.0\.0\.1:)(?:3[2-9]|[456]\d)\d{3}\b|(?<=\[::1\]:)(?:3[2-9]|[456]\d)\d{3}\b"
 )
+_BILLING = re.compile(r"x-anthropic-billing-header:[^\n]*")  # of Claude Code, another one in every request
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,16}\b", re.IGNORECASE)
 
 _REMEMBERED = 32_000  # characters; not what holds a picture
@@ -73,6 +74,8 @@ def _anywhere(text: str) -> str:
         text = _TMP.sub("<tmp>", text)
     if "localhost:" in text or "127.0.0.1:" in text or "[::1]:" in text:
         text = _PORT.sub("<port>", text)
+    if "x-anthropic-billing-header:" in text:
+        text = _BILLING.sub("<billing>", text)
     return _ADDRESS.sub("at <address>", text) if "at 0x" in text else text
 
 

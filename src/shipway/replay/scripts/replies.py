@@ -34,7 +34,7 @@ class Reply:
     when_system: re.Pattern[str] | None = None
     when_model: re.Pattern[str] | None = None
     times: int | None = None
-    """In one conversation; None for always."""
+    """In one conversation or, with `when_tools`, since the user's last message; None for always."""
     say: Any = ""
     """Text, or a JSON value that is said as its text."""
     calls: tuple[Call, ...] = ()
@@ -80,12 +80,14 @@ class Chosen:
 def choose(replies: Iterable[Reply], asked: Asked) -> Chosen | None:
     """The first reply that applies; defaults come last. None where none does."""
     ordered = sorted(replies, key=lambda reply: reply.rank)
+    counted = any(reply.times is not None for reply in ordered)
     used: Counter[str] = Counter()
-    if any(reply.times is not None for reply in ordered):  # play the conversation so far again
-        for turn in asked.turns[:-1]:
-            before = _first(ordered, turn, asked, used)
-            used[before[0].place if before else ""] += 1
-    found = _first(ordered, asked.turns[-1], asked, used)
+    found = None
+    for turn in asked.turns if counted else asked.turns[-1:]:  # play the conversation so far again
+        if not turn.last.results:  # a new question, with loops of its own
+            used.subtract({reply.place: used[reply.place] for reply in ordered if reply.when_tools})
+        found = _first(ordered, turn, asked, used)
+        used[found[0].place if found else ""] += 1
     return _chosen(*found) if found else None
 
 

@@ -110,6 +110,13 @@ def test_a_reply_with_times_is_used_so_often_in_one_conversation() -> None:
     places = [place(TIMES, question, *[error] * n) for n in range(5)]
     assert places == ["s.toml:11", "s.toml:2", "s.toml:2", "s.toml:7", "s.toml:7"]
     assert place(TIMES, question, error) == "s.toml:2"  # another conversation
+    assert place(TIMES, question, *[error] * 3, question, error) == "s.toml:2"  # another question
+
+
+def test_an_answer_to_a_question_is_counted_in_the_whole_conversation() -> None:
+    script = "[[reply]]\nwhen = 'hello'\ntimes = 1\nsay = 'Hello.'\n[[reply]]\nwhen = 'hello'\nsay = 'Again?'"
+    hello = LastMessage("hello")
+    assert [place(script, *[hello] * n) for n in (1, 2, 3)] == ["s.toml:1", "s.toml:5", "s.toml:5"]
 
 
 def test_who_asks_and_what_was_said_before() -> None:
