@@ -118,10 +118,12 @@ def support(project: Callable[[Mapping[str, str]], Path], shipway: Run) -> Proje
 def test_a_prompt_changes_between_two_runs(
     support: Project, shipway: Run, free_port: Callable[[], int]
 ) -> None:
-    def ask(*questions: str) -> list[int]:
+    def ask(*questions: str, stale: int = 0) -> list[int]:
         up = shipway("up", "-d", "--port", str(free_port()), cwd=support.root)
         try:
             assert up.returncode == 0, up.stderr
+            said = re.findall(r"stale recordings: (\d of \d); `shipway replay verify` says why", up.stderr)
+            assert said == ([f"{stale} of 2"] if stale else [])
             return [shipway("ask", question, cwd=support.root).returncode for question in questions]
         finally:
             assert shipway("down", cwd=support.root).returncode == 0
@@ -137,7 +139,7 @@ def test_a_prompt_changes_between_two_runs(
     assert used["tokyo.json"] is None
 
     support.change("prompts/system.md", "Never guess", "Always look up")
-    assert ask("hello")[0] != 0
+    assert ask("hello", stale=2)[0] != 0
     second = support.verify()
     assert second.returncode == 1
     assert "2 stale: prompts/system.md changed since it was recorded on " in second.stdout

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
-from shipway.local import databases, dotenv, environments, ports, state
+from shipway.local import databases, dotenv, environments, ports, replays, state
 from shipway.local.output import Output, tail
 from shipway.local.plan import STATE, LocalPlan, Machine
 from shipway.local.planning import plan_local
@@ -61,7 +61,7 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     lock.take()
     machine = _survey(stack, project, options)
     plan = plan_local(stack, machine, live=options.live, speed=options.speed)
-    for remark in plan.remarks:
+    for remark in (*plan.remarks, *replays.remark(loaded)):
         say(remark)
     _prepare(plan, loaded, machine, say)
     if options.detach:

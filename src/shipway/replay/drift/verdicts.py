@@ -49,11 +49,10 @@ class Report:
     verdicts: tuple[Verdict, ...]
     runs: Runs
 
-    def recordings(self, state: State) -> tuple[str, ...]:
-        """The files of the recordings that came to this."""
-        return tuple(
-            verdict.file for verdict in self.verdicts if verdict.state == state and not verdict.scripted
-        )
+    def recordings(self, state: State | None = None) -> tuple[str, ...]:
+        """The files of the recordings, or of those that came to this."""
+        found = (verdict for verdict in self.verdicts if not verdict.scripted)
+        return tuple(verdict.file for verdict in found if state in (None, verdict.state))
 
 
 def verify(directory: Path, now: Now | None, runs: Runs) -> Report:
