@@ -308,8 +308,10 @@ def test_a_broken_journal_is_left_out_and_said(support: Project) -> None:
 
 def test_the_list(support: Project) -> None:
     lines = [line.split() for line in support.ls().stdout.splitlines()]
-    assert lines[0] == ["FILE", "QUESTION", "ANSWER", "MODEL", "TOKENS", "SIZE", "RECORDED", "USED"]
-    assert lines[1][:7] == ["hello.json", "hello", "Hello", "there.", "claude-sonnet-5", "31", "+"]
+    assert lines[0] == ["FILE", "QUESTION", "ANSWER", "USED", "RECORDED", "TOKENS", "SIZE", "MODEL"]
+    today = time.strftime("%Y-%m-%d")
+    assert lines[1][:8] == ["hello.json", "hello", "Hello", "there.", "-", today, "31", "+"]
+    assert lines[1][-1] == "claude-sonnet-5"
     assert lines[2][0] == "tokyo.json"
     assert len(lines) == 3
 

@@ -6,6 +6,8 @@ In: verdicts, recordings, scripted replies. Out: lines and rows for people, dict
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from shipway.replay.drift.runs import Run, Runs
     from shipway.replay.drift.verdicts import Report, State, Verdict
 
-_WIDE = 48  # characters of a question or an answer in a table
+_WIDE, _NARROW = 48, 24  # characters of a question or an answer in a table
+_WIDE_TERMINAL = 160  # columns
 
 _ORDER = ("stale", "unknown", "unused", "fresh")
 _MISSES = 5  # of the last run that are told
@@ -138,31 +141,33 @@ Rows = list[tuple[str, ...]]
 
 def listing(recordings: list[dict[str, Any]], replies: list[dict[str, Any]]) -> Iterator[Rows]:
     """A table of each, where there is any."""
-    head = ("FILE", "QUESTION", "ANSWER", "MODEL", "TOKENS", "SIZE", "RECORDED", "USED")
+    head = ("FILE", "QUESTION", "ANSWER", "USED", "RECORDED", "TOKENS", "SIZE", "MODEL")
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < _WIDE_TERMINAL
+    width = _NARROW if narrow else _WIDE
     if recordings or not replies:
-        yield [head, *map(_recording_row, recordings)]
+        yield [head, *(_recording_row(one, width) for one in recordings)]
     if replies:
-        yield [("REPLY", "WHEN", "ANSWER", "USED"), *map(_reply_row, replies)]
+        yield [("REPLY", "WHEN", "ANSWER", "USED"), *(_reply_row(one, width) for one in replies)]
 
 
-def _recording_row(one: dict[str, Any]) -> tuple[str, ...]:
+def _recording_row(one: dict[str, Any], width: int) -> tuple[str, ...]:
     tokens = one["tokens"]
     return (
         one["file"],
-        _cut(one["question"]),
-        _cut(one["answer"]),
-        one["model"] or "-",
+        _cut(one["question"], width),
+        _cut(one["answer"], width),
+        _moment(one["last_used"]),
+        _moment(one["recorded"])[:10],
         f"{tokens['input']} + {tokens['output']}" if tokens else "-",
         _size(one["size"]),
-        _moment(one["recorded"])[:10],
-        _moment(one["last_used"]),
+        one["model"] or "-",
     )
 
 
-def _reply_row(one: dict[str, Any]) -> tuple[str, ...]:
+def _reply_row(one: dict[str, Any], width: int) -> tuple[str, ...]:
     calls = ", ".join(call["tool"] for call in one["calls"])
     answer = "; ".join(filter(None, [" ".join(one["say"].split()), f"calls {calls}" if calls else ""]))
-    return one["reply"], _cut(_condition(one)), _cut(answer), _moment(one["last_used"])
+    return one["reply"], _cut(_condition(one), width), _cut(answer, width), _moment(one["last_used"])
 
 
 def _condition(one: dict[str, Any]) -> str:
@@ -180,8 +185,8 @@ def _moment(at: float | None) -> str:
     return "-" if at is None else moment(at)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDE else f"{text[: _WIDE - 1]}…"
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _size(size: int) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from shipway.replay.drift import prompts, provenance
 from shipway.replay.drift.writing import Writer
+from shipway.replay.player import COUNTED
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from shipway.replay.traffic import Answer, Answerer, Incoming
 
-_OURS = "/_shipway/"  # what is asked of the replay itself, not of a model
+_OURS = "/_shipway/"  # what is asked of the replay itself
 _KINDS = 200  # of misses and SDKs that one run notes: more of them say nothing new
 _PATHS = 20  # differences that are noted of a miss
 
@@ -60,8 +61,8 @@ class Journal:
 
     async def answer(self, incoming: Incoming) -> Answer:
         answer = await self._inner.answer(incoming)
-        if incoming.request.path.startswith(_OURS):
-            return answer
+        if answer.source == COUNTED or incoming.request.path.startswith(_OURS):
+            return answer  # nothing was asked of a model
         self._used[answer.source] += 1
         if not answer.source.endswith(".json"):
             self._unrecorded(incoming, answer)

@@ -17,6 +17,7 @@ from shipway.replay.drift import runs, writing
 from shipway.replay.drift.journal import Journal, keep
 from shipway.replay.drift.runs import Run, Runs
 from shipway.replay.exchange import Request
+from shipway.replay.player import COUNTED
 from shipway.replay.traffic import Answer, Answerer, Incoming
 
 TOOL = {"name": "get_time", "input_schema": {"type": "object"}}
@@ -98,6 +99,12 @@ def test_what_is_asked_of_the_replay_itself_is_no_request(tmp_path: Path) -> Non
     assert only(tmp_path / "j.jsonl").requests == 0
 
 
+def test_what_only_counts_tokens_is_no_request(tmp_path: Path) -> None:
+    with Journal(Answered({"m": Answer(COUNTED)}), tmp_path / "j.jsonl") as journal:
+        ask(journal, ["m"], path="/v1/messages/count_tokens")
+    assert only(tmp_path / "j.jsonl").requests == 0
+
+
 def test_without_a_file_there_is_no_journal() -> None:
     with keep(ANSWERS, None) as answerer:
         assert answerer is ANSWERS
@@ -122,6 +129,7 @@ SEVERAL = """
 import asyncio, pathlib, sys
 from shipway.replay.drift.journal import Journal
 from shipway.replay.exchange import Request
+from shipway.replay.player import COUNTED
 from shipway.replay.traffic import Answer, Incoming
 
 class Answers:
