@@ -17,6 +17,7 @@ from shipway_runtime.contract import McpServer, Outcome
 from shipway_runtime.dialogue import ToolCall, Usage
 from shipway_runtime.health.heart import Heart
 from shipway_runtime.health.readiness import Readiness
+from shipway_runtime.model.watching import Watch
 from shipway_runtime.policy.admission import Admission
 from shipway_runtime.policy.families import families as policy
 from shipway_runtime.policy.keeping import Keeping
@@ -63,6 +64,7 @@ def exposed(tmp_path: Path) -> list[Metric]:
         *found,
         *of_turns(),
         *of_requests(),
+        *of_models(),
         *guard.collect(),
         *policy(standing, Admission(lambda: None)),
         *pushing.collect(),
@@ -102,6 +104,12 @@ def of_turns() -> Iterable[Metric]:
     counts = Counts()
     counts.take(Ended(outcome, "", tally, None, ValueError()))
     return families.of_turns(Idle(), counts)
+
+
+def of_models() -> Iterable[Metric]:
+    watch = Watch(None, {}, None)
+    watch.count("api.anthropic.com", "ok", 0.5)
+    return watch.collect()
 
 
 def of_requests() -> Iterable[Metric]:

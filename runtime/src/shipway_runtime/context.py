@@ -54,8 +54,8 @@ class Context:
     def used(self, usage: Any, model: str | None = None) -> None:
         """Report what a request to a model used: the `usage` of its response, as the SDK gave it.
 
-        Adapters of frameworks do this by themselves. `model` is for agents that ask more than one. Raises
-        TypeError for something without token counts.
+        Adapters of frameworks do this by themselves. `model` is for agents that ask more than one. None is a
+        usage that the model did not send. Raises TypeError for what is no usage.
         """
         self.tally.use(read_usage(usage, model))
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from shipway.replay.apis.gemini_framing import Framed
 from shipway.replay.exchange import Request
 from shipway.replay.traffic import Incoming
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from shipway.replay.apis.provider import Events
     from shipway.replay.traffic import Answer, Answerer
 
-HEADER = "x-shipway-replay"
+HEADER = contract.REPLAY_HEADER
 FAULT_HEADER = "x-shipway-fault"
 TRANSPORT = "shipway.transport"
 _OURS = frozenset(

@@ -55,6 +55,7 @@ FAILING = frozenset({"overloaded_error", "api_error", "server_error", "rate_limi
 
 CREDENTIALS, REQUEST_TIMEOUT, TOO_MANY = (401, 403), 408, 429
 LONGEST_CHAIN = 50
+LONGEST_WAIT_S = 10_000
 
 Error = TypeVar("Error", bound=BaseException)
 
@@ -191,9 +192,10 @@ def _wait(link: BaseException) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """How many seconds an answer asks to wait, if it does: up to 9999, and not as a date."""
-    said = headers.get("retry-after")
-    return float(said) if isinstance(said, str) and re.fullmatch(r"\d{1,4}(\.\d+)?", said) else None
+    """How many seconds an answer asks to wait, where it says so, and not as a date."""
+    found = ((headers.get("retry-after-ms"), 1000), (headers.get("retry-after"), 1))
+    numbers = (float(said) / unit for said, unit in found if said and re.fullmatch(r"\d{1,7}(\.\d+)?", said))
+    return next((seconds for seconds in numbers if seconds < LONGEST_WAIT_S), None)
 
 
 def _parts(chain: list[BaseException]) -> Iterator[Any]:

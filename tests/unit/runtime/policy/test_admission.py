@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from tests.loops import on_a_loop
@@ -187,14 +188,40 @@ async def test_spend_is_counted_by_the_price_of_the_model_that_was_asked():
     assert "5" not in str(error)  # what an operator pays is no caller's business
 
 
-@pytest.mark.parametrize("usages", [(), (Usage(0, 0),), (Usage(-5, -7),)], ids=["none", "zero", "negative"])
-@pytest.mark.parametrize(("status", "counted"), [("ok", 100), ("cancelled", 100), ("error", 0)])
+@pytest.mark.parametrize(
+    ("status", "answered", "counted"),
+    [("ok", False, 100), ("cancelled", False, 100), ("error", False, 0), ("error", True, 100)],
+)
 @on_a_loop
-async def test_a_turn_that_reports_no_usage_counts_as_all_it_held(status, counted, usages, caplog):
+async def test_a_turn_that_reports_no_usage_counts_as_all_it_held(status, answered, counted, caplog):
     admission = admission_of(Policy(limits=Limits(tokens=(1000, DAY))))
-    await run(admission, *usages, status=status)
+    passage = await admission.enter(None, MODEL)
+    passage.turn = Turn(status=status)
+    passage.turn.tally.answered = answered
+    await passage.leave()
     assert admission.document()["tenants"][0]["tokens"] == {str(DAY): {"used": counted, "reserved": 0}}
     assert ("ctx.used" in caplog.text) == bool(counted)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        (Usage(0, 0), 100),
+        (Usage(-5, -7), 100),
+        (Usage(10**15, 5), 100),
+        (Usage(700, -1), 700),
+        (Usage("12", None), 100),
+        (Usage(math.nan, 1), 100),
+    ],
+)
+@pytest.mark.parametrize("status", ["ok", "error"])
+@on_a_loop
+async def test_a_report_that_cannot_be_true_counts_as_what_was_held_at_least(usage, counted, status):
+    admission = admission_of(Policy(limits=Limits(tokens=(1000, DAY), spend_usd=(100.0, DAY))))
+    await run(admission, usage, status=status)
+    tenant = admission.document()["tenants"][0]
+    assert tenant["tokens"] == {str(DAY): {"used": counted, "reserved": 0}}
+    assert tenant["spend"][str(DAY)]["used"] >= 2.0, "100 tokens of output at 20,000 USD a million"
 
 
 @on_a_loop
