@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipway.render.yaml import write
+
+scalars = st.none() | st.booleans() | st.integers() | st.text()
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(values, min_size=1, max_size=3))
+def test_what_is_written_is_read_back(documents: list[Any]) -> None:
+    assert list(yaml.safe_load_all(write(documents, "head"))) == documents
+
+
+def test_it_is_written_for_people() -> None:
+    shared = {"a": [1, {"b": "x"}]}
+    text = write(
+        [{"z": shared, "a": shared, "script": "one\ntwo\n", "empty": [], "t": ("x",)}], "By shipway\n\nx"
+    )
+    assert text == (
+        "# By shipway\n#\n# x\n"
+        "z:\n  a:\n    - 1\n    - b: x\na:\n  a:\n    - 1\n    - b: x\n"
+        "script: |\n  one\n  two\nempty: []\nt:\n  - x\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["on", "Yes", "n", "1", "1.0", "08", "1e3", "0x10", "8080:8080", "12:30", "1_000"]
+)
+def test_text_is_text_for_every_reader(text: str) -> None:
+    assert f'"{text}"' in write([{"a": text}], "")
