@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from shipway.plan import codec
 from shipway.plan.image import ImagePlan, plan_images
-from shipway.plan.stack import StackPlan, plan_stack
-from shipway.render import dockerfile
+from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack, released
+from shipway.render import compose, dockerfile
+from shipway.render.emit import Rendered
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
 from shipway.spec.project import read_project
+from shipway_runtime import contract
 
 EXAMPLES = sorted(path.parent for path in Path("examples").glob("*/agent.toml"))
 GOLDEN = {"image.json": tuple[ImagePlan, ...], "stack.json": StackPlan}
+
+
+RENDERERS: dict[str, Callable[[StackPlan], Rendered]] = {"compose": compose.render}
+RELEASED = contract.Source("0123456789abcdef0123456789abcdef01234567", False)
 
 
 def rendered(example: Path) -> dict[str, str]:
     """Texts that a plan alone decides; the manifest is in the plan already, pins are no part of them."""
     loaded = load(example / "agent.toml")
     files = dockerfile.render(plan_images(loaded, read_project(loaded), read_lock(example)))
-    return {name: text for name, text in files.items() if not name.startswith(dockerfile.CONTEXT)}
+    own = {name: text for name, text in files.items() if not name.startswith(dockerfile.CONTEXT)}
+    return own | dict(stacks(example))
+
+
+def stacks(example: Path) -> Iterator[tuple[str, str]]:
+    """The files of each target: of development where it runs there, and of each environment."""
+    for environment in (DEVELOPMENT, *load(example / "agent.toml").spec.env):
+        plan = plan_stack(load(example / "agent.toml", environment), environment)
+        plan = plan if environment == DEVELOPMENT else released(plan, release(plan))
+        for target, render in RENDERERS.items():
+            if environment == DEVELOPMENT and target != "compose":
+                continue
+            files = render(plan)
+            for name, text in {**files.owned, **files.once}.items():
+                yield f"{target}/{environment}/{name}", text
+
+
+def release(plan: StackPlan) -> contract.Release:
+    """One that could have been built: a digest is that of the name."""
+    roles = {"agent": plan.agent.image}
+    roles |= {
+        f"mcp-{server.name}": server.image for server in (*plan.sidecars, *plan.apart) if server.program
+    }
+    images = {role: f"{name}@sha256:{sha256(name.encode()).hexdigest()}" for role, name in roles.items()}
+    return contract.Release("0.1.0", plan.name, RELEASED, images, None, None, "0123456789ab")
 
 
 def plans(example: Path) -> dict[str, object]:
@@ -51,14 +83,16 @@ def test_rendered_files_are_golden(example: Path) -> None:
 
 def compare(file: Path, text: str) -> None:
     if os.environ.get("SHIPWAY_WRITE_GOLDEN"):
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(exist_ok=True, parents=True)
         file.write_text(text)
     assert file.read_text() == text, "make golden, and read the difference"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_no_golden_file_is_an_orphan(example: Path) -> None:
-    assert {path.name for path in (example / "golden").iterdir()} == {*GOLDEN, *rendered(example)}
+    golden = example / "golden"
+    found = {str(path.relative_to(golden)) for path in golden.rglob("*") if path.is_file()}
+    assert found == {*GOLDEN, *rendered(example)}
 
 
 def test_examples_are_found() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,39 @@ def dockerfile(directory: Path, output: Path | None) -> None:
     emit(output or directory, files | texts, render.MARK, marked)
     for plan in plans:
         click.echo((output or directory) / render.dockerfile_name(plan))
+
+
+_directory = click.argument("directory", type=click.Path(path_type=Path), default=".")
+_environment = click.option("--env", "environment", help="As in [env.NAME]; default: development.")
+_release = click.option(
+    "--release", type=click.Path(path_type=Path), metavar="F", help="Default: .shipway/release.json."
+)
+_output = click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Default: deploy/TARGET/ENVIRONMENT."
+)
+
+
+@command.command("compose")
+@_directory
+@_environment
+@_release
+@_output
+def compose(directory: Path, environment: str | None, release: Path | None, output: Path | None) -> None:
+    """Write compose.yaml, and what it mounts: the agent and its sidecars, as in a pod.
+
+    In development a replayed model and the databases run beside them. stdout is the paths of the files.
+    """
+    from shipway.render.compose import render
+
+    project = os.path.relpath(directory, output) if output else ""
+    write_stack(
+        "compose",
+        lambda plan: render(plan, project) if project else render(plan),
+        directory,
+        environment,
+        release,
+        output,
+    )
 
 
 def write_stack(
