@@ -117,17 +117,26 @@ def test_the_events_tell_the_response(answer: dict[str, Any]) -> None:
     assert [e["item"] for e in events if e["type"] == "response.output_item.done"] == answer["output"]
 
 
-def test_built_in_tools_say_how_far_they_are() -> None:
-    item = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
-    answer = {"status": "completed", "output": [item]}
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"type": "web_search_call"}, ["in_progress", "searching", "completed"]),
+        (
+            {"type": "code_interpreter_call", "code": "1"},
+            ["in_progress", "code.delta", "code.done", "interpreting", "completed"],
+        ),
+        (
+            {"type": "mcp_call", "arguments": "{}", "error": "no"},
+            ["in_progress", "arguments.delta", "arguments.done", "failed"],
+        ),
+    ],
+)
+def test_built_in_tools_say_how_far_they_are(item: dict[str, Any], expected: list[str]) -> None:
+    answer = {"status": "completed", "output": [item | {"id": "x_1"}]}
     types = [event["type"] for event in sse.values(openai_responses.to_events(answer, request({})))]
-    assert types[2:-1] == [
-        "response.output_item.added",
-        "response.web_search_call.in_progress",
-        "response.web_search_call.searching",
-        "response.web_search_call.completed",
-        "response.output_item.done",
-    ]
+    assert types[2] == "response.output_item.added"
+    names = [name.removeprefix(f"response.{item['type']}").lstrip("._") for name in types[3:-2]]
+    assert names == expected
 
 
 def test_a_response_without_its_output_has_it_from_the_items() -> None:
