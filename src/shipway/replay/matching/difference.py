@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "(absent)"})()
 _ALIGNED = 400  # items of a list between its equal ends; longer ones are compared one by one
+_TRIED = 2000  # pairs of items, to find where a shorter list fits into a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +112,12 @@ def _block(
 
 def _best(recorded: list[Any], sent: list[Any]) -> tuple[int, int]:
     """Where the shorter stretch starts in the longer one, as (in recorded, in sent)."""
-    if len(recorded) == len(sent):
-        return 0, 0
     shorter, longer = sorted((recorded, sent), key=len)
-    own = [sketch.make(item) for item in shorter[:_ALIGNED]]
-    others = [sketch.numbers(sketch.make(item)) for item in longer[:_ALIGNED]]
     starts = range(len(longer) - len(shorter) + 1)
+    if len(starts) == 1 or len(starts) * len(shorter) > _TRIED:
+        return 0, 0
+    own = [sketch.make(item) for item in shorter]
+    others = [sketch.numbers(sketch.make(item)) for item in longer]
     score = [sum(map(sketch.shared, own, others[start:])) for start in starts]
     best = score.index(max(score))
     return (best, 0) if longer is recorded else (0, best)

@@ -42,6 +42,7 @@ _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 _TMP = re.compile(
     r"(?:/private)?(?:/var/folders/\w+/[\w+-]+/T|/var/tmp|/tmp)"
     r"/(?:tmp[._]?[A-Za-z0-9_]{6,12}|pytest-of-[\w-]+/pytest-\d+)(?![A-Za-z0-9_])"
+    r"|(?<=/)-tmp-tmp[A-Za-z0-9]{6,12}(?![A-Za-z0-9])"  # Claude Code's name for such a directory
 )
 _PORT = re.compile(
     r"(?<=localhost:|127\.0\.0\.1:)(?:3[2-9]|[456]\d)\d{3}\b|(?<=\[::1\]:)(?:3[2-9]|[456]\d)\d{3}\b"
@@ -70,7 +71,7 @@ def _anywhere(text: str) -> str:
         text = _UUID.sub("<uuid>", _TIME.sub("<time>", text))
     if _speaks_of_today(text):
         text = _TODAY.sub(r"\g<said><date>", text)
-    if "/t" in text or "/T/" in text:
+    if "tmp" in text or "/T/" in text:
         text = _TMP.sub("<tmp>", text)
     if "localhost:" in text or "127.0.0.1:" in text or "[::1]:" in text:
         text = _PORT.sub("<port>", text)

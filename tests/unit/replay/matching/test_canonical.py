@@ -178,6 +178,7 @@ def result_key(result: Any, **more: Any) -> str:
         ("Date: Sun, 29 Nov 2026 19:51:09 GMT", "Date: Mon, 30 Nov 2026 08:00:00 GMT"),
         ("cwd /tmp/tmpab12cd_x/repo", "cwd /tmp/tmpzz99yy_q/repo"),
         ("/private/var/folders/x1/abc_d/T/tmpab12cd_x/a", "/var/folders/y2/efg_h/T/tmpzz99yy_q/a"),
+        ("~/.claude/projects/-tmp-tmp1g3uj0io/memory", "~/.claude/projects/-tmp-tmpfntxatur/memory"),
         ("/tmp/pytest-of-me/pytest-12/repo", "/tmp/pytest-of-me/pytest-13/repo"),
         ("see http://127.0.0.1:54321/mcp", "see http://127.0.0.1:43215/mcp"),
         ("default <object object at 0x7f3b2c0a>", "default <object object at 0x7faa00bb>"),
