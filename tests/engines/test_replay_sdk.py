@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,3 +233,84 @@ def test_it_needs_only_what_the_runtime_needs() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"httptools", "uvicorn"} <= set(done.stdout.split())
     assert not {"pydantic", "rich", "httpx2", "anthropic", "mcp"} & set(done.stdout.split())
+
+
+PACED = """
+[[reply]]
+when = "slowly"
+say = "one two three four five six seven eight nine ten eleven twelve"
+pace = 100
+stop = "max_tokens"
+usage = { input = 900, output = 12 }
+
+[[reply]]
+when = "refuse"
+say = "I will not."
+stop = "refusal"
+"""
+
+
+def test_a_script_has_its_own_pace_usage_and_end(replays: Path) -> None:
+    (replays / "scripted.toml").write_text(PACED)
+    server = Server(replays)
+    request: Any = {"model": "claude-sonnet-5", "max_tokens": 64}
+    try:
+        with anthropic.Anthropic(api_key="none", base_url=server.url) as client:
+            started = time.monotonic()
+            slowly: Any = [{"role": "user", "content": "slowly"}]
+            with client.messages.stream(**request, messages=slowly) as stream:
+                final = stream.get_final_message()
+            assert time.monotonic() - started >= 0.4
+            assert (final.stop_reason, final.usage.input_tokens, final.usage.output_tokens) == (
+                "max_tokens",
+                900,
+                12,
+            )
+            assert ask(client, {"role": "user", "content": "refuse"}).stop_reason == "refusal"
+    finally:
+        server.stop()
+
+
+def test_recordings_are_rewound_on_demand(server: Server, client: anthropic.Anthropic) -> None:
+    def said() -> str:
+        return str(ask(client, QUESTION).content[0].to_dict()["text"])
+
+    first = said()
+    assert said() != first
+    url = f"{server.url}/_shipway/rewind"
+    assert httpx2.post(url).status_code == 204
+    assert said() == first
+    assert httpx2.get(url).status_code == 405
+    assert httpx2.post(url, headers={"host": "example.com"}).status_code == 403
+
+
+def test_what_is_edited_while_it_runs_counts_at_once(replays: Path, client: anthropic.Anthropic) -> None:
+    help_: Any = {"role": "user", "content": "help"}
+    with pytest.raises(anthropic.NotFoundError):
+        ask(client, help_)
+    (replays / "more.toml").write_text("[[reply]]\nwhen = 'help'\nsay = 'Here I am.'\n")
+    assert ask(client, help_).content[0].to_dict()["text"] == "Here I am."
+
+
+def test_misses_do_not_hold_up_other_answers(tmp_path: Path, replays: Path) -> None:
+    recording = json.loads((replays / "hello-1.json").read_text())
+    recording["response"] = {"status": 200, "events": [[20 * i, f": {i}\n\n"] for i in range(50)]}
+    recording["request"]["body"]["messages"] = [{"role": "user", "content": "stream"}]
+    (replays / "stream.json").write_text(json.dumps(recording))
+    text = "\n".join(f"line {i} of a long prompt" for i in range(500))
+    for number in range(300):
+        recording["request"]["body"]["messages"] = [{"role": "user", "content": f"{text} {number}"}]
+        (replays / f"other-{number}.json").write_text(json.dumps(recording))
+    server = Server(replays, "--speed", "1")
+    try:
+        url, body = f"{server.url}/v1/messages", recording["request"]["body"] | {"stream": True}
+        other = body | {"messages": [{"role": "user", "content": f"{text} and more"}]}
+        miss = threading.Thread(target=lambda: [httpx2.post(url, json=other) for _ in range(2)])
+        miss.start()
+        asked = body | {"messages": [{"role": "user", "content": "stream"}]}
+        with httpx2.stream("POST", url, json=asked) as answer:
+            times = [time.monotonic() for _ in answer.iter_text()]
+        miss.join(timeout=60)
+        assert max(b - a for a, b in itertools.pairwise(times)) < 0.5
+    finally:
+        server.stop()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _COMPARED = 12  # bodies, the second step
 _READ = 2000  # characters of a text that similarity looks at
+_WEIGHED = 60  # differences; each further one counts as a whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def find(candidates: Iterable[Candidate], body: Any) -> Near | None:
     """The candidate with the smallest difference, the first among equals; None where there is none."""
     sent = sketch.numbers(sketch.make(body))
     likely = heapq.nlargest(_COMPARED, candidates, key=lambda each: sketch.shared(each.sketch, sent))
-    return min(_compared(likely, body), key=lambda near: sum(map(_weight, near.differences)), default=None)
+    return min(_compared(likely, body), key=_distance, default=None)
 
 
 def _compared(candidates: Iterable[Candidate], body: Any) -> Iterator[Near]:
@@ -57,6 +58,11 @@ def _compared(candidates: Iterable[Candidate], body: Any) -> Iterator[Near]:
             continue
         found = sorted(compare(recorded, body), key=lambda difference: parts.rank(difference.part))
         yield Near(candidate.file, recorded, tuple(found))
+
+
+def _distance(near: Near) -> float:
+    found = near.differences
+    return sum(map(_weight, found[:_WEIGHED])) + max(0, len(found) - _WEIGHED)
 
 
 def _weight(difference: Difference) -> float:

@@ -1,4 +1,4 @@
-"""What frameworks sent when the same agent was run twice: two questions, and a tool that measures and dates."""
+"""What frameworks sent when the same agent was run twice: two questions, a tool that measures and dates."""
 
 from __future__ import annotations
 
