@@ -98,7 +98,7 @@ def ls(directory: Path, as_json: bool) -> None:
     replays = find(directory)
     inventory, runs = Inventory(replays.directory), replays.runs()
     recordings = [replay_tables.recording(one, runs) for one in inventory.recordings()]
-    replies = [replay_tables.scripted(one, runs) for one in inventory.replies()]
+    replies = [replay_tables.scripted(one, runs) for one in inventory.replies()[0]]
     if as_json:
         click.echo(json.dumps({"recordings": recordings, "replies": replies}, indent=2))
     else:

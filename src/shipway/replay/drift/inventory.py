@@ -20,6 +20,8 @@ from shipway.replay.scripts.replies import Reply
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shipway.replay.matching.ignored import Ignored
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -64,14 +66,19 @@ class Inventory:
             else:
                 yield Recorded(file, size, written_ns / 1e9, result)
 
-    def replies(self) -> Iterator[Scripted]:
+    def replies(self) -> tuple[list[Scripted], Ignored]:
+        """The replies of all scripts, and what the scripts leave out of matching."""
+        found: list[Scripted] = []
+        ignored: Ignored = ()
         for file, (written_ns, _) in tape.scan(self.directory).items():
             text = self._text(file) if file.endswith(".toml") else None
             if text is None:
                 continue
             script, findings = reading.read(text, str(self.directory / file))
             self.findings.extend(findings)
-            yield from (Scripted(reply.place, written_ns / 1e9, reply) for reply in script.replies)
+            found += (Scripted(reply.place, written_ns / 1e9, reply) for reply in script.replies)
+            ignored += script.ignored
+        return found, ignored
 
     def _text(self, file: str) -> str | None:
         path = self.directory / file

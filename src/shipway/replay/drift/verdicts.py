@@ -6,16 +6,19 @@ each scripted reply, with its reasons in words; nothing is asked of anybody, and
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from shipway.errors import SpecError
 from shipway.replay.apis import providers
+from shipway.replay.drift import provenance
 from shipway.replay.drift.inventory import Inventory
 from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
 from shipway.replay.drift.signs import SIGNS, Subject, miss_signs, moment
 from shipway.replay.drift.witnesses import Witness, tool_signs, witnesses
+from shipway.replay.matching import ignored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from shipway.replay.drift.inventory import Recorded, Scripted
     from shipway.replay.drift.runs import Run
+    from shipway.replay.matching.ignored import Ignored
 
 State = Literal["fresh", "stale", "unused", "unknown"]
 _NO_META = "its meta does not say what it was made with, and no run used it as the project is now"
@@ -61,7 +65,9 @@ def verify(directory: Path, now: Now | None, runs: Runs) -> Report:
     Raises SpecError with every finding when a file cannot be read.
     """
     inventory = Inventory(directory)
-    verdicts = (*_judge(inventory.recordings(), now, runs), *_judge_replies(inventory.replies(), runs))
+    replies, without = inventory.replies()
+    recordings = _judge(inventory.recordings(), now, runs, without)
+    verdicts = (*recordings, *_judge_replies(replies, runs))
     if inventory.findings:
         raise SpecError(inventory.findings)
     return Report(verdicts, runs)
@@ -78,9 +84,9 @@ class _Examined:
     remarks: tuple[str, ...]
 
 
-def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs) -> Iterator[Verdict]:
-    examined = [_examine(one, now or Now(), runs) for one in recorded]
-    seen = witnesses((one.subject for one in examined), runs)
+def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs, without: Ignored) -> Iterator[Verdict]:
+    examined = [_examine(one, now or Now(), runs, without) for one in recorded]
+    seen = witnesses((one.subject for one in examined), {} if without else runs.tools)
     first: dict[str, str] = {}  # the first recording of each request
     for one in examined:
         file = one.subject.file
@@ -92,9 +98,13 @@ def _judge(recorded: Iterable[Recorded], now: Now | None, runs: Runs) -> Iterato
             yield Verdict(file, state, reasons, one.remarks)
 
 
-def _examine(one: Recorded, now: Now, runs: Runs) -> _Examined:
+def _examine(one: Recorded, now: Now, runs: Runs, without: Ignored) -> _Examined:
     request = one.exchange.request
     subject = Subject(one.file, one.exchange.meta, one.modified, now, runs)
+    if without:  # digests in the meta and in the journal are of tools as they were sent
+        kept = dataclasses.replace(request, body=ignored.apply(without, request.body))
+        meta = subject.meta | {"tools": provenance.tools(kept)}
+        subject = dataclasses.replace(subject, meta=meta)
     reasons = tuple(reason for sign in SIGNS for reason in sign(subject, request))
     missed = tuple(miss_signs(subject, request))
     return _Examined(subject, one.asked, reasons, missed, tuple(_remarks(one, runs)))

@@ -15,7 +15,6 @@ from shipway.replay.drift.signs import moment
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from shipway.replay.drift.runs import Runs
     from shipway.replay.drift.signs import Subject
 
 
@@ -40,9 +39,9 @@ class Witness:
         return f"seen in the run of {moment(self.at)}"
 
 
-def witnesses(subjects: Iterable[Subject], runs: Runs) -> dict[str, Witness]:
-    """For each tool, the last that was seen of it."""
-    seen = {name: Witness(digest, at) for name, (digest, at) in runs.tools.items()}
+def witnesses(subjects: Iterable[Subject], offered: Mapping[str, tuple[str, float]]) -> dict[str, Witness]:
+    """For each tool, the last that was seen of it; `offered` is what runs know: digests, and when."""
+    seen = {name: Witness(digest, at) for name, (digest, at) in offered.items()}
     for subject in subjects:
         if (at := provenance.recorded_at(subject.meta)) is None:
             continue

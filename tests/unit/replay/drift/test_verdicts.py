@@ -241,6 +241,20 @@ def test_recordings_that_differ_in_no_tool_bear_no_witness(replays: Replays) -> 
     assert [verdict.state for verdict in replays.verify().verdicts] == ["fresh"] * 3
 
 
+def test_what_scripts_leave_out_of_matching_changes_no_tool(replays: Replays) -> None:
+    for number, file in enumerate(("a.json", "b.json", "c.json")):
+        told = f"session {number}" if number < 2 else "session 2, to the second"
+        asked = body(tools=[TOOL | {"description": told}])
+        replays.record(file, asked=asked, recorded=iso(RECORDED + number * DAY))
+    assert [one.state for one in replays.verify().verdicts] == ["stale", "stale", "fresh"]
+    replays.put("ignore.toml", "[[ignore]]\ntext = 'session \\d+'\n")
+    assert [one.state for one in replays.verify().verdicts] == ["stale", "stale", "fresh"]
+    (replays.directory / "c.json").unlink()
+    assert [one.state for one in replays.verify().verdicts] == ["fresh", "fresh"]
+    saw = missed(near="", get_time="0123")
+    assert replays.verify(NOW, run(1, unrecorded=(saw,))).recordings("stale") == ()
+
+
 # -- Misses --------------------------------------------------------------------------------------------------
 
 
