@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from shipway.replay.drift.now import Now
 
+_NEVER = 1e11  # seconds since the epoch; no calendar goes so far
+
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
@@ -104,15 +106,21 @@ def parse(lines: Iterable[str]) -> Runs:
     for line in lines:
         try:
             entry = json.loads(line)
-            run = runs.setdefault(entry["run"], Run(float(entry["at"])))
-            _add(run, entry)
-        except (ValueError, LookupError, TypeError, AttributeError):
+            at = _time(entry["at"])
+            _add(runs.setdefault(entry["run"], Run(at)), entry, at)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
             unreadable += 1
     return Runs(tuple(sorted(runs.values(), key=lambda run: run.at)), unreadable)
 
 
-def _add(run: Run, entry: dict[str, Any]) -> None:
-    at = float(entry["at"])
+def _time(value: Any) -> float:
+    at = float(value)
+    if not 0 <= at < _NEVER:
+        raise ValueError(f"a time was expected, saw {value}")
+    return at
+
+
+def _add(run: Run, entry: dict[str, Any], at: float) -> None:
     if "format" in entry:
         if entry["format"] != contract.FORMAT:
             raise ValueError(f"format {entry['format']}")

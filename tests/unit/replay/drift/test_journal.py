@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shipway.replay.drift import runs, writing
 from shipway.replay.drift.journal import Journal, keep
 from shipway.replay.drift.runs import Run, Runs
+from shipway.replay.drift.signs import moment
 from shipway.replay.exchange import Request
 from shipway.replay.player import COUNTED
 from shipway.replay.traffic import Answer, Answerer, Incoming
@@ -198,6 +201,28 @@ def test_a_line_of_another_kind_is_counted_and_left_out(tmp_path: Path, line: st
     told = runs.read(file)
     assert told.unreadable == 1
     assert [one.used for one in told.asked] == [{"a.json": 1}]
+
+
+KEYS = ("format", "model", "prompts", "sdk", "file", "near", "differs", "tools", "requests", "missed", "used")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+LINES = st.fixed_dictionaries(
+    {"run": st.just("x") | VALUES, "at": st.integers(0, 10**10) | VALUES},
+    optional=dict.fromkeys(KEYS, VALUES) | {"format": st.just(1) | VALUES},
+)
+
+
+@given(st.lists(LINES, max_size=5))
+def test_whatever_is_in_a_journal_it_is_read(lines: list[dict[str, Any]]) -> None:
+    told = runs.parse(json.dumps(line) for line in lines)
+    for one in told.runs:
+        moment(one.at)
+    assert len(told.runs) + told.unreadable <= 2 * len(lines)
 
 
 def test_bytes_that_are_no_text_are_left_out(tmp_path: Path) -> None:
