@@ -21,16 +21,17 @@ import httpx2
 from shipway.local import state
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 MODEL_TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a caller was told: `text`, and `code` where it was that the turn failed."""
+    """What a caller was told: `text`, and where the turn failed `code` and `message`."""
 
     text: str
     code: str | None
+    message: str
     usage: dict[str, Any]
 
 
@@ -51,7 +52,7 @@ class Stack:
     def up(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        done = self.run("up", "-d", "--port", str(port))
+        done = self.run("up", "-d", "--port", str(port), "--wait-timeout", f"{PATIENCE_S:g}")
         assert done.returncode == 0, done.stderr
         running = state.require(self.root)
         self.api, self.admin = (
@@ -59,7 +60,11 @@ class Stack:
             for url in (running.api, running.admin)
         )
         self.replay = next((p.address for p in running.processes if p.name == "replay"), None)
-        self.pids = {process.name: process.pid for process in running.processes}
+        self._processes = {process.name: process.pid for process in running.processes}
+
+    def alive(self) -> bool:
+        """Whether each process is still the one that was started."""
+        return {p.name: p.pid for p in state.require(self.root).processes} == self._processes
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -119,8 +124,8 @@ class Stack:
             with self.api.stream("POST", "/chat", json={"message": question}) as answer:
                 pieces += answer.iter_text()
         except httpx2.RemoteProtocolError:
-            return Told("".join(pieces), "broken off", {})
-        return Told("".join(pieces), None if answer.status_code == 200 else str(answer.status_code), {})
+            return Told("".join(pieces), "broken off", "", {})
+        return Told("".join(pieces), None if answer.status_code == 200 else str(answer.status_code), "", {})
 
 
 def _told(document: dict[str, Any]) -> Told:
@@ -128,6 +133,6 @@ def _told(document: dict[str, Any]) -> Told:
     items = [item for item in document.get("output", ()) if item["type"] == "message"]
     text = "".join(part["text"] for item in items for part in item["content"])
     error = document.get("error")
-    code = None if error is None else str(error["code"] or error["type"])
     assert error or document["status"] == "completed", document
-    return Told(text, code, document.get("usage") or {})
+    usage = document.get("usage") or {}
+    return Told(text, error["code"], error["message"], usage) if error else Told(text, None, "", usage)

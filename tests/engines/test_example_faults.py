@@ -6,6 +6,7 @@ never gets a part of an answer as if it were all of it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ EXAMPLES = sorted(Path(__file__).parents[2].glob("examples/[0-9]*"))
 
 @dataclass(frozen=True)
 class Case:
-    """What an example is asked and answers when nothing goes wrong, and the tool that it asks on the way.
+    """What an example is asked, what it answers when nothing goes wrong, and a tool that it asks on the way.
 
     `patient`: its own code waits for the model as long as the SDK does, whatever agent.toml says.
     """
@@ -36,9 +37,6 @@ class Case:
     tool: str | None = None
     patient: bool = False
     application: bool = False
-
-    def callers(self, stack: Stack) -> tuple[Callable[[str], Told], ...]:
-        return (stack.ask_application,) if self.application else (stack.ask, stack.ask_streaming)
 
 
 CASES = {
@@ -64,8 +62,18 @@ CASES = {
         "What is the capital of France?", "Paris is the capital of France.", patient=True, application=True
     ),
 }
-WITH_MODEL = [name for name in CASES if name != "01-hello"]
 SOON = {"retry_after": 0.01}
+WIRE = {
+    "rate-limit": ("429",),
+    "overloaded": ("529", "503"),
+    "server-error": ("500",),
+    "error-event": ("failed",),
+    "cut": ("broken",),
+    "early-end": ("unfinished",),
+    "slow-start": ("timeout",),
+    "hang": ("timeout",),
+}
+"""What the requests to the model are counted as. A stream with broken JSON is whole, as far as streams go."""
 FAILING: dict[str, dict[str, Any]] = {
     "rate-limit": SOON,
     "overloaded": SOON,
@@ -89,69 +97,104 @@ HARMLESS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Stack]]:
-    """All examples at once: most of a start is waiting."""
-    place = tmp_path_factory.mktemp("examples")
-    made = {example.name: Stack(example, place / example.name) for example in EXAMPLES}
-    try:
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(Stack.up, made.values()))
-        yield made
-    finally:
-        with ThreadPoolExecutor(3) as pool:
-            list(pool.map(Stack.close, made.values()))
+class Running:
+    """An example that runs, and who asks it."""
+
+    def __init__(self, case: Case, stack: Stack) -> None:
+        self.case, self.stack = case, stack
+        self._callers = (stack.ask_application,) if case.application else (stack.ask, stack.ask_streaming)
+
+    def ask(self) -> list[Told]:
+        """What each caller is told, who ask at the same time."""
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda caller: caller(self.case.question), self._callers))
+
+    def spoil(self, fault: str, keys: dict[str, Any]) -> tuple[list[Told], int]:
+        """What they are told while the fault is armed, and how many requests to the model it hit."""
+        kind, replay = fault.partition(" ")[0], self.stack.replay
+        assert replay
+        named = self.named(kind)
+        client.arm(replay, {"kind": kind, **keys})
+        try:
+            told = self.ask()
+            [armed] = client.armed(replay)
+        finally:
+            client.clear(replay)
+        assert armed.hits > 0
+        assert until(lambda: self.named(kind) - named == armed.hits)
+        return told, armed.hits
+
+    def named(self, kind: str) -> int:
+        """How often the replay's log has named a fault of this kind."""
+        return len(re.findall(rf", fault {kind}\b.* \(on demand\)\n", self.stack.log("replay")))
+
+    def counted(self) -> Counted:
+        ok, error = (self.stack.metric("shipway_turns_total", outcome=outcome) for outcome in ("ok", "error"))
+        assert until(lambda: len(self.stack.outcomes()) == ok + error)
+        return Counted(ok, error)
+
+    def requests(self, fault: str) -> float:
+        """How many requests to the model have ended as those do that such a fault hits."""
+        outcomes = WIRE.get(fault.partition(" ")[0], ())
+        return sum(self.stack.metric("shipway_model_requests_total", outcome=outcome) for outcome in outcomes)
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What a stack has counted so far."""
+    """Turns in the metrics of a stack; as many outcomes are on its stdout."""
 
-    outcomes: int
     ok: float
     error: float
 
-    @classmethod
-    def of(cls, stack: Stack) -> Counted:
-        turns = (stack.metric("shipway_turns_total", outcome=outcome) for outcome in ("ok", "error"))
-        return cls(len(stack.outcomes()), *turns)
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Logs are read by others, and SDKs close a stream that failed a moment after they have said so."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
 
 
-def run(stack: Stack, case: Case, fault: str, keys: dict[str, Any]) -> list[Told]:
-    """What each caller is told while the fault is armed, and that the replay names it."""
-    kind = fault.partition(" ")[0]
-    before = stack.log("replay").count(f"fault {kind} (on demand)")
-    assert stack.replay
-    client.arm(stack.replay, {"kind": kind, **keys})
+@pytest.fixture(scope="module")
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One example after the other, each started once and put through everything."""
+    [example] = [example for example in EXAMPLES if example.name == request.param]
+    stack = Stack(example, tmp_path_factory.mktemp("examples") / example.name)
     try:
-        with ThreadPoolExecutor(2) as pool:
-            told = list(pool.map(lambda caller: caller(case.question), case.callers(stack)))
-        [armed] = client.armed(stack.replay)
+        stack.up()
+        yield Running(CASES[example.name], stack)
     finally:
-        client.clear(stack.replay)
-    assert armed.hits > 0
-    assert stack.log("replay").count(f"fault {kind} (on demand)") - before == armed.hits
-    return told
+        stack.close()
 
 
-def check_failed(stack: Stack, case: Case, told: list[Told], before: Counted) -> None:
-    """Each caller was told so, and so was whoever counts."""
+def of(which: Callable[[str, Case], object]) -> pytest.MarkDecorator:
+    """The examples that a test is about."""
+    names = [name for name, case in CASES.items() if which(name, case)]
+    return pytest.mark.parametrize("running", names, indirect=True)
+
+
+has_model = of(lambda name, _: name != "01-hello")
+obeys_timeout = of(lambda name, case: name != "01-hello" and not case.patient)
+has_tool = of(lambda _, case: case.tool)
+
+
+def check_failure(running: Running, fault: str, keys: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each caller is told of the failure, and so is whoever counts; the next turn is well. Its outcomes."""
+    before, requests = running.counted(), running.requests(fault)
+    told, hits = running.spoil(fault, keys)
     for each in told:
         assert each.code, f"told as an answer: {each.text!r}"
-        assert each.text != case.answer
-    if not case.application:
-        after = Counted.of(stack)
+        assert running.case.application or "the model" in each.message
+    assert not WIRE.get(fault.partition(" ")[0]) or until(lambda: running.requests(fault) - requests == hits)
+    after = running.counted()
+    new = running.stack.outcomes()[round(before.ok + before.error) :]
+    if not running.case.application:
         assert (after.ok - before.ok, after.error - before.error) == (0, len(told))
-        new = stack.outcomes()[before.outcomes :]
         assert [outcome["status"] for outcome in new] == ["error"] * len(told)
         assert all(min(outcome["tokens"].values()) >= 0 for outcome in new)
-
-
-def check_answers(stack: Stack, case: Case) -> None:
-    """Nothing is left of the fault."""
-    assert case.callers(stack)[0](case.question).text == case.answer
-    running = {name: pid for name, pid in stack.pids.items() if not Path(f"/proc/{pid}").exists()}
-    assert not running, f"gone: {running}"
+    assert {each.text for each in running.ask()} == {running.case.answer}
+    assert running.stack.alive()
+    return new
 
 
 def test_every_example_and_every_kind_is_here() -> None:
@@ -159,63 +202,46 @@ def test_every_example_and_every_kind_is_here() -> None:
     assert {name.partition(" ")[0] for name in (*FAILING, *LATE, *HARMLESS)} == set(KINDS)
 
 
-def test_what_asks_no_model_is_not_concerned(stacks: dict[str, Stack]) -> None:
-    stack, case = stacks["01-hello"], CASES["01-hello"]
-    if stack.replay:
-        client.arm(stack.replay, {"kind": "cut"})
-    assert {caller(case.question).text for caller in case.callers(stack)} == {case.answer}
+@of(lambda name, _: name == "01-hello")
+def test_what_asks_no_model_is_not_concerned(running: Running) -> None:
+    if running.stack.replay:
+        client.arm(running.stack.replay, {"kind": "cut"})
+    assert {each.text for each in running.ask()} == {running.case.answer}
 
 
-@pytest.mark.parametrize("example", WITH_MODEL)
+@has_model
 @pytest.mark.parametrize("fault", FAILING)
-def test_a_failure_is_told_and_counted(example: str, fault: str, stacks: dict[str, Stack]) -> None:
-    stack, case = stacks[example], CASES[example]
-    before = Counted.of(stack)
-    told = run(stack, case, fault, FAILING[fault])
-    check_failed(stack, case, told, before)
-    check_answers(stack, case)
+def test_a_failure_is_told_and_counted(running: Running, fault: str) -> None:
+    check_failure(running, fault, FAILING[fault])
 
 
-@pytest.mark.parametrize("example", WITH_MODEL)
+@obeys_timeout
 @pytest.mark.parametrize("fault", LATE)
-def test_a_model_that_is_late_is_a_failure(example: str, fault: str, stacks: dict[str, Stack]) -> None:
-    """Within the timeout of agent.toml for each try, and SDKs try three times, with pauses."""
-    stack, case = stacks[example], CASES[example]
-    if case.patient:
-        pytest.skip("its own code sets no timeout")
-    before, started = Counted.of(stack), time.monotonic()
-    told = run(stack, case, fault, LATE[fault])
-    assert time.monotonic() - started < 3 * MODEL_TIMEOUT_S + 5
-    check_failed(stack, case, told, before)
-    check_answers(stack, case)
+def test_a_model_that_is_late_is_a_failure(running: Running, fault: str) -> None:
+    """Within the timeout of agent.toml for each try; SDKs try three times, with pauses of a second or two."""
+    started = time.monotonic()
+    check_failure(running, fault, LATE[fault])
+    assert time.monotonic() - started < 3 * MODEL_TIMEOUT_S + 10
 
 
-@pytest.mark.parametrize("example", WITH_MODEL)
-def test_a_tool_that_has_run_does_not_make_a_part_the_answer(example: str, stacks: dict[str, Stack]) -> None:
-    stack, case = stacks[example], CASES[example]
-    if case.tool is None:
-        pytest.skip("its question needs no tool")
-    before = Counted.of(stack)
-    told = run(stack, case, "early-end", {"when_tool": case.tool})
-    check_failed(stack, case, told, before)
-    assert all(outcome["tool_calls"] > 0 for outcome in stack.outcomes()[before.outcomes :])
-    check_answers(stack, case)
+@has_tool
+def test_a_part_of_an_answer_is_none_when_tools_have_run(running: Running) -> None:
+    outcomes = check_failure(running, "early-end", {"when_tool": running.case.tool})
+    assert all(outcome["tool_calls"] > 0 for outcome in outcomes)
 
 
-@pytest.mark.parametrize("example", WITH_MODEL)
+@has_model
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_what_an_agent_survives_is_an_answer(example: str, fault: str, stacks: dict[str, Stack]) -> None:
-    stack, case = stacks[example], CASES[example]
-    before = Counted.of(stack)
-    told = run(stack, case, fault, HARMLESS[fault])
-    assert [(each.text, each.code) for each in told] == [(case.answer, None)] * len(told)
-    if not case.application:
-        after = Counted.of(stack)
+def test_what_an_agent_survives_is_an_answer(running: Running, fault: str) -> None:
+    before = running.counted()
+    told, _ = running.spoil(fault, HARMLESS[fault])
+    assert [(each.text, each.code) for each in told] == [(running.case.answer, None)] * len(told)
+    for usage in (each.usage for each in told if each.usage):
+        assert min(usage["input_tokens"], usage["output_tokens"]) >= 0
+        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    after = running.counted()
+    if not running.case.application:
         assert (after.ok - before.ok, after.error - before.error) == (len(told), 0)
-        for outcome in stack.outcomes()[before.outcomes :]:
+        for outcome in running.stack.outcomes()[round(before.ok + before.error) :]:
             assert outcome["status"] == "ok"
             assert min(outcome["tokens"].values()) >= 0
-    for usage in (each.usage for each in told if each.usage):
-        assert usage["input_tokens"] >= 0
-        assert usage["output_tokens"] >= 0
-        assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]

@@ -124,7 +124,7 @@ async def _answer(scope: Scope, send: Send, answer: Answer) -> None:
     if answer.source:
         headers[HEADER] = quote(answer.source, safe="/:")
     if answer.fault:
-        headers[FAULT_HEADER] = quote(answer.fault, safe="/: ()")
+        headers[FAULT_HEADER] = quote(answer.fault, safe="/: ()=")
     kind = next((v for name, v in answer.headers.items() if name.lower() == "content-type"), None)
     if (chunks := _chunks(answer)) is not None:
         await _stream(scope, send, answer, headers | {"content-type": kind or "text/event-stream"}, chunks)

@@ -79,7 +79,7 @@ def _told(armed: Armed) -> dict[str, Any]:
     left = None if armed.until is None else round(armed.until - time.monotonic(), 1)
     rule = armed.rule
     return {
-        "fault": rule.fault.kind,
+        "fault": str(rule.fault),
         "rule": rule.place,
         "seen": armed.seen,
         "hits": armed.hits,

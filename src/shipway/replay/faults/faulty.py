@@ -97,7 +97,7 @@ class Faulty:
         if not kinds.KINDS[rule.fault.kind].delivers:
             self._kept[place] = answer
         spoilt = kinds.spoil(answer, rule.fault, provider)
-        return dataclasses.replace(spoilt, fault=f"{rule.fault.kind} ({rule.place})")
+        return dataclasses.replace(spoilt, fault=f"{rule.fault} ({rule.place})")
 
     # -- On demand ---------------------------------------------------------------------------------------
 

@@ -41,6 +41,16 @@ class Fault:
     at: float = 0.5
     usage: str = "zero"
 
+    def __str__(self) -> str:
+        """The kind, and what differs from its defaults: `cut at=0.2`."""
+        defaults = KINDS[self.kind].defaults
+        given = {name: getattr(self, name) for name in defaults if getattr(self, name) != defaults[name]}
+        return " ".join([self.kind, *(f"{name}={_short(value)}" for name, value in given.items())])
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:

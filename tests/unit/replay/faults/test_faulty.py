@@ -143,7 +143,7 @@ def test_armed_listed_and_cleared() -> None:
     listed, cleared, after = over_http(answerer, *({"method": m} for m in ("GET", "DELETE", "GET")))
     demanded, given = listed.json()["faults"]
     assert 50 < demanded.pop("for_s") <= 60
-    assert demanded == {"fault": "rate-limit", "rule": "on demand", "seen": 2, "hits": 1}
+    assert demanded == {"fault": "rate-limit retry_after=5", "rule": "on demand", "seen": 2, "hits": 1}
     assert given == {"fault": "hang", "rule": "f.toml:1", "seen": 0, "hits": 0, "for_s": None}
     assert cleared.json() == {"cleared": 1}
     assert [told["rule"] for told in after.json()["faults"]] == ["f.toml:1"]
