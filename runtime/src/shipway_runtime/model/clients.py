@@ -12,6 +12,7 @@ import functools
 import importlib
 import sys
 import threading
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ..contract import REPLAY_HEADER
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..health.faults import Fault
     from .watching import Exchange, Watch
 
+_sending: ContextVar[bool] = ContextVar("shipway_sending", default=False)
+"""Whether a client of httpx is at it: its transport may be aiohttp, and an exchange counts once."""
 EXCHANGE = "shipway"  # in `Response.extensions` of httpx, which is for things like that
 
 
@@ -108,11 +111,14 @@ def _send_async(module: Any, watch: Watch) -> None:
     async def watched(self: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
         if (exchange := watch.open(str(request.url))) is None:
             return await send(self, request, *args, **kwargs)
+        outer = _sending.set(True)
         try:
             response = await send(self, request, *args, **kwargs)
         except module.RequestError as error:
             exchange.broke(error)
             raise
+        finally:
+            _sending.reset(outer)
         if refusal := exchange.refusal(response.headers.get(REPLAY_HEADER)):
             await response.aclose()
             raise marked(module.RemoteProtocolError(str(refusal), request=request), refusal)
@@ -195,7 +201,8 @@ def _aiohttp(module: Any, watch: Watch) -> None:
     @functools.wraps(request)
     async def watched(self: Any, method: str, url: Any, *args: Any, **kwargs: Any) -> Any:
         base = getattr(self, "_base_url", None)
-        if (exchange := watch.open(str(base.join(url) if base else url))) is None:
+        asked = str(base.join(url) if base else url)
+        if _sending.get() or (exchange := watch.open(asked)) is None:
             return await request(self, method, url, *args, **kwargs)
         try:
             response = await request(self, method, url, *args, **kwargs)

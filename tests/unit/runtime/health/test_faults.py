@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import anthropic
 import httpx2
 import pytest
 
-from shipway_runtime.health.faults import Fault, find_fault
+from shipway_runtime.health.faults import Fault, find_fault, marked, retry_after
 
 
 class Failing(ThreadingHTTPServer):
@@ -156,3 +157,65 @@ def test_errors_of_the_agents_own():
         TimeoutError(),
     ):
         assert find_fault(error, "127.0.0.1") is None
+
+
+def test_an_answer_that_an_sdk_cannot_read_is_the_models_doing(server):
+    server.status, server.kind = 200, "text/event-stream"
+    server.body = b'event: message_start\ndata: {"type": "message_start", "mess\n\n'
+    with anthropic.Anthropic(base_url=server.url, api_key="k", max_retries=0) as client:
+        messages = [{"role": "user", "content": "hi"}]
+        error = raised(
+            lambda: list(client.messages.create(model="m", max_tokens=1, messages=messages, stream=True))
+        )
+    assert find_fault(error, "") == Fault("an answer that cannot be read (JSONDecodeError)")
+
+
+def test_json_that_an_agent_reads_itself_is_its_own():
+    assert find_fault(raised(lambda: json.loads("{")), "127.0.0.1") is None
+
+
+def test_an_error_in_a_stream_may_have_the_status_of_its_answer_beside_its_own():
+    class ServerError(Exception):
+        code = 503
+        response = SimpleNamespace(status_code=200, headers={"retry-after": "3"})
+
+    ServerError.__module__ = "google.genai.errors"
+    assert find_fault(ServerError(), "") == Fault("HTTP 503 (ServerError)", retry_s=3.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "1", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "99999"}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_to_wait(headers, wait):
+    assert retry_after(headers) == wait
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (httpx2.ReadTimeout("late"), "did not answer in time (ReadTimeout)"),
+        (httpx2.ConnectTimeout("nobody"), "cannot be reached (ConnectTimeout)"),
+        (httpx2.RemoteProtocolError("cut"), "broke off its answer (RemoteProtocolError)"),
+        (httpx2.ReadError("cut"), "broke off its answer (ReadError)"),
+    ],
+)
+def test_where_a_connection_failed(error, reason):
+    error.request = httpx2.Request("POST", "http://127.0.0.1/v1/messages")
+    assert find_fault(error, "127.0.0.1").reason == reason
+
+
+def test_what_is_known_of_an_error_is_known_of_what_is_raised_from_it():
+    fault = Fault("ended a stream without message_stop")
+
+    def wrapped():
+        raise RuntimeError("connection error") from marked(OSError("x"), fault)
+
+    assert find_fault(raised(wrapped), "") == fault

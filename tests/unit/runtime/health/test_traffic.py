@@ -73,3 +73,15 @@ def test_however_often_it_lapses_there_is_a_longest_while(clock):
         assert seen.problem() is None
         seen.failed(DOWN)
         assert seen.problem()
+
+
+def test_what_is_certain_needs_no_second_one_and_no_turn_takes_it_away(clock):
+    seen = Traffic()
+    seen.failed(Fault('10.0.0.1 replays a model, and this is "prod"', certain=True))
+    seen.succeeded()
+    assert seen.problem() == '10.0.0.1 replays a model, and this is "prod"'
+    clock.now += 31
+    assert seen.problem() is None, "it may have been mended, and nobody would see"
+    seen.note(None)
+    seen.note(DOWN)
+    assert seen.problem() is None
