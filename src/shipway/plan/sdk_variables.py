@@ -35,6 +35,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 """Provider -> where its SDKs look for a key, most usual first. Without one they do not even ask."""
 
+TRACING_OFF: Mapping[str, str] = {"OPENAI_AGENTS_DISABLE_TRACING": "1"}
+"""SDKs that would tell the provider of every run, with what was said."""
+
 PLACEHOLDER = "replayed"
 
 
@@ -46,8 +49,8 @@ def base_urls(port: int) -> dict[str, str]:
 
 def replayed(port: int) -> dict[str, str]:
     """The same, and the word for the runtime that no real provider is to be reached, and none but in
-    development to be replayed."""
-    return base_urls(port) | {env.REPLAY: f"http://127.0.0.1:{port}"}
+    development to be replayed. SDKs do not send their traces to the provider meanwhile."""
+    return {**base_urls(port), env.REPLAY: f"http://127.0.0.1:{port}", **TRACING_OFF}
 
 
 def placeholders(provider: str, secrets: Collection[str]) -> dict[str, str]:
