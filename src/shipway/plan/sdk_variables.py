@@ -2,7 +2,7 @@
 
 In: the port of the replay, the names of a project's secrets. Out: variables for the agent's process. Only
 APIs that the replay speaks are here: an SDK of another provider keeps its own address, and says so when it
-cannot be reached. docs/reference/replay-image.md lists which SDK was seen to read which.
+cannot be reached. docs/reference/model-urls.md lists which SDK was seen to read which.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ BASE_URLS: Mapping[str, tuple[str, str]] = {
     "OPENAI_BASE_URL": ("openai", "/v1"),
     "OPENAI_API_BASE": ("openai", "/v1"),  # llama-index; openai before 1.0; langchain-openai and crewai, too
     "GOOGLE_GEMINI_BASE_URL": ("gemini", ""),
+    "GOOGLE_VERTEX_BASE_URL": ("gemini", ""),  # google-genai, where it is told to use Vertex AI
     "GEMINI_API_BASE": ("gemini", "/v1beta"),  # litellm, which adds /models/…
 }
 """Variable -> whose API it leads to, and what that API's address has after the host.
