@@ -58,8 +58,8 @@ class Demands:
             write = f'call = {{ tool = "{first}", input = {{…}} }}'
             return f"calls no tool; the request demands a call of {names}. Write {write}."
         if self.json and not calls and not _is_json(say):
-            shape = ", ".join(f'"{key}": …' for key in self.keys) or "…"
-            return f"says what is no JSON; the request demands JSON. Write say = '{{{shape}}}'."
+            shape = ", ".join(f"{key} = …" for key in self.keys) or "key = …"
+            return f"says what is no JSON; the request demands JSON. Write say = {{ {shape} }}."
         return ""
 
 

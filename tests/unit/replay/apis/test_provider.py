@@ -83,7 +83,7 @@ def test_the_id_of_a_request_follows_from_its_answer(path: str) -> None:
             Demands(json=True, keys=("city", "time")),
             "words",
             (),
-            """says what is no JSON; the request demands JSON. Write say = '{"city": …, "time": …}'.""",
+            "says what is no JSON; the request demands JSON. Write say = { city = …, time = … }.",
         ),
     ],
 )
