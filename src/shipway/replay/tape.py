@@ -34,6 +34,7 @@ Stamp = tuple[int, int]
 """When a file was last written (nanoseconds), and its size: another stamp is another content."""
 
 _LOADED = 16  # exchanges that are kept as they were read: streams at once share one
+_LARGE, _LARGE_LOADED = 1_000_000, 2  # bytes of a file, and how many such are kept
 
 
 class ChangedError(LookupError):
@@ -56,7 +57,8 @@ class Recording:
     @property
     def exchange(self) -> Exchange:
         """From its file. Raises ChangedError."""
-        return _exchange(self.directory, self.file, self.stamp)
+        read = _large_exchange if self.stamp[1] > _LARGE else _small_exchange
+        return read(self.directory, self.file, self.stamp)
 
     def canonical(self) -> Any:
         """The body by which requests are compared. Raises ChangedError."""
@@ -175,7 +177,6 @@ def _recordings(
             yield Recording(directory, file, stamp, where, _key(where, body), sketch.make(body), without)
 
 
-@functools.lru_cache(maxsize=_LOADED)
 def _exchange(directory: str, file: str, stamp: Stamp) -> Exchange:
     try:
         now = Path(directory, file).stat()
@@ -185,6 +186,10 @@ def _exchange(directory: str, file: str, stamp: Stamp) -> Exchange:
     if not isinstance(found, Exchange):
         raise ChangedError(f"{file} has changed since it was read")
     return found
+
+
+_small_exchange = functools.lru_cache(maxsize=_LOADED)(_exchange)
+_large_exchange = functools.lru_cache(maxsize=_LARGE_LOADED)(_exchange)
 
 
 def _read(directory: str, file: str) -> Exchange | Finding:

@@ -119,7 +119,10 @@ def _lines(difference: Difference) -> Iterator[str]:
     if isinstance(old, str) and isinstance(new, str) and ("\n" in old or "\n" in new):
         yield from _text(difference.path, old.split("\n"), new.split("\n"))
         return
-    before, after = _window(_show(old), _show(new))
+    told = _show(old), _show(new)
+    if told[0] == told[1]:  # a number, and a text that looks like it
+        told = canonical.text(old), canonical.text(new)
+    before, after = _window(*told)
     yield f"  {difference.path}"
     yield from ([f"    - {before}"] if old is not ABSENT else [])
     yield from ([f"    + {after}"] if new is not ABSENT else [])

@@ -162,6 +162,10 @@ def test_what_is_new_is_shown_once_and_whole() -> None:
     assert shown(body("a"), body("a", "b")) == ["  messages[1]", '    + {"content":"b","role":"assistant"}']
 
 
+def test_a_number_and_its_text_are_told_apart() -> None:
+    assert shown(body("q", top_k=5), body("q", top_k="5")) == ["  top_k", "    - 5", '    + "5"']
+
+
 def test_many_differences_are_counted() -> None:
     assert shown({str(i): i for i in range(9)}, {})[-1] == "  … and 4 more"
     texts = ["\n".join(f"{word} {i // 2 if i % 2 else word}" for i in range(20)) for word in ("a", "b")]
