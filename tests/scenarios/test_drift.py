@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import signal
@@ -47,16 +48,18 @@ def ask(body):
 
 
 async def agent(messages, ctx):
-    system, question = ctx.prompt("system"), messages[-1]["content"]
-    body = {"model": ctx.model.name, "max_tokens": 100, "system": system, "tools": TOOLS}
-    return await asyncio.to_thread(ask, body | {"messages": [{"role": "user", "content": question}]})
+    said = [{"role": message["role"], "content": message["content"]} for message in messages]
+    body = {"model": ctx.model.name, "max_tokens": 100, "system": ctx.prompt("system"), "tools": TOOLS}
+    return await asyncio.to_thread(ask, body | {"messages": said})
 """
 TOOL = {"name": "get_time", "description": "the time", "input_schema": {"type": "object"}}
 PATIENCE_S = 60.0
 
 
-def asked(question: str, tool: Mapping[str, Any] = TOOL) -> Request:
-    messages = [{"role": "user", "content": question}]
+def asked(*said: str, tool: Mapping[str, Any] = TOOL) -> Request:
+    """The user and the agent in turn."""
+    roles = itertools.cycle(("user", "assistant"))
+    messages = [{"role": role, "content": text} for role, text in zip(roles, said, strict=False)]
     body = {"model": "claude-sonnet-5", "max_tokens": 100, "system": PROMPT, "tools": [tool]}
     return Request("POST", "/v1/messages", body | {"messages": messages})
 
@@ -71,14 +74,14 @@ class Project:
     def __init__(self, root: Path, shipway: Run) -> None:
         self.root, self._shipway = root, shipway
 
-    def record(self, file: str, question: str, text: str) -> None:
-        """As the recorder does."""
-        request = asked(question)
+    def record(self, file: str, *said: str) -> None:
+        """As the recorder does: what the user and the agent said in turn, the answer last."""
+        request = asked(*said[:-1])
         incoming = Incoming(request, request.path, {"user-agent": "own/2.0"})
         meta = provenance.describe(incoming, self.root / "prompts", "claude-sonnet-5")
         exchange = {
             "request": dataclasses.asdict(request),
-            "response": {"body": answered(text)},
+            "response": {"body": answered(said[-1])},
             "meta": meta,
         }
         (self.root / "replays").mkdir(exist_ok=True)
@@ -164,18 +167,18 @@ def test_every_recorded_question_is_asked_again(
         finally:
             assert shipway("down", cwd=support.root).returncode == 0
 
+    support.record("hello-2.json", "hello", "Hello there.", "And again?", "Hello again.")
     done = rehearse()
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert (
-        "asking 1 of 2: hello\nasking 2 of 2: What time is it in Tokyo?\n2 recordings: 2 fresh" in done.stderr
-    )
+    told = "asking 1 of 2: And again?\nasking 2 of 2: What time is it in Tokyo?\n"
+    assert f"{told}3 recordings: 3 fresh\n" in done.stderr
 
     support.change("agent.py", "the time", "the time, to the second")
     assert support.verify().returncode == 0  # nothing that can be read says so
     done = rehearse()
     assert done.returncode == 1
-    assert "2 stale: tool get_time: its definition changed (seen in the run of " in done.stdout
-    assert "asking 1 of 2: hello\n  the agent failed: " in done.stderr
+    assert "3 stale: tool get_time: its definition changed (seen in the run of " in done.stdout
+    assert "asking 1 of 2: And again?\n  the agent failed: " in done.stderr
 
     support.change("agent.py", "the time, to the second", "the time")
     support.change("agent.py", '"max_tokens": 100', '"max_tokens": 200')
@@ -400,7 +403,7 @@ def test_a_tool_that_changed_is_named(
     support: Project, replay: Callable[[Path], tuple[subprocess.Popen[str], str]]
 ) -> None:
     process, url = replay(support.journal)
-    assert post(url, asked("hello", TOOL | {"description": "the time, to the second"})) == 404
+    assert post(url, asked("hello", tool=TOOL | {"description": "the time, to the second"})) == 404
     process.terminate()
     assert process.wait(PATIENCE_S) == 0
     done = support.verify()
