@@ -29,8 +29,10 @@ def rehearse(replays: Replays, key: str | None, say: Callable[[str], None]) -> N
     A question that fails is said, and is no reason to stop. Raises StackError when no stack runs.
     """
     stack = state.require(replays.project or replays.directory)
-    if all(process.name != "replay" for process in stack.processes):
-        raise StackError("the stack that runs here asks the real model", "start it without --live")
+    if stack.replayed is None:
+        raise StackError(
+            "the stack that runs here asks the real model", "start it without --live or --record"
+        )
     recordings = Inventory(replays.directory).recordings()
     conversations = questions.conversations(one.exchange.request for one in recordings)
     for number, conversation in enumerate(conversations, 1):
