@@ -30,8 +30,17 @@ BEGIN = """\
 WHOLE = "One two three four five six seven eight nine ten."
 APIS = ("/v1/messages", "/v1/responses", "/v1/chat/completions", "/v1/models/m")
 HEADERS = (
-    *("rate-limit;retry_after=0.1", "overloaded", "server-error", "error-event", "cut", "cut;at=0"),
-    *("early-end", "hang", "hang;at=0.5", "slow-start;seconds=4", "slow-stream;seconds=0.05"),
+    *("rate-limit;retry_after=0.1", "overloaded", "server-error", "refused"),
+    *(
+        "error-event",
+        "cut",
+        "cut;at=0",
+        "early-end",
+        "hang",
+        "hang;at=0.5",
+        "slow-start;seconds=4",
+        "slow-stream;seconds=0.05",
+    ),
     *("malformed-json", "wrong-usage", "wrong-usage;usage=absent"),
 )
 

@@ -12,30 +12,31 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from collections.abc import Callable, Iterable
 
-    from shipway.replay.player import Player
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 PATH = "/_shipway/rewind"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-def with_rewinding(app: ASGIApp, player: Player) -> ASGIApp:
-    """The app, and beside it the path that rewinds `player`."""
+def with_rewinding(app: ASGIApp, *rewind: Callable[[], None]) -> ASGIApp:
+    """The app, and beside it the path that has everything start over."""
 
     async def rewinding(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == PATH:
-            await _answer(Request(scope), player)(scope, receive, send)
+            await _answer(Request(scope), rewind)(scope, receive, send)
         else:
             await app(scope, receive, send)
 
     return rewinding
 
 
-def _answer(request: Request, player: Player) -> Response:
+def _answer(request: Request, rewind: Iterable[Callable[[], None]]) -> Response:
     if request.url.hostname not in _LOOPBACK:
         return PlainTextResponse(f"expected a host that is loopback, saw {request.url.hostname}\n", 403)
     if request.method != "POST":
         return PlainTextResponse(f"expected POST, saw {request.method}\n", 405)
-    player.rewind()
+    for start_over in rewind:
+        start_over()
     return Response(status_code=204)

@@ -51,7 +51,8 @@ def serve(directory: Path, host: str, port: int, speed: float | None, journal: P
     with keep(player, journal) as kept:
         faulty = Faulty(kept, tape.faults)
         following = Following(faulty, tape, player.insert, lambda tape: faulty.give(tape.faults))
-        _run(with_control(with_rewinding(create_app(following), player), faulty), listener)
+        app = with_rewinding(create_app(following), player.rewind, faulty.rewind)
+        _run(with_control(app, faulty), listener)
 
 
 def _run(app: ASGIApp, listener: socket.socket) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shipway.replay.faults.faulty import Armed, Faulty
 
 PATH = "/_shipway/faults"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def with_control(app: ASGIApp, faulty: Faulty) -> ASGIApp:
@@ -43,9 +43,8 @@ def with_control(app: ASGIApp, faulty: Faulty) -> ASGIApp:
 
 
 async def _answer(request: Request, faulty: Faulty) -> JSONResponse:
-    host = request.headers.get("host", "")
-    if host.removesuffix(f":{host.rpartition(':')[2]}") not in _LOOPBACK and host not in _LOOPBACK:
-        return _error(403, f"expected a host that is loopback, saw {host!r}")
+    if request.url.hostname not in _LOOPBACK:
+        return _error(403, f"expected a host that is loopback, saw {request.url.hostname}")
     if request.method == "GET":
         return JSONResponse({"faults": [_told(armed) for armed in faulty.armed()]})
     if request.method == "DELETE":

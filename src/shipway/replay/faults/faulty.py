@@ -58,14 +58,20 @@ class Faulty:
 
     def __init__(self, answerer: Answerer, given: Iterable[Rule] = ()) -> None:
         self._answerer = answerer
-        self.give(given)
+        self._given = [Armed(rule) for rule in given]
         self._demanded: list[Armed] = []
         self._kept: dict[tuple[str, bool], Answer] = {}
 
     def give(self, rules: Iterable[Rule]) -> None:
-        """The rules of the tape, in place of those before; one that stays goes on counting."""
-        known = {armed.rule: armed for armed in getattr(self, "_given", [])}
+        """The rules of another tape, in place of those before; one that stays goes on counting."""
+        known = {armed.rule: armed for armed in self._given}
         self._given = [known.get(rule) or Armed(rule) for rule in rules]
+        self._kept.clear()
+
+    def rewind(self) -> None:
+        """Start over: the rules of the tape have seen nothing yet, and no answer is kept."""
+        self._given = [Armed(armed.rule) for armed in self._given]
+        self._kept.clear()
 
     async def answer(self, incoming: Incoming) -> Answer:
         request = incoming.request
@@ -74,7 +80,7 @@ class Faulty:
         if provider is None or not (demand or self._kept or self._given or self._demanded):
             return await self._answerer.answer(incoming)
         try:
-            asked = Armed(rules.read_header(demand)) if demand else None
+            asked = rules.read_header(demand) if demand else None
         except RuleError as error:
             return _refused(error, provider)
         key = hashlib.sha256(tape.key(request).encode()).hexdigest()
@@ -82,13 +88,11 @@ class Faulty:
         answer = self._kept.pop(place, None) or await self._answerer.answer(incoming)
         if not _is_good(answer):
             return answer
-        rule = self._choose(asked, incoming, provider, key)
+        rule = asked or self._choose(incoming, provider, key)
         return self._spoil(answer, rule, place, provider) if rule else answer
 
-    def _choose(self, asked: Armed | None, incoming: Incoming, provider: Provider, key: str) -> Rule | None:
-        """The first rule that hits: the request's own, then on demand, then those of the tape."""
-        if asked:
-            return asked.rule
+    def _choose(self, incoming: Incoming, provider: Provider, key: str) -> Rule | None:
+        """The first rule that hits: those on demand, then those of the tape."""
         model, last = provider.model(incoming.request), provider.last_message(incoming.request.body)
         concerned = (armed for armed in self.armed() if armed.rule.concerns(model, last))
         return next((armed.rule for armed in concerned if armed.hit(key)), None)

@@ -32,7 +32,7 @@ class Fault:
     """A kind and its parameters; `None` where the kind has no use for one.
 
     `retry_after` and `seconds` in seconds. `at` is the part of the answer that comes before it goes wrong,
-    from 0 to 1. `usage` is a key of `USAGES`.
+    from 0 to 1. `usage` is a key of `USAGES`, `status` an HTTP status from 400.
     """
 
     kind: str
@@ -40,6 +40,7 @@ class Fault:
     seconds: float = 0.0
     at: float = 0.5
     usage: str = "zero"
+    status: int = 401
 
     def __str__(self) -> str:
         """The kind, and what differs from its defaults: `cut at=0.2`."""
@@ -85,6 +86,10 @@ def _overloaded(answer: Answer, fault: Fault, provider: Provider) -> Answer:
 
 def _server_error(answer: Answer, fault: Fault, provider: Provider) -> Answer:
     return _refusal(answer, fault, provider, 500)
+
+
+def _refused(answer: Answer, fault: Fault, provider: Provider) -> Answer:
+    return _refusal(answer, fault, provider, fault.status)
 
 
 def _refusal(answer: Answer, fault: Fault, provider: Provider, status: int) -> Answer:
@@ -247,6 +252,7 @@ KINDS: dict[str, Kind] = {
     "rate-limit": Kind(_rate_limit, "429, and when to come back", {"retry_after": 1.0}),
     "overloaded": Kind(_overloaded, "529 from Anthropic, 503 from the others", {"retry_after": None}),
     "server-error": Kind(_server_error, "500", {"retry_after": None}),
+    "refused": Kind(_refused, "401 as for a wrong key, or another `status`", {"status": 401}),
     "error-event": Kind(_error_event, "an error event in the midst of a stream", {"at": 0.5}),
     "cut": Kind(_cut, "the connection breaks", {"at": 0.5}),
     "early-end": Kind(_early_end, "ends in order, and too early", {"at": 0.5}),

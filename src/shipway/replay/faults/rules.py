@@ -60,6 +60,7 @@ KEYS: dict[str, Key] = {
     "retry_after": _seconds("Of rate-limit, overloaded, server-error: seconds until to come back."),
     "seconds": _seconds("Of slow-start: until the first byte. Of slow-stream: between two events."),
     "at": _share("How much of the answer comes before it goes wrong."),
+    "status": Key(int, lambda value: 400 <= value <= 599, "an HTTP status from 400 to 599", "Of refused."),
     "usage": Key(str, lambda value: value in USAGES, f"one of {', '.join(USAGES)}", "Of wrong-usage."),
 }
 """Besides `kind`."""

@@ -101,6 +101,16 @@ def test_a_recording_that_did_not_reach_the_client_is_not_used_up(tmp_path: Path
     assert ask(spoilt, stream)[0].source in ("", "2.json")  # each form has its own
 
 
+def test_starting_over(tmp_path: Path) -> None:
+    player = Player(record(tmp_path, 2))
+    spoilt = Faulty(player, [rules.make({"kind": "server-error", "times": 1}, "f.toml:1")])
+    for _ in range(2):
+        answers = ask(spoilt, *[incoming()] * 3)
+        assert [(a.status, a.source) for a in answers] == [(500, "1.json"), (200, "1.json"), (200, "2.json")]
+        player.rewind()
+        spoilt.rewind()
+
+
 def test_misses_and_recorded_errors_stay_as_they_are() -> None:
     always = faulty({"kind": "overloaded"})
     assert ask(always, incoming("nobody knows"))[0].status == 404

@@ -75,7 +75,7 @@ def counts(value: Any) -> Iterator[int]:
 @EVERY_API
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
-    ("kind", "status"), [("rate-limit", 429), ("overloaded", None), ("server-error", 500)]
+    ("kind", "status"), [("rate-limit", 429), ("overloaded", None), ("server-error", 500), ("refused", 401)]
 )
 def test_a_status_comes_in_the_providers_shape(
     provider: Provider, kind: str, status: int | None, stream: bool
@@ -85,6 +85,12 @@ def test_a_status_comes_in_the_providers_shape(
     assert (answer.status, answer.events) == (status, None)
     assert answer.body == provider.error(status, f"injected by the replay: {kind}")
     assert answer.headers.get("retry-after") == ("1" if kind == "rate-limit" else None)
+
+
+@EVERY_API
+def test_a_refusal_may_have_another_status(provider: Provider) -> None:
+    answer = spoilt(provider, "refused", stream=True, status=403)
+    assert (answer.status, answer.body) == (403, provider.error(403, "injected by the replay: refused"))
 
 
 def test_when_to_come_back_may_be_a_part_of_a_second() -> None:
@@ -192,7 +198,7 @@ def test_what_hangs_has_no_end(provider: Provider, stream: bool) -> None:
 
 def test_every_kind_is_tested_above() -> None:
     assert set(KINDS) == {
-        *("rate-limit", "overloaded", "server-error", "error-event", "cut", "early-end"),
+        *("rate-limit", "overloaded", "server-error", "refused", "error-event", "cut", "early-end"),
         *("hang", "slow-start", "slow-stream", "malformed-json", "wrong-usage"),
     }
 

@@ -28,6 +28,7 @@ from shipway.replay.faults.rules import RuleError
         ('kind = "cut"\nprobability = 10', "probability: expected a number from 0 to 1, saw 10"),
         ('kind = "cut"\nwhen = "(a"', "when: not a regular expression"),
         ('kind = "slow-start"\nseconds = -1', "seconds: expected seconds, from 0 to 3600, saw -1"),
+        ('kind = "refused"\nstatus = 200', "status: expected an HTTP status from 400 to 599, saw 200"),
         ('kind = "wrong-usage"\nusage = "many"', "usage: expected one of zero, absent, huge, negative"),
     ],
 )
