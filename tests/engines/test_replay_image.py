@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.network]
 
 EXAMPLE = Path("examples/02-support").resolve()
 SHIPWAY = Path(sys.executable).with_name("shipway")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 NOBODY = 65532
 HELLO = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
@@ -281,13 +281,16 @@ class Containers:
         return done.stdout + done.stderr
 
 
-def test_in_containers_an_agent_answers_as_in_processes(docker: Docker, image: str, tmp_path: Path) -> None:
+def test_in_containers_an_agent_answers_as_in_processes(
+    docker: Docker, image: str, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
     project = tmp_path / "support"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".shipway"))
     seeding = (sys.executable, project / "seed.py", project / ".shipway/data/repo")
     subprocess.run(seeding, check=True, capture_output=True)
-    shipway("up", "-d", "--engine", "processes", cwd=project)
+    processes = ("--engine", "processes", "--port", str(free_port()), "--wait-timeout", "120")
     try:
+        shipway("up", "-d", *processes, cwd=project)
         expected = [shipway("ask", question, cwd=project) for question in QUESTIONS]
         checks = set(json.loads(shipway("status", "--json", cwd=project))["readiness"]["checks"])
     finally:
@@ -301,6 +304,11 @@ def test_in_containers_an_agent_answers_as_in_processes(docker: Docker, image: s
     until(lambda: stack.readiness()["status"] == "ready", stack.logs)
     assert [ask(question) for question in QUESTIONS] == expected
     assert set(stack.readiness()["checks"]) == checks
+
+    script = project / "replays/scripted.toml"
+    new = '[[reply]]\nwhen = "brand new"\nsay = "It was written just now."\n\n'
+    script.write_text(new + script.read_text())
+    assert ask("What about this brand new question?") == "It was written just now."
 
     docker("kill", stack.replay)
     until(lambda: stack.model() == "down", stack.logs)
