@@ -98,6 +98,9 @@ def serving(replays: Replays, name: str) -> str:
 
 
 PUBLISHED = ("--publish", "127.0.0.1::8090")
+LOOK = "import urllib.request as u; u.urlopen('http://127.0.0.1:8090/healthz')"
+HEALTH_CHECK = ("/app/.venv/bin/python", "-c", LOOK)
+"""As docs/reference/replay-image.md gives it."""
 
 
 def test_it_serves_what_is_mounted_as_nobody_without_a_shell_or_anything_to_write(replays: Replays) -> None:
@@ -110,6 +113,7 @@ def test_it_serves_what_is_mounted_as_nobody_without_a_shell_or_anything_to_writ
         (replays.docker.program, "exec", name, "/bin/sh", "-c", "true"), capture_output=True
     )
     assert shell.returncode != 0
+    replays.docker("exec", name, *HEALTH_CHECK)
     config = json.loads(replays.docker("inspect", name))[0]["Config"]
     assert config["User"] == f"{NOBODY}:{NOBODY}"
     assert not config["Volumes"]
@@ -213,6 +217,23 @@ def test_it_is_the_same_image_from_every_cache_and_directory(tmp_path: Path) -> 
     assert [entry["platform"]["architecture"] for entry in platforms] == ["amd64", "arm64"]
     assert alone == f"replay:1@{platforms[0]['digest']}"
     assert len([entry for entry in attached if "cyclonedx" in entry["artifactType"]]) == 2
+
+
+def test_it_is_pushed_by_the_name_it_is_given_and_refused_without_one(
+    registry: Callable[..., str], docker: Docker, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        (SHIPWAY, "replay", "image", "--push"), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "names no registry; give -t REF" in done.stderr
+    name = f"{registry()}/tools/replay:1"
+    reference = shipway("replay", "image", "--push", "-t", name, cwd=tmp_path)
+    assert reference.startswith(f"{name}@sha256:")
+    pulled = reference.replace(":1@", "@")
+    docker("pull", pulled)
+    docker.images.append(pulled)
+    assert not (tmp_path / ".shipway").exists()  # it is only pushed
 
 
 # -- In a stack ----------------------------------------------------------------------------------------------
