@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.check.rule import below
-from shipway.check.rules import RULES
-from shipway.check.suppressions import Checked, Settled, settle
+from shipway.check.dockerfiles.process import scripts
+from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
+from shipway.check.rule import below, run
+from shipway.check.rules import DOCKERFILE, RULES
+from shipway.check.suppressions import Checked, Settled, read_comments, settle
 from shipway.errors import Finding, SpecError
 
 if TYPE_CHECKING:
@@ -43,11 +45,16 @@ def survey(asked: Asked, say: Callable[[str], None]) -> Settled:
 
 
 def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
+    dockerfiles = list(asked.dockerfiles)
     if asked.directory is not None:
+        found = find_dockerfiles(asked.directory)
         if (asked.directory / SPEC).exists():
             yield _project(asked.directory, say)
-        else:
+        elif not found:
             yield Checked((_nothing(asked.directory),))
+        dockerfiles += (path for path in found if path not in dockerfiles)
+    for path in dockerfiles:
+        yield _dockerfile(path, asked.directory or Path())
 
 
 def _project(directory: Path, say: Callable[[str], None]) -> Checked:
@@ -64,9 +71,20 @@ def _project(directory: Path, say: Callable[[str], None]) -> Checked:
     return Checked(tuple(below(str(directory), findings)))
 
 
+def _dockerfile(path: Path, directory: Path) -> Checked:
+    read = read_dockerfile(path, directory)
+    if isinstance(read, Finding):
+        return Checked((read,))
+    findings = run(DOCKERFILE, read, read.file)
+    answers = [*read_comments(read.file, read.text, read.source.extent)]
+    for script in scripts(read):
+        answers += read_comments(script.file, script.text)
+    return Checked(tuple(findings), tuple(answers))
+
+
 def _nothing(directory: Path) -> Finding:
     return Finding(
         "nothing-to-check",
-        f"there is nothing to check in {directory.absolute()}: no agent.toml",
+        f"there is nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile",
         "name what to look at: DIR, --dockerfile F, --image REF, --manifests F",
     )

@@ -149,7 +149,7 @@ def _inner(path: str, spec: Spec) -> str:
     return PurePosixPath(path).relative_to(spec.prompts or "").as_posix()
 
 
-def _is_secret_file(path: str) -> bool:
+def is_secret_file(path: str) -> bool:
     """By its name alone: what people keep keys and passwords in."""
     *directories, name = path.split("/")
     matches = any(fnmatch.fnmatch(name, pattern) for pattern in SECRET_FILES)
@@ -265,7 +265,7 @@ def _file_findings(root: Path, source: str) -> Iterator[Finding]:
             "mend it, or keep it out of the image",
         )
         yield Finding("unreadable", message, fix, source)
-    elif _is_secret_file(source) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
+    elif is_secret_file(source) and (path.suffix != ".pem" or b"PRIVATE KEY" in path.read_bytes()):
         message = "this file would go into the image, and files of this name hold secrets"
         where = listed(["add it to .gitignore", "move it out of the package", "narrow image.include"], "or")
         yield Finding("secret-file", message, f"{where}; at run time secrets come by [secrets]", source)

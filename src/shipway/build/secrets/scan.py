@@ -94,6 +94,20 @@ def scan_file(name: str, data: bytes) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
+def find_secrets(name: str, data: bytes) -> Iterator[tuple[int, str]]:
+    """The line and kind of each secret in a text, whatever stands beside it."""
+    text = _text(data)
+    found = _matches(text, quoted_only=_is_code(name))
+    yield from sorted({(text.count(b"\n", 0, match.start) + 1, match.kind) for match in found})
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether a variable of this name is given a secret: OPENAI_API_KEY is, NEXT_TOKEN is not."""
+    lower = name.lower().encode()
+    end = next((word for word in NAMES if lower.endswith(word)), None)
+    return end is not None and _is_for_secrets(end, lower[: -len(end)])
+
+
 def scan_config(process: Process, labels: Mapping[str, str], manifest: str = "") -> tuple[Finding, ...]:
     """The secrets in what an image says about itself: variables, labels, entry point, `shipway.json`."""
     texts = {

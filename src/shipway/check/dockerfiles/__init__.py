@@ -1,0 +1,1 @@
+"""Dockerfiles of anybody, and scripts that they start: what they would make of an agent."""
