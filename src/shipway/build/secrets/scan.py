@@ -2,24 +2,22 @@
 
 In: the name and bytes of a file, or what an image's config will say. Out: findings with file, line and
 kind, never the value. Pure, so a caller may keep results by the file's digest and RULES. Placeholders pass;
-so does a line that says `shipway: allow-secret` and why. What is looked for is in patterns.py.
+so does a line that says `shipway: allow-secret` and why. What is looked for is in patterns.py and
+shipway/secret_forms.py.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from shipway.build.secrets.patterns import BARE, FORMS, HARMLESS, KEYS, NAMES, QUOTED
+from shipway import secret_forms
+from shipway.build.secrets.patterns import BARE, HARMLESS, KEYS, NAMES, QUOTED
 from shipway.errors import Finding
+from shipway.secret_forms import is_random, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +30,6 @@ LINE = 10_000
 """Of a line, so many bytes after a secret are searched for the comment that allows it."""
 
 _SNIFFED = 8192
-_BY_START = {form.start: [other for other in FORMS if other.start == form.start] for form in FORMS}
 _CODE = frozenset(
     {
         *("py", "pyi", "pyx", "js", "mjs", "cjs", "jsx", "ts", "tsx", "vue", "go", "rs", "rb", "php", "lua"),
@@ -41,36 +38,6 @@ _CODE = frozenset(
 )
 """Files in which a value without quotes is an expression."""
 _ALLOWED = re.compile(rb"shipway: allow-secret\b[ \t]*(?P<reason>[^\r\n]*)")
-_PLACEHOLDER = re.compile(
-    r"example|sample|changeme|change[-_]me|placeholder|dummy|fake|mock|redacted|replace|insert|your|todo"
-    r"|not[-_]?a[-_]?real|x{4}|0{6}|\*{3}|\.{3}|…|123456|abcdef|[<>{}$%]",
-    re.IGNORECASE,
-)
-"""`$`, `%`, `<` and braces: the value comes from elsewhere when somebody fills the text in."""
-_WORD = re.compile(r"(?:[A-Za-z]*|[A-Z]*|[0-9]+)[0-9]{0,4}")
-_WELL_KNOWN = frozenset(
-    {
-        *("pass", "passwd", "password", "secret", "token", "pwd", "hunter2", "admin", "root", "guest"),
-        *(
-            "test",
-            "user",
-            "postgres",
-            "mysql",
-            "redis",
-            "rabbitmq",
-            "minio",
-            "minioadmin",
-            "pw",
-            "foo",
-            "bar",
-        ),
-    }
-)
-_LOCAL = re.compile(
-    r"localhost|127\..*|0\.0\.0\.0|host|hostname|server|proxy|.*\.(?:test|invalid|localhost)|(?:.*\.)?example\..*"
-)
-_CLAIMS = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "role", "scope"})
-"""A token that an issuer made has one of these; what tutorials encode has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +134,10 @@ def _is_code(name: str) -> bool:
 
 
 def _matches(text: bytes, *, quoted_only: bool) -> Iterator[_Match]:
-    yield from _by_form(text)
+    yield from (_Match(found.start, found.end, found.kind) for found in secret_forms.find(text))
     lower = text.lower()
     for name in NAMES:
-        for start in _occurrences(lower, name):
+        for start in occurrences(lower, name):
             end = start + len(name)
             if not _is_for_secrets(name, lower[max(0, start - 20) : start]):
                 continue
@@ -183,73 +150,3 @@ def _is_for_secrets(name: bytes, before: bytes) -> bool:
     """Whether what stands before the name makes it one of secrets: `api_key` is, `next_token` is not."""
     stem = before.rstrip(b"_-")
     return not (stem.endswith(HARMLESS) or b"::" in before) and (name != b"key" or stem.endswith(KEYS))
-
-
-def _by_form(text: bytes) -> Iterator[_Match]:
-    for word, forms in _BY_START.items():
-        for start in _occurrences(text, word):
-            if _continues(text, start):
-                continue
-            for form in forms:
-                if (found := form.rest.match(text, start)) and _is_real(form.kind, found):
-                    yield _Match(start, found.end(), form.kind)
-
-
-def _occurrences(text: bytes, word: bytes) -> Iterator[int]:
-    start = text.find(word)
-    while start >= 0:
-        yield start
-        start = text.find(word, start + len(word))
-
-
-def _continues(text: bytes, start: int) -> bool:
-    """Whether a word only goes on here: a letter or a digit is before, and at, the position."""
-    return text[start : start + 1].isalnum() and text[start - 1 : start].isalnum()
-
-
-# -- Judging: a real one, or a placeholder ---------------------------------------------------------------
-
-
-def _is_real(kind: str, found: re.Match[bytes]) -> bool:
-    body = found["body"].decode(errors="replace")
-    if kind == "password in a URL":
-        user, host = (found[group].decode(errors="replace") for group in ("user", "host"))
-        return not (_LOCAL.fullmatch(host) or is_placeholder(body) or body == user)
-    if kind == "JSON web token":
-        return _is_token(found[0].decode())
-    if kind == "authorization header":
-        return is_random(body)
-    return not is_placeholder(body) and _entropy(body) > 2.5
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether a value stands for one that somebody has to fill in, or is everybody's default."""
-    return bool(_PLACEHOLDER.search(value)) or value.lower() in _WELL_KNOWN or len(set(value)) < 4
-
-
-def is_random(value: str) -> bool:
-    """Whether a value is mixed as words, names, versions, paths and dates are not."""
-    if len(value) < 12 or is_placeholder(value) or "://" in value or value.startswith(("/", ".", "~")):
-        return False
-    pieces = re.split(r"[^A-Za-z0-9]+", value)
-    mixed = [piece for piece in pieces if not _WORD.fullmatch(piece)]
-    return sum(map(len, mixed)) >= 8 and len(re.findall("[0-9]", value)) >= 2 and _entropy(value) > 3.0
-
-
-def _entropy(value: str) -> float:
-    """Shannon's, in bits a character."""
-    return -sum(n / len(value) * math.log2(n / len(value)) for n in Counter(value).values())
-
-
-def _is_token(token: str) -> bool:
-    """Whether a JSON web token has a header and claims, and is not the one of everybody's tutorial."""
-    try:
-        header, claims = (
-            json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-            for part in token.split(".")[:2]
-        )
-    except (binascii.Error, ValueError):
-        return False
-    if not (isinstance(header, dict) and "alg" in header and isinstance(claims, dict)):
-        return False
-    return bool(_CLAIMS & claims.keys()) and claims.get("sub") != "1234567890"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.build.secrets.scan import is_random, scan_config, scan_file
+from shipway.build.secrets.scan import scan_config, scan_file
 from shipway.plan.image import Process
+from shipway.secret_forms import is_random
 
 ALPHANUMERIC = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
