@@ -32,11 +32,29 @@ command.add_command(replay_image.image)
 @click.option(
     "--speed", type=click.FloatRange(0, min_open=True), help="1 is the recorded pace; default: at once."
 )
-def serve(directory: Path, host: str, port: int, speed: float | None) -> None:
+@click.option("--record", is_flag=True, help="Ask the real APIs, and record what they answer.")
+@click.option("--record-missing", is_flag=True, help="The same for what no recording answers.")
+@click.option("--upstream", multiple=True, metavar="[PROVIDER=]URL", help="Where an API is, for recording.")
+@click.option("--secret", multiple=True, metavar="NAME", help="A variable whose value is in no recording.")
+def serve(
+    directory: Path,
+    host: str,
+    port: int,
+    speed: float | None,
+    record: bool,
+    record_missing: bool,
+    upstream: tuple[str, ...],
+    secret: tuple[str, ...],
+) -> None:
     """Serve the recorded exchanges and scripted replies in DIRECTORY until Ctrl-C."""
+    import os
+
+    from shipway.replay.recording import options
+    from shipway.replay.secrecy import named
     from shipway.replay.server import serve
 
-    serve(directory, host, port, speed)
+    recorded = options.read(record=record, record_missing=record_missing, upstreams=upstream)
+    serve(directory, host, port, speed, recorded=recorded, secrets=named(secret, os.environ))
 
 
 @command.command("verify")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from shipway_runtime import contract
 
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a first process ignores it, and imports last
+    from shipway.replay.recording import options
+    from shipway.replay.secrecy import named
     from shipway.replay.server import serve
 
     parser = argparse.ArgumentParser(
@@ -25,9 +28,26 @@ def main() -> int:
         "--speed", type=_speed, help="1 is the recorded pace, 2 twice as fast; default: at once"
     )
     parser.add_argument("--journal", type=Path, metavar="FILE", help="note there which recordings are used")
+    parser.add_argument("--record", action="store_true", help="record what the real APIs answer")
+    parser.add_argument("--record-missing", action="store_true", help="record what no recording answers")
+    parser.add_argument("--upstream", action="append", default=[], metavar="[PROVIDER=]URL")
+    parser.add_argument("--secret", action="append", default=[], metavar="NAME", help="in no recording")
     arguments = parser.parse_args()
     try:
-        serve(arguments.directory, arguments.host, arguments.port, arguments.speed, arguments.journal)
+        recorded = options.read(
+            record=arguments.record,
+            record_missing=arguments.record_missing,
+            upstreams=arguments.upstream,
+        )
+        serve(
+            arguments.directory,
+            arguments.host,
+            arguments.port,
+            arguments.speed,
+            arguments.journal,
+            recorded,
+            named(arguments.secret, os.environ),
+        )
     except ShipwayError as error:
         print("\n".join(filter(None, [f"error: {error}", error.hint])), file=sys.stderr)
         return error.exit_code

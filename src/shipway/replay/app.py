@@ -10,6 +10,7 @@ Plain ASGI: a stream is one `send` a chunk, and nothing else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -18,7 +19,8 @@ from urllib.parse import quote
 
 from shipway.replay.apis.gemini_framing import Framed
 from shipway.replay.exchange import Request
-from shipway.replay.traffic import Incoming
+from shipway.replay.secrecy import NONE
+from shipway.replay.traffic import BrokenError, Incoming
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from shipway.replay.apis.provider import Events
-    from shipway.replay.traffic import Answer, Answerer
+    from shipway.replay.secrecy import Secrets
+    from shipway.replay.traffic import Answer, Answerer, Live
 
 HEADER = contract.REPLAY_HEADER
 FAULT_HEADER = "x-shipway-fault"
@@ -39,8 +42,8 @@ _OURS = frozenset(
 """Headers of a recording that are not replayed: they describe its connection, not its answer."""
 
 
-def create_app(answerer: Answerer) -> ASGIApp:
-    """The app that asks `answerer` for everything but its own health, and whether it is there."""
+def create_app(answerer: Answerer, secrets: Secrets = NONE) -> ASGIApp:
+    """The app that asks `answerer` for all but its own health. It compares requests without `secrets`."""
     answerer = Framed(answerer)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,20 +55,21 @@ def create_app(answerer: Answerer) -> ASGIApp:
         if scope["method"] in ("HEAD", "OPTIONS"):  # how clients look whether a server is there
             await _send(scope, send, 200, {"allow": "GET, POST, HEAD, OPTIONS"}, b"")
             return
-        incoming = await _receive(scope, receive)
+        incoming = await _receive(scope, receive, secrets)
+        await _while_there(receive, respond(incoming, scope, send))
+
+    async def respond(incoming: Incoming, scope: Scope, send: Send) -> None:
         answer = await answerer.answer(incoming)
-        print(_log_line(incoming.request, answer), file=sys.stderr, flush=True)
-        await _while_there(receive, _answer(scope, send, answer), bool(answer.delay_s or answer.speed))
+        if answer.live is None:  # a recorder says at its end what became of it
+            print(_log_line(incoming.request, answer), file=sys.stderr, flush=True)
+        await _answer(scope, send, answer)
 
     return app
 
 
-async def _while_there(receive: Receive, sending: Coroutine[Any, Any, None], takes_time: bool) -> None:
-    """Send; a client that leaves ends an answer that takes its time."""
-    if not takes_time:
-        await sending
-        return
-    task = asyncio.create_task(sending)
+async def _while_there(receive: Receive, responding: Coroutine[Any, Any, None]) -> None:
+    """Respond; a client that leaves ends it."""
+    task = asyncio.create_task(responding)
     gone = asyncio.create_task(_gone(receive))
     gone.add_done_callback(lambda _: task.cancel())
     try:
@@ -82,7 +86,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _receive(scope: Scope, receive: Receive) -> Incoming:
+async def _receive(scope: Scope, receive: Receive, secrets: Secrets) -> Incoming:
     parts = []
     more = True
     while more:
@@ -90,11 +94,18 @@ async def _receive(scope: Scope, receive: Receive) -> Incoming:
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     content = b"".join(parts)
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key, text = name.decode("latin-1"), value.decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
     query = scope["query_string"].decode("latin-1")
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
     target = f"{path}?{query}" if query else path
-    return Incoming(Request(scope["method"], scope["path"], _json(content)), target, headers, content)
+    hidden = secrets.with_keys(headers, target)
+    body = _json(content)
+    if hidden.find(content):
+        body = hidden.hide(body)
+    return Incoming(Request(scope["method"], hidden.hide(scope["path"]), body), target, headers, content)
 
 
 def _json(body: bytes) -> Any:
@@ -120,14 +131,18 @@ async def _answer(scope: Scope, send: Send, answer: Answer) -> None:
     if not answer.status:
         await _cut(scope)
         return
+    if answer.live is not None:
+        await _pass_on(scope, send, answer, answer.live)
+        return
     headers = {name: value for name, value in answer.headers.items() if name.lower() not in _OURS}
     if answer.source:
         headers[HEADER] = quote(answer.source, safe="/:")
     if answer.fault:
         headers[FAULT_HEADER] = quote(answer.fault, safe="/: ()=")
     kind = next((v for name, v in answer.headers.items() if name.lower() == "content-type"), None)
-    if (chunks := _chunks(answer)) is not None:
-        await _stream(scope, send, answer, headers | {"content-type": kind or "text/event-stream"}, chunks)
+    if answer.events is not None:
+        headers |= {"content-type": kind or "text/event-stream"}
+        await _stream(scope, send, answer, headers, _play(answer.events, answer.speed))
         return
     content = answer.content if answer.content is not None else json.dumps(answer.body).encode()
     await _send(scope, send, answer.status, headers | {"content-type": kind or "application/json"}, content)
@@ -150,6 +165,22 @@ async def _stream(
     await send({"type": "http.response.body"})
 
 
+async def _pass_on(scope: Scope, send: Send, answer: Answer, live: Live) -> None:
+    """Chunks as they come. Whatever ends this closes `live`; where it breaks, the connection breaks."""
+    async with contextlib.aclosing(live):
+        await send(_start(answer.status, dict(answer.headers)))
+        try:
+            async for _, chunk in live:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except BrokenError:
+            await _cut(scope)
+            return
+    if answer.cut:
+        await _cut(scope)
+        return
+    await send({"type": "http.response.body"})
+
+
 def _start(status: int, headers: dict[str, str]) -> dict[str, Any]:
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     return {"type": "http.response.start", "status": status, "headers": pairs}
@@ -162,15 +193,9 @@ async def _cut(scope: Scope) -> None:
         await asyncio.sleep(0)  # until the server has seen it, which otherwise takes the answer for forgotten
 
 
-def _chunks(answer: Answer) -> AsyncIterator[bytes] | None:
-    if answer.live is not None:
-        return (chunk async for _, chunk in answer.live)
-    return None if answer.events is None else _play(answer.events, answer.speed)
-
-
 async def _play(events: Events, speed: float | None) -> AsyncIterator[bytes]:
     started = time.monotonic()
     for offset_ms, text in events:
         if speed is not None:
             await asyncio.sleep(max(0.0, started + offset_ms / 1000 / speed - time.monotonic()))
-        yield text.encode()
+        yield text.encode(errors="surrogateescape")

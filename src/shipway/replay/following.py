@@ -28,10 +28,12 @@ _SHARE = 20  # and one that costs more takes at most this part of the time
 
 
 class Following:
-    """Asked from one event loop; the looking is done in a thread."""
+    """Asked from one event loop; the looking is done in a thread. `quiet` says only what is wrong."""
 
-    def __init__(self, answerer: Answerer, tape: Tape, *tell: Callable[[Tape], None]) -> None:
-        self._answerer, self._tape, self._tell = answerer, tape, tell
+    def __init__(
+        self, answerer: Answerer, tape: Tape, *tell: Callable[[Tape], None], quiet: bool = False
+    ) -> None:
+        self._answerer, self._tape, self._tell, self._quiet = answerer, tape, tell, quiet
         self._seen: Mapping[str, Stamp] = tape.stamps
         self._again_at = 0.0
         self._looking = asyncio.Lock()
@@ -74,7 +76,8 @@ class Following:
             self._tape = load(directory, self._tape)
         except SpecError as error:
             _say(f"{directory} has changed and cannot be used: what was read before still answers\n{error}")
-        else:
+            return
+        if not self._quiet:
             counts = f"{len(self._tape.recordings)} recordings, {len(self._tape.replies)} scripted replies"
             _say(f"{directory} has changed: {counts} now")
 

@@ -8,6 +8,7 @@ its first moment on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import signal
 import socket
@@ -25,34 +26,75 @@ from shipway.replay.faults.faulty import Faulty
 from shipway.replay.following import Following
 from shipway.replay.player import Player
 from shipway.replay.rewinding import with_rewinding
+from shipway.replay.secrecy import NONE
 from shipway.replay.tape import load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from starlette.types import ASGIApp
+
+    from shipway.replay.recording.options import Recorded
+    from shipway.replay.secrecy import Secrets
+    from shipway.replay.tape import Tape
+    from shipway.replay.traffic import Answerer
 
 _GRACE_S = 0.5  # for streams in flight, after SIGTERM; then their connections break
 _LATEST_S = 2  # for what does not end with its connection
 
 
-def serve(directory: Path, host: str, port: int, speed: float | None, journal: Path | None = None) -> None:
+def serve(
+    directory: Path,
+    host: str,
+    port: int,
+    speed: float | None,
+    journal: Path | None = None,
+    recorded: Recorded | None = None,
+    secrets: Secrets = NONE,
+) -> None:
     """Replay `directory` on http://HOST:PORT until SIGTERM; port 0 takes a free one and says which.
 
-    `journal` is the file that says what was used, for `shipway replay verify`.
+    `journal` is the file that says what was used, for `shipway replay verify`. With `recorded`, the real APIs
+    are asked, and what they answer is recorded. No recording holds any of `secrets`.
     """
     signal.signal(signal.SIGTERM, stop)
+    if recorded:
+        directory.mkdir(parents=True, exist_ok=True)
     tape = load(directory)
     listener = _bind(host, port)
     counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
     url = f"http://{host}:{listener.getsockname()[1]}"
     print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
+    for name in secrets.weak:
+        print(f"replay: {name} is too short or too common to be kept out of recordings", file=sys.stderr)
     player = Player(tape, speed)
-    with keep(player, journal) as kept:
-        faulty = Faulty(kept, tape.faults)
-        following = Following(faulty, tape, player.insert, lambda tape: faulty.give(tape.faults))
-        app = with_rewinding(create_app(following), player.rewind, faulty.rewind)
+    with keep(player, journal) as kept, _recording(kept, tape, recorded, secrets) as (answerer, told):
+        faulty = Faulty(answerer, tape.faults)
+        told = (player.insert, lambda tape: faulty.give(tape.faults), *told)
+        following = Following(faulty, tape, *told, quiet=bool(recorded))
+        app = with_rewinding(create_app(following, secrets), player.rewind, faulty.rewind)
         _run(with_control(app, faulty), listener)
+
+
+@contextlib.contextmanager
+def _recording(
+    player: Answerer, tape: Tape, recorded: Recorded | None, secrets: Secrets
+) -> Iterator[tuple[Answerer, tuple[Callable[[Tape], None], ...]]]:
+    """Who answers, and who is to be told of a new tape: `player`, or a recorder with it.
+
+    That is imported when it is wanted: a replay starts sooner.
+    """
+    if recorded is None:
+        yield player, ()
+        return
+    from shipway.replay.recording.recorder import Recorder
+
+    recorder = Recorder(player, tape, recorded, secrets)
+    try:
+        yield recorder, (recorder.insert,)
+    finally:
+        recorder.finish()
 
 
 def _run(app: ASGIApp, listener: socket.socket) -> None:

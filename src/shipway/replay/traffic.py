@@ -7,15 +7,22 @@ Answerer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shipway.replay.apis.provider import Events
 from shipway.replay.exchange import Request
 
-Live = AsyncIterator[tuple[float, bytes]]
-"""(milliseconds since the request, bytes), as they come."""
+Live = AsyncGenerator[tuple[float, bytes], None]
+"""(milliseconds since the request, bytes), as they come; raises BrokenError where the connection broke.
+
+Whoever takes one closes it, at its end or before.
+"""
+
+
+class BrokenError(Exception):
+    """The connection that an answer comes from broke within it."""
 
 
 @dataclass(frozen=True, slots=True)

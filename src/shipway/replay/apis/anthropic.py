@@ -21,6 +21,7 @@ from shipway.replay.apis.provider import (
     ErrorEventError,
     Events,
     LastMessage,
+    UnfinishedError,
     by_tool,
 )
 from shipway.replay.matching import canonical as canon
@@ -278,7 +279,7 @@ def to_body(events: Events) -> Any:
                 for index, written in inputs.items():
                     message["content"][index]["input"] = json.loads(written or "{}")
                 return message
-    raise ConversionError("the recorded stream ends without message_stop")
+    raise UnfinishedError("message_stop")
 
 
 def _finish(message: dict[str, Any], event: dict[str, Any]) -> None:

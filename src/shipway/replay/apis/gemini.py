@@ -20,6 +20,7 @@ from shipway.replay.apis.provider import (
     ErrorEventError,
     Events,
     LastMessage,
+    UnfinishedError,
     by_tool,
 )
 from shipway.replay.matching import canonical as canon
@@ -270,7 +271,7 @@ def to_body(events: Events) -> Any:
             _add(candidates.setdefault(portion.get("index", 0), {}), portion)
     blocked = at(answer, "promptFeedback", "blockReason")
     if not (candidates or blocked) or not all("finishReason" in each for each in candidates.values()):
-        raise ConversionError("the recorded stream ends without finishReason")
+        raise UnfinishedError("finishReason")
     return answer | ({"candidates": list(candidates.values())} if candidates else {})
 
 

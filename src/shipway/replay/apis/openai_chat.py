@@ -18,11 +18,11 @@ from shipway.replay.apis.openai import error as error
 from shipway.replay.apis.openai import headers as headers
 from shipway.replay.apis.provider import (
     Call,
-    ConversionError,
     Demands,
     ErrorEventError,
     Events,
     LastMessage,
+    UnfinishedError,
     by_tool,
 )
 from shipway.replay.matching import canonical as canon
@@ -219,7 +219,7 @@ def to_body(events: Events) -> Any:
         for part in chunk.get("choices") or ():
             _add(choices.setdefault(part["index"], {"message": {}, "logprobs": None}), part)
     if not choices or not all(choice.get("finish_reason") for choice in choices.values()):
-        raise ConversionError("the recorded stream ends without finish_reason")
+        raise UnfinishedError("finish_reason")
     for call in itertools.chain.from_iterable(c["message"].get("tool_calls") or () for c in choices.values()):
         call.pop("index", None)
     if answer.get("usage", 0) is None:

@@ -23,6 +23,7 @@ from shipway.replay.apis.provider import (
     ErrorEventError,
     Events,
     LastMessage,
+    UnfinishedError,
     by_tool,
 )
 from shipway.replay.matching import canonical as canon
@@ -321,7 +322,7 @@ def to_body(events: Events) -> Any:
                 raise _error(event["response"]["error"] or {})
             case "error":
                 raise _error(event.get("error") or event)
-    raise ConversionError("the recorded stream ends without response.completed")
+    raise UnfinishedError("response.completed")
 
 
 def _error(told: dict[str, Any]) -> ErrorEventError:

@@ -83,6 +83,13 @@ class ErrorEventError(ConversionError):
         self.status, self.body = status, body
 
 
+class UnfinishedError(ConversionError):
+    """A stream that stops before the event that ends every good one."""
+
+    def __init__(self, last: str) -> None:
+        super().__init__(f"the recorded stream ends without {last}")
+
+
 class Provider(Protocol):
     def owns(self, path: str) -> bool:
         """Whether the path is this provider's."""
