@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,8 +18,8 @@ import click
 @click.option(
     "--speed", type=click.FloatRange(0, min_open=True), help="Pace of replayed answers; 1 as recorded."
 )
-@click.option("--record", is_flag=True, help="Record the real model's answers.")
-@click.option("--record-missing", is_flag=True, help="Record what is not in replays/.")
+@click.option("--record", is_flag=True, help="Ask the real model, and record its answers in replays/.")
+@click.option("--record-missing", is_flag=True, help="The same for what no recording in replays/ answers.")
 @click.option(
     "--env-file", type=click.Path(path_type=Path, exists=True), help="Values of secrets; default: .env."
 )
@@ -50,12 +51,14 @@ def command(
 
     if engine == "docker":
         raise StackError("--engine docker: not yet", "use --engine processes, or leave it out")
-    if record or record_missing:
-        name = "--record" if record else "--record-missing"
-        raise StackError(f"{name}: not yet", "put recorded exchanges or scripted replies into replays/")
+    chosen = {"--live": live, "--record": record, "--record-missing": record_missing}
+    asked = [name for name, given in chosen.items() if given]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} exclude each other: keep one of them")
     if engine is None:
         say("running as processes of this machine; containers come later")
-    options = Options(directory, detach, port, live, speed, env_file, wait_timeout)
+    model: Any = asked[0] if asked else "replayed"
+    options = Options(directory, detach, port, model, speed, env_file, wait_timeout)
     sys.exit(up(options, say))
 
 

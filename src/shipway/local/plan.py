@@ -26,6 +26,10 @@ JOURNAL = "replay/journal.jsonl"  # below it
 GRACE_S = 10.0  # for everything but the agent, whose grace is its own
 
 
+Model = Literal["replayed", "--live", "--record", "--record-missing"]
+"""What answers the agent: replays, or the real model by one of these options."""
+
+
 @dataclass(frozen=True, slots=True)
 class Installed:
     """A database server of this machine. `directory` is where its data goes, `user` who has to run it."""

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
-from shipway.local import services
+from shipway.local import recording, services
 from shipway.local.plan import GRACE_S, JOURNAL, Environment, LocalPlan, Probe, Process
 from shipway.local.ports import LOOPBACK
 from shipway.local.variables import agent_variables, inherited, secret_values
@@ -23,19 +23,21 @@ from shipway_runtime.contract import env
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from shipway.local.plan import Machine
+    from shipway.local.plan import Machine, Model
     from shipway.plan.servers import ServerProgram
     from shipway.plan.stack import Replay, Sidecar, StackPlan
 
 
-def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float | None = None) -> LocalPlan:
-    """The processes of the stack, in the order they start.
+def plan_local(
+    stack: StackPlan, machine: Machine, *, model: Model = "replayed", speed: float | None = None
+) -> LocalPlan:
+    """The processes of the stack, in the order they start; `model` is what answers the agent.
 
-    Raises StackError for a service that can neither be run nor reached, and for a key that `live` needs.
+    Raises StackError for a service that can neither be run nor reached, and for a key that the model needs.
     """
-    replay = None if live else stack.replay
+    replay = None if model == "--live" else stack.replay
     run = services.plan(stack, machine)
-    values = secret_values(stack, machine, replay, run.urls)
+    values = secret_values(stack, machine, model, run.urls)
     sidecars = tuple(_sidecar(server, stack, machine, values) for server in _servers(stack))
     agent = Process(
         name="agent",
@@ -48,7 +50,9 @@ def plan_local(stack: StackPlan, machine: Machine, *, live: bool, speed: float |
         after=tuple(process.name for process in run.processes),
         grace_s=stack.agent.grace_s + GRACE_S,
     )
-    played = (_replay(replay, stack, machine, speed),) if replay else ()
+    pace = ("--speed", f"{speed:g}") if speed is not None else ()
+    options = (*pace, *recording.arguments(stack, machine, model))
+    played = (_replay(replay, stack, machine, options, recording.kept_out(values)),) if replay else ()
     files = {name: value for name, value in values.items() if stack.agent.secrets.get(name) == "file"}
     return LocalPlan(
         name=stack.name,
@@ -113,16 +117,18 @@ def _sidecar(sidecar: Sidecar, stack: StackPlan, machine: Machine, values: Mappi
     )
 
 
-def _replay(replay: Replay, stack: StackPlan, machine: Machine, speed: float | None) -> Process:
+def _replay(
+    replay: Replay, stack: StackPlan, machine: Machine, options: tuple[str, ...], secrets: Mapping[str, str]
+) -> Process:
     port = machine.ports.replay
-    pace = ("--speed", f"{speed:g}") if speed is not None else ()
     journal = ("--journal", f"{machine.state}/{JOURNAL}")
-    argv = (machine.python, "-m", "shipway.replay", replay.directory, "--port", str(port), *journal, *pace)
+    named = tuple(word for name in secrets for word in ("--secret", name))
+    argv = (machine.python, "-m", "shipway.replay", replay.directory, "--port", str(port), *journal, *options)
     return Process(
         name="replay",
         role="replay",
-        argv=argv,
-        env=inherited(machine.variables) | _made_with(stack, machine),
+        argv=(*argv, *named),
+        env=dict(secrets) | inherited(machine.variables) | _made_with(stack, machine),
         cwd=machine.root,
         address=f"http://{LOOPBACK}:{port}",
         probe=Probe("http", (f"http://{LOOPBACK}:{port}/healthz",)),

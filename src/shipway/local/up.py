@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from shipway.errors import StackError
 from shipway.local import databases, dotenv, environments, ports, replays, state
 from shipway.local.output import Output, tail
-from shipway.local.plan import STATE, LocalPlan, Machine
+from shipway.local.plan import STATE, LocalPlan, Machine, Model
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
@@ -46,7 +46,7 @@ class Options:
     directory: Path
     detach: bool = False
     port: int | None = None
-    live: bool = False
+    model: Model = "replayed"
     speed: float | None = None
     env_file: Path | None = None
     wait_s: float = 30.0
@@ -56,11 +56,11 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     """Run the project's stack. Raises SpecError, ResolveError and StackError."""
     loaded = load(options.directory)
     project = read_project(loaded)
-    stack = _stack(loaded, project)
+    stack = _stack(loaded, project, options.model)
     lock = state.Lock(project.root)
     lock.take()
     machine = _survey(stack, project, options)
-    plan = plan_local(stack, machine, live=options.live, speed=options.speed)
+    plan = plan_local(stack, machine, model=options.model, speed=options.speed)
     for remark in (*plan.remarks, *replays.remark(loaded)):
         say(remark)
     _prepare(plan, loaded, machine, say)
@@ -69,10 +69,10 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     return _supervise(plan, lock, options, quiet=False, report=lambda status, lines: None)
 
 
-def _stack(loaded: Loaded, project: Project) -> StackPlan:
-    """The development stack; recordings are replayed in a project without [model], too."""
+def _stack(loaded: Loaded, project: Project, model: Model) -> StackPlan:
+    """The development stack; a project without [model] can be recorded and replayed, too."""
     stack = plan_stack(loaded)
-    if stack.replay is None and (project.root / "replays").is_dir():
+    if stack.replay is None and (model.startswith("--record") or (project.root / "replays").is_dir()):
         return dataclasses.replace(stack, replay=plan_replay(loaded.spec))
     return stack
 

@@ -17,7 +17,7 @@ from shipway_runtime.contract import env
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shipway.local.plan import Machine
+    from shipway.local.plan import Machine, Model
     from shipway.plan.stack import Replay, StackPlan
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -38,16 +38,16 @@ def inherited(variables: Mapping[str, str], past: tuple[str, ...] = ()) -> dict[
 
 
 def secret_values(
-    stack: StackPlan, machine: Machine, replay: Replay | None, urls: Mapping[str, str]
+    stack: StackPlan, machine: Machine, model: Model, urls: Mapping[str, str]
 ) -> dict[str, str]:
     """The value of each secret that has one: given, or a service's URL. While the model is replayed its keys
     are placeholders, also where a real one is given: nobody needs it, so it stays out of the stack.
 
     The runtime asks brokers itself; it needs what they are shown, and nothing in the token's name.
-    Raises StackError when the model is to be asked live and nobody gave its key.
+    Raises StackError when the real model is to be asked and nobody gave its key.
     """
-    placeholders = dict(replay.placeholders) if replay else {}
-    keys = tuple(stack.replay.placeholders) if stack.replay else ()
+    keys = dict(stack.replay.placeholders) if stack.replay else {}
+    placeholders = keys if model == "replayed" else {}
     values = {}
     given = [name for name, source in stack.agent.secrets.items() if source != "broker"]
     for name in dict.fromkeys([*given, *keys]):
@@ -55,11 +55,11 @@ def secret_values(
         if value:
             values[name] = value
     brokered = any(stack.agent.secrets.get(key) == "broker" for key in keys)
-    if stack.replay and not replay and not brokered and not any(key in values for key in keys):
+    if stack.replay and model != "replayed" and not brokered and not any(key in values for key in keys):
+        key = next(iter(keys), "the key of the model")
         raise StackError(
-            f"--live needs {keys[0] if keys else 'the key of the model'}, which is not in the environment "
-            "or in .env",
-            "set it, or leave out --live and use replayed answers",
+            f"{model} needs {key}, which is not in the environment or in .env",
+            f"set it, or leave out {model} and use replayed answers",
         )
     return values
 

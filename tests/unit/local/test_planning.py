@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipway.errors import StackError
-from shipway.local.plan import Installed, LocalPlan, Machine, Process
+from shipway.local.plan import Installed, LocalPlan, Machine, Model, Process
 from shipway.local.planning import plan_local
 from shipway.local.ports import Ports
 from shipway.plan.stack import StackPlan, plan_stack
@@ -70,8 +70,8 @@ def stack(tmp_path: Path, text: str) -> StackPlan:
     return plan_stack(load(tmp_path / "agent.toml"))
 
 
-def plan(tmp_path: Path, text: str = SUPPORT, *, live: bool = False, **machine: Any) -> LocalPlan:
-    return plan_local(stack(tmp_path, text), replace(MACHINE, **machine), live=live)
+def plan(tmp_path: Path, text: str = SUPPORT, *, model: Model = "replayed", **machine: Any) -> LocalPlan:
+    return plan_local(stack(tmp_path, text), replace(MACHINE, **machine), model=model)
 
 
 def process(plan: LocalPlan, name: str) -> Process:
@@ -185,7 +185,7 @@ def test_a_value_in_place_of_a_brokers_token_is_not_used(tmp_path: Path) -> None
 def test_live_with_a_key_from_a_broker(tmp_path: Path) -> None:
     source = '{ token_url = "https://x.example.com", client_id = "a", identity_token = "/run/t" }'
     text = SUPPORT.replace('ANTHROPIC_API_KEY = "env"', f"ANTHROPIC_API_KEY = {source}")
-    assert "ANTHROPIC_API_KEY" not in process(plan(tmp_path, text, live=True), "agent").env
+    assert "ANTHROPIC_API_KEY" not in process(plan(tmp_path, text, model="--live"), "agent").env
 
 
 def test_a_real_key_does_not_reach_a_replayed_agent(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_real_key_does_not_reach_a_replayed_agent(tmp_path: Path) -> None:
         "ANTHROPIC_API_KEY: the value in the environment or in .env is not used while the model is replayed"
         in made.remarks
     )
-    assert process(plan(tmp_path, live=True, dotenv={"ANTHROPIC_API_KEY": "mine"}), "agent").env[
+    assert process(plan(tmp_path, model="--live", dotenv={"ANTHROPIC_API_KEY": "mine"}), "agent").env[
         "ANTHROPIC_API_KEY"
     ] == ("mine")
 
@@ -205,15 +205,15 @@ def test_the_runtime_knows_that_the_model_is_replayed(tmp_path: Path) -> None:
     made = plan(tmp_path)
     assert process(made, "agent").env["SHIPWAY_REPLAY"] == "http://127.0.0.1:8091"
     assert made.replayed == "replays"
-    live = plan(tmp_path, live=True, dotenv={"ANTHROPIC_API_KEY": "mine"})
+    live = plan(tmp_path, model="--live", dotenv={"ANTHROPIC_API_KEY": "mine"})
     assert "SHIPWAY_REPLAY" not in process(live, "agent").env
     assert live.replayed is None
 
 
 def test_live_needs_the_key_and_has_no_replay(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="--live needs ANTHROPIC_API_KEY"):
-        plan(tmp_path, live=True)
-    made = plan(tmp_path, live=True, dotenv={"ANTHROPIC_API_KEY": "mine"})
+        plan(tmp_path, model="--live")
+    made = plan(tmp_path, model="--live", dotenv={"ANTHROPIC_API_KEY": "mine"})
     assert [p.role for p in made.processes] == ["sidecar", "agent"]
     assert "ANTHROPIC_BASE_URL" not in process(made, "agent").env
 
@@ -274,3 +274,45 @@ def test_the_stack_is_never_behind_a_proxy(tmp_path: Path) -> None:
     past = agent["NO_PROXY"].removeprefix("internal,127.0.0.1,localhost,").split(",")
     assert {"api.anthropic.com", "api.openai.com", ".openai.azure.com"} <= set(past)
     assert not any("*" in host for host in past)
+
+
+# -- Recording -----------------------------------------------------------------------------------------------
+
+
+def replay_arguments(made: LocalPlan) -> tuple[str, ...]:
+    argv = process(made, "replay").argv
+    return argv[argv.index("--journal") + 2 :]
+
+
+def test_recording_is_told_of_gateways_and_secrets_but_not_their_values(tmp_path: Path) -> None:
+    given = {"ANTHROPIC_API_KEY": "a-real-key", "ANTHROPIC_BASE_URL": "https://gateway.example.com/a"}
+    made = plan(tmp_path, model="--record", dotenv=given)
+    upstream = ("--upstream", "anthropic=https://gateway.example.com/a")
+    assert replay_arguments(made) == ("--record", *upstream, "--secret", "ANTHROPIC_API_KEY")
+    assert process(made, "replay").env["ANTHROPIC_API_KEY"] == "a-real-key"
+    agent = process(made, "agent").env
+    assert agent["ANTHROPIC_API_KEY"] == "a-real-key"
+    assert agent["ANTHROPIC_BASE_URL"] == f"http://127.0.0.1:{MACHINE.ports.replay}"
+
+
+def test_replaying_hides_the_same_secrets_and_no_placeholder(tmp_path: Path) -> None:
+    assert replay_arguments(plan(tmp_path)) == ()
+    text = SUPPORT.replace("[secrets]", '[secrets]\nCRM_TOKEN = "file"')
+    made = plan(tmp_path, text, dotenv={"CRM_TOKEN": "a-real-token", "ANTHROPIC_API_KEY": "a-real-key"})
+    assert replay_arguments(made) == ("--secret", "CRM_TOKEN")
+    assert process(made, "replay").env["CRM_TOKEN"] == "a-real-token"
+
+
+def test_a_recorder_never_asks_itself(tmp_path: Path) -> None:
+    url = f"http://localhost:{MACHINE.ports.replay}"
+    given = {"ANTHROPIC_API_KEY": "a-real-key", "ANTHROPIC_BASE_URL": url}
+    made = plan(tmp_path, model="--record-missing", variables=given)
+    assert replay_arguments(made) == ("--record-missing", "--secret", "ANTHROPIC_API_KEY")
+
+
+def test_a_model_by_url_is_asked_there_whatever_it_speaks(tmp_path: Path) -> None:
+    text = SUPPORT.replace('provider = "anthropic"', 'provider = "https://models.example.com/v1"')
+    assert text != SUPPORT
+    made = plan(tmp_path, text, model="--record", dotenv={"ANTHROPIC_API_KEY": "a-real-key"})
+    named = [word for word in replay_arguments(made) if "=" in word]
+    assert named == [f"{name}=https://models.example.com/v1" for name in ("anthropic", "openai", "gemini")]
