@@ -92,7 +92,7 @@ class Secrets:
         texts: dict[str, list[str]] = defaultdict(list)
         for event in events:
             leaves = list(_leaves(event))
-            places = ",".join(f"{path}={value}" for path, value in leaves if isinstance(value, int))
+            places = ",".join(f"{path}={value}" for path, value in leaves if path.endswith("index"))
             for path, value in leaves:
                 if isinstance(value, str):
                     texts[f"{path} {places}"].append(value)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import os
 import signal
 import socket
 import sys
@@ -60,7 +61,7 @@ def serve(
     """
     signal.signal(signal.SIGTERM, stop)
     if recorded:
-        directory.mkdir(parents=True, exist_ok=True)
+        _make(directory)
     tape = load(directory)
     listener = _bind(host, port)
     counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
@@ -75,6 +76,18 @@ def serve(
         following = Following(faulty, tape, *told, quiet=bool(recorded))
         app = with_rewinding(create_app(following, secrets), player.rewind, faulty.rewind)
         _run(with_control(app, faulty), listener)
+
+
+def _make(directory: Path) -> None:
+    """The directory to record into. Raises StackError where nothing can be written."""
+    fix = "record into another directory, or make it writable"
+    try:
+        if not directory.exists():
+            directory.mkdir(parents=True)
+    except OSError as error:
+        raise StackError(f"{directory} cannot be made: {error.strerror}", fix) from None
+    if not os.access(directory, os.W_OK):
+        raise StackError(f"{directory} cannot be written", fix)
 
 
 @contextlib.contextmanager

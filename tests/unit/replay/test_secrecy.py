@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -105,3 +107,27 @@ def test_a_secret_that_comes_piece_by_piece() -> None:
     assert secrets.are_in_pieces_of(pieces)
     pieces[1]["index"] = 1  # another block
     assert not secrets.are_in_pieces_of(pieces)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda n, text: {
+            "type": "response.output_text.delta",
+            "sequence_number": n,
+            "output_index": 0,
+            "delta": text,
+        },
+        lambda n, text: {"choices": [{"index": 0, "delta": {"content": text}}], "created": n},
+        lambda n, text: {
+            "candidates": [{"content": {"parts": [{"text": text}]}}],
+            "usageMetadata": {"count": n},
+        },
+        lambda n, text: {
+            "choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}}]
+        },
+    ],
+)
+def test_pieces_are_put_together_in_every_api(event: Callable[[int, str], Any]) -> None:
+    pieces = [event(number, text) for number, text in enumerate(("it is top", "sec", "ret-9."))]
+    assert Secrets({"A": "topsecret-9"}).are_in_pieces_of(pieces)

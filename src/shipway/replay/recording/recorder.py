@@ -51,6 +51,8 @@ class Recorder:
         self._done: set[str] = set()
         self._count = self._replaced = 0
         self.insert(tape)
+        asked = "what no recording answers is" if how.only_missing else "everything is"
+        _say(f"{asked} asked of the real API, and recorded")
 
     def insert(self, tape: Tape) -> None:
         """This tape answers from now on: what was recorded is in it."""
