@@ -79,7 +79,7 @@ def test_recording_again_replaces_what_was_asked_again(replays: Path) -> None:
                 post(recorder.url, ask(streamed=False))
     assert files(replays) == ["001-hello-1.json", "002-hello-1.json", "004-kept-1.json"]
     assert read(replays, "001*")["response"]["body"]["id"] == "msg_4"
-    assert "it replaces 001-hello-1.json, 002-hello-1.json, 003-hello-1.json" in recorder.text
+    assert "in place of the older one and 002-hello-1.json and 003-hello-1.json" in recorder.text
     assert "2 exchanges recorded" in recorder.text
 
 

@@ -41,7 +41,7 @@ def command(as_json: bool, directory: Path) -> None:
     else:
         now = time.time()
         up = tables.age(now - stack.since)
-        click.echo(f"{stack.name}, pid {stack.pid}, up {up}, {state.model(stack.replayed)}\n")
+        click.echo(f"{stack.name}, pid {stack.pid}, up {up}, {state.model(stack.replayed, stack.recorded)}\n")
         tables.show(_processes(stack, now))
         click.echo()
         if document is None:

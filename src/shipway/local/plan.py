@@ -133,3 +133,5 @@ class LocalPlan:
     """What differs from the container, in one line each."""
     replayed: str | None = None
     """The directory that the model is replayed from; None when the real one is asked."""
+    recorded: str | None = None
+    """The directory that it is recorded into, when it is."""

@@ -64,13 +64,14 @@ def plan_local(
         files=_documents(stack, machine),
         secrets=files,
         directories=tuple(_directories(stack, machine, replay)),
-        replayed=replay.directory if replay else None,
+        replayed=replay.directory if replay and model == "replayed" else None,
+        recorded=replay.directory if replay and model != "replayed" else None,
         remarks=(
             *run.remarks,
             *_unlimited(stack),
             *_missing(stack, values),
             *_brokered(stack, machine),
-            *_replaced(machine, replay),
+            *_replaced(machine, replay if model == "replayed" else None),
             *_undeclared(stack, machine),
         ),
     )

@@ -55,6 +55,8 @@ class Stack:
     processes: tuple[ProcessState, ...] = field(default=())
     replayed: str | None = None
     """The directory that the model is replayed from; None when the real one is asked."""
+    recorded: str | None = None
+    """The directory that it is recorded into, when it is."""
     format: int = contract.FORMAT
 
     @property
@@ -62,8 +64,10 @@ class Stack:
         return Known(self.pid, self.started)
 
 
-def model(replayed: str | None) -> str:
+def model(replayed: str | None, recorded: str | None) -> str:
     """Who answers for the model, in a few words."""
+    if recorded:
+        return f"model: the real one, recorded into {recorded}/"
     return f"model: replayed from {replayed}/" if replayed else "model: not replayed"
 
 

@@ -182,7 +182,8 @@ class Supervisor:
         shown = [("API", self._api), ("admin", self._admin)]
         shown += [(p.name, p.address) for p in self._plan.processes if p.role != "agent"]
         width = max(len(name) for name, _ in shown)
-        model = [state.model(self._plan.replayed)] if self._plan.replayed else []
+        known = self._plan.replayed or self._plan.recorded
+        model = [state.model(self._plan.replayed, self._plan.recorded)] if known else []
         addresses = [f"  {name:<{width}}  {address}" for name, address in shown]
         return [*addresses, *model, 'try: shipway ask "…"']
 
@@ -212,6 +213,7 @@ class Supervisor:
             grace_s=max(process.grace_s for process in self._plan.processes),
             processes=tuple(kept.state for kept in self._kept.values()),
             replayed=self._plan.replayed,
+            recorded=self._plan.recorded,
         )
         state.write(Path(self._plan.root), stack)
 

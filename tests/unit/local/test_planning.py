@@ -287,6 +287,8 @@ def replay_arguments(made: LocalPlan) -> tuple[str, ...]:
 def test_recording_is_told_of_gateways_and_secrets_but_not_their_values(tmp_path: Path) -> None:
     given = {"ANTHROPIC_API_KEY": "a-real-key", "ANTHROPIC_BASE_URL": "https://gateway.example.com/a"}
     made = plan(tmp_path, model="--record", dotenv=given)
+    assert (made.replayed, made.recorded) == (None, "replays")
+    assert not any("is not used" in remark for remark in made.remarks)
     upstream = ("--upstream", "anthropic=https://gateway.example.com/a")
     assert replay_arguments(made) == ("--record", *upstream, "--secret", "ANTHROPIC_API_KEY")
     assert process(made, "replay").env["ANTHROPIC_API_KEY"] == "a-real-key"

@@ -129,7 +129,8 @@ class Recorder:
         seconds = chunks[-1][0] / 1000 if chunks else 0.0
         line = f"recorded {stored.file} ({_size(stored.size)}, {seconds:.1f} s)"
         if stored.removed:
-            line += f"; it replaces {', '.join(stored.removed)}"
+            others = [file for file in stored.removed if file != stored.file]
+            line += f", in place of {' and '.join(['the older one', *others])}"
         _say(f"{_named(incoming, coming.status)} {line}")
 
     def _store(self, place: Place, exchange: Exchange) -> Stored:

@@ -103,7 +103,7 @@ def _decoded(chunks: Sequence[tuple[float, bytes]]) -> tuple[tuple[float, str], 
 def _judge_end(path: str, events: Sequence[tuple[float, str]] | None, *, left: bool) -> None:
     """Raises UnfitError for a stream that ended in an error or too early."""
     provider = providers.find(path)
-    whole = events is None or "".join(text for _, text in events).rstrip().endswith(_DONE)
+    whole = events is not None and "".join(text for _, text in events).rstrip().endswith(_DONE)
     try:
         if provider is not None and events is not None:
             provider.to_body(events)
