@@ -1,8 +1,8 @@
 """docs/reference/check.md: every rule is on it in its own words, with two examples that are run.
 
 The first block of a section is an example, the second what shipway says about it under that rule, the third
-an example about which it says nothing. A block is a Dockerfile, or files with their names; `image` blocks are layers:
-`-- N/path --` is a file of layer N, and `-- config.json --` the image's settings.
+an example about which it says nothing. A block is a Dockerfile, or files with their names; `image` blocks are
+layers: `-- N/path --` is a file of layer N, and `-- config.json --` the image's settings.
 """
 
 from __future__ import annotations
