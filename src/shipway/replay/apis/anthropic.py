@@ -155,9 +155,9 @@ def last_message(body: Any) -> LastMessage | None:
     asked = next((message for message in reversed(messages) if message.get("role") == "user"), None)
     if asked is None:
         return None
-    names = {block.get("id"): str(block.get("name")) for block in _blocks(messages, "tool_use")}
+    names = {str(block.get("id")): str(block.get("name")) for block in _blocks(messages, "tool_use")}
     results = (
-        (names.get(block.get("tool_use_id"), ""), text(block.get("content")))
+        (names.get(str(block.get("tool_use_id")), ""), text(block.get("content")))
         for block in _blocks([asked], "tool_result")
     )
     return LastMessage(text(asked.get("content")), by_tool(results))
@@ -277,7 +277,7 @@ def to_body(events: Events) -> Any:
                 raise ErrorEventError(_STATUS.get(event["error"]["type"], 500), event)
             case "message_stop":
                 for index, written in inputs.items():
-                    message["content"][index]["input"] = json.loads(written or "{}")
+                    message["content"][index]["input"] = sse.load(written or "{}", "input of a tool")
                 return message
     raise UnfinishedError("message_stop")
 

@@ -145,7 +145,10 @@ def tools(body: Any) -> frozenset[str]:
     calling = at(body, "toolConfig", "functionCallingConfig")
     if at(calling, "mode") == "NONE":
         return frozenset()
-    return frozenset(offered & set(at(calling, "allowedFunctionNames") or offered))
+    allowed = at(calling, "allowedFunctionNames")
+    return frozenset(
+        offered.intersection(map(str, allowed)) if allowed and isinstance(allowed, list) else offered
+    )
 
 
 def demands(body: Any) -> Demands:

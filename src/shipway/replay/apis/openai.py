@@ -46,8 +46,10 @@ def error(status: int, message: str) -> Any:
 
 
 def status(error: Any) -> int:
-    """The status of an error that came within a stream."""
-    return _STATUS.get(at(error, "code") or "") or _STATUS.get(at(error, "type") or "", 500)
+    """The status of an error that came within a stream. Compatible servers have it as its code."""
+    if isinstance(code := at(error, "code"), int):
+        return code if 400 <= code < 600 else 500
+    return _STATUS.get(code or "") or _STATUS.get(at(error, "type") or "", 500)
 
 
 def headers(answer: Any) -> dict[str, str]:

@@ -99,9 +99,9 @@ def last_message(body: Any) -> LastMessage | None:
         return None
     messages = objects(messages)
     calls = itertools.chain.from_iterable(objects(message.get("tool_calls")) for message in messages)
-    names = {call.get("id"): _name(call) for call in calls}
+    names = {str(call.get("id")): _name(call) for call in calls}
     latest = itertools.takewhile(lambda message: message.get("role") == "tool", reversed(messages))
-    results = [(names.get(m.get("tool_call_id"), ""), text(m.get("content"))) for m in latest]
+    results = [(names.get(str(m.get("tool_call_id")), ""), text(m.get("content"))) for m in latest]
     asked = next((message for message in reversed(messages) if message.get("role") == "user"), None)
     return LastMessage(text(at(asked, "content")), by_tool(reversed(results)))
 

@@ -135,14 +135,14 @@ def last_message(body: Any) -> LastMessage | None:
     if not isinstance(asked, list):
         return None
     items = objects(asked)
-    names = {item.get("call_id"): str(item.get("name")) for item in items if not _is_output(item)}
+    names = {str(item.get("call_id")): str(item.get("name")) for item in items if not _is_output(item)}
     latest = itertools.takewhile(_is_output, reversed(items))
     results = [(_called(names, str(item.get("call_id"))), text(item.get("output"))) for item in latest]
     question = next((item for item in reversed(items) if item.get("role") == "user"), None)
     return LastMessage(text(at(question, "content")), by_tool(reversed(results)))
 
 
-def _called(names: dict[Any, str], call_id: str) -> str:
+def _called(names: dict[str, str], call_id: str) -> str:
     """The function of a call. After previous_response_id only its id comes back: ours have the name in it."""
     found = _CALL_ID.fullmatch(call_id)
     return names.get(call_id) or (found[1] if found else "")

@@ -79,12 +79,12 @@ def values(chunks: Events) -> Iterator[Any]:
     return (load(event.data) for event in parse(chunks) if event.data and event.data != DONE)
 
 
-def load(data: str) -> Any:
-    """The JSON value in an event. Raises ConversionError."""
+def load(data: str, what: str = "event") -> Any:
+    """The JSON value in what a stream told. Raises ConversionError."""
     try:
         return json.loads(data)
     except ValueError:
-        raise ConversionError(f"the recorded stream has an event that is no JSON: {data[:60]}") from None
+        raise ConversionError(f"the recorded stream has an {what} that is no JSON: {data[:60]}") from None
 
 
 def _lines(chunks: Events) -> Iterator[tuple[float, str]]:

@@ -199,6 +199,13 @@ def test_a_delta_that_nobody_knows_has_no_other_form() -> None:
         anthropic.to_body([(0, stream.replace('"text_delta"', '"new_delta"'))])
 
 
+def test_an_input_that_was_cut_has_no_other_form() -> None:
+    answer = {"type": "message", "content": [USE | {"input": {"city": "Tokyo"}}], "usage": {}}
+    stream = "".join(text for _, text in anthropic.to_events(answer, asked({})))
+    with pytest.raises(ConversionError, match="an input of a tool that is no JSON"):
+        anthropic.to_body([(0, stream.replace('Tokyo\\"}', "To"))])
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -141,6 +141,8 @@ def test_a_cut_stream_has_no_other_form(chunks: list[dict[str, Any]]) -> None:
         ({"message": "no", "type": "server_error", "code": None}, 500),
         ({"message": "no", "type": "requests", "code": "rate_limit_exceeded"}, 429),
         ({"message": "no", "type": "invalid_request_error"}, 400),
+        ({"message": "no", "code": 429}, 429),
+        ({"message": "no", "code": 7}, 500),
     ],
 )
 def test_an_error_in_the_stream_is_the_error_answer(error: dict[str, Any], status: int) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shipway.replay.apis import providers, sse
 from shipway.replay.apis.provider import Call, Demands, ErrorEventError, Provider, by_tool
@@ -53,6 +56,50 @@ def test_an_error_in_a_stream_becomes_one_without(path: str, status: int) -> Non
         api.to_body([(0.0, api.error_event(status, "no"))])
     told = raised.value.body["error"]
     assert (told["message"], raised.value.status // 100) == ("no", status // 100)
+
+
+KEYS = st.sampled_from(
+    """model tools tool_choice function functionDeclarations mode container format toolConfig allowed_tools
+    functionCallingConfig allowedFunctionNames generationConfig system response_format text""".split()  # noqa: SIM905
+)
+KINDS = st.sampled_from(["tool_use", "tool_result", "function_call_output"])
+ROLES = st.sampled_from(["user", "tool", "model"])
+IDS = ("id", "call_id", "tool_use_id", "tool_call_id", "name")
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def item(kind: str, role: str, id_: Any, content: Any) -> Any:
+    """What stands in a conversation, or looks so."""
+    held = dict.fromkeys(("content", "parts", "tool_calls", "output"), content)
+    return {"type": kind, "role": role, "functionResponse": id_, **held, **dict.fromkeys(IDS, id_)}
+
+
+PARTS = st.builds(item, KINDS, ROLES, ANYTHING, ANYTHING)
+ITEMS = st.builds(item, KINDS, ROLES, ANYTHING, st.lists(PARTS, min_size=1, max_size=2) | ANYTHING)
+BODIES = ANYTHING | st.builds(
+    lambda told, said: {**told, "max_tokens": 1, "messages": said, "input": said, "contents": said},
+    st.dictionaries(KEYS, ANYTHING, max_size=4),
+    st.lists(ITEMS, min_size=1, max_size=3) | ANYTHING,
+)
+
+
+@settings(max_examples=200)
+@given(BODIES)
+def test_any_json_is_a_request(body: Any) -> None:
+    """A client's mistake is a miss, never a fault of the replay."""
+    for path in PATHS:
+        api, request = provider(path), Request("POST", path, body)
+        json.dumps(api.canonical(body))
+        assert isinstance(api.streams(request), bool)
+        assert isinstance(api.model(request), str)
+        demands = api.demands(body)
+        if api.last_message(body):
+            demands.unmet("hi", (), api.tools(body))
+            api.to_body(api.to_events(api.synthesise(request, "hi", ()), request))
 
 
 @pytest.mark.parametrize("path", PATHS[:3])
