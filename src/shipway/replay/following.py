@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from shipway.replay.tape import Stamp, Tape
     from shipway.replay.traffic import Answer, Answerer, Incoming
 
-_FREE_S = 0.005  # a look that costs no more than this is taken for every request
+_FREE_S = 0.005  # a look that costs no more than this of a processor is taken for every request
+_SLOW_S = 0.2
 _SHARE = 20  # and one that costs more takes at most this part of the time
 
 
@@ -35,7 +36,7 @@ class Following:
     ) -> None:
         self._answerer, self._tape, self._tell, self._quiet = answerer, tape, tell, quiet
         self._seen: Mapping[str, Stamp] = tape.stamps
-        self._again_at = 0.0
+        self._looked_at = self._again_at = 0.0
         self._looking = asyncio.Lock()
 
     async def answer(self, incoming: Incoming) -> Answer:
@@ -51,11 +52,13 @@ class Following:
             return miss(f"{error}.\n{fix}", providers.find(incoming.request.path))
 
     async def _follow(self, *, now: bool = False) -> None:
-        if not now and time.monotonic() < self._again_at:
+        asked_at = time.monotonic()
+        if not now and asked_at < self._again_at:
             return
         async with self._looking:
             before = self._tape
-            if now or time.monotonic() >= self._again_at:
+            if self._looked_at < asked_at:  # else another request has looked for this one, too
+                self._looked_at = time.monotonic()
                 await asyncio.to_thread(self._look)
             if self._tape is not before:
                 for tell in self._tell:
@@ -63,9 +66,11 @@ class Following:
 
     def _look(self) -> None:
         directory = Path(self._tape.directory)
-        started = time.thread_time()
+        began, started = time.monotonic(), time.thread_time()
         seen = scan(directory)
-        cost = time.thread_time() - started
+        cost, took = time.thread_time() - started, time.monotonic() - began
+        if took > _SLOW_S:  # a file system that is far away
+            cost = took
         self._again_at = time.monotonic() + (_SHARE * cost if cost > _FREE_S else 0.0)
         if seen != self._seen:
             self._seen = seen

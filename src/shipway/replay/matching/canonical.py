@@ -82,7 +82,7 @@ def _string(value: str, change: Callable[[str], str], *, result: bool) -> str:
     value = value.replace("\r\n", "\n").rstrip()
     if value[:1] in "{[" and value[-1:] in "}]" and value:
         try:
-            parsed = json.loads(value)
+            parsed = json.loads(volatile.anywhere(value))  # whole: "current_date" stands before its date
         except (ValueError, RecursionError):
             return change(value)
         return text(_walk(parsed, change, result=result))

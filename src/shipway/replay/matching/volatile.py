@@ -18,6 +18,7 @@ _DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?: ?[AaPp][Mm]\b)?"
 _ZONE = r"(?: ?(?:Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b))"
+_NUMBERS = r"(?:\d{1,2}[/.]\d{1,2}[/.]\d{4}|\d{4}/\d{2}/\d{2})"
 _WORDY = rf"(?:{_DAY},? )?(?:{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}|\d{{1,2}} {_MONTH} \d{{4}})"
 
 _TIME = re.compile(
@@ -32,7 +33,8 @@ seconds and the zone: `2026-11-29 14:00` may be what was asked for."""
 _TODAY = re.compile(
     r"\b(?P<said>(?:today(?:['’]s)?|current(?:ly)?|now)"  # noqa: RUF001 - the apostrophe that editors put in
     r"(?:[\s_]|date and time|time and date|date|day|time|is|it|utc|[:=,\"*`(])*?)"
-    rf"(?P<day>(?:{_DAY},? )?{_ISO_DATE}|{_WORDY}|(?<=time is ){_CLOCK}|(?<=time: ){_CLOCK})"
+    rf"(?P<day>(?:{_DAY},? )?(?:{_ISO_DATE}|{_NUMBERS})|{_WORDY}"
+    rf"|\d{{1,2}}:\d{{2}}:\d{{2}}|(?<=time is ){_CLOCK}|(?<=time: ){_CLOCK})"
     rf"(?:,?(?: at)? {_CLOCK}{_ZONE}?)?",
     re.IGNORECASE,
 )
