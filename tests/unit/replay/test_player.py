@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from shipway.replay.apis import anthropic
 from shipway.replay.exchange import Exchange, Request, Response
+from shipway.replay.matching import canonical
 from shipway.replay.player import Player
 from shipway.replay.tape import load
 from shipway.replay.traffic import Answer, Incoming
@@ -158,3 +160,30 @@ def test_a_script_has_its_own_pace_stop_and_usage(
     assert (answer.body["usage"]["input_tokens"], answer.body["usage"]["output_tokens"]) == (900, 12)
     streamed = play(Player(load(tmp_path), speed), request("hello", stream=True))
     assert streamed.speed == pace  # events are 20 ms apart
+
+
+def long_request(seed: str) -> Request:
+    """Sixty messages, none of which is like those of another seed."""
+    texts = [" ".join(canonical.digest(seed, str(n), str(i)) for i in range(40)) for n in range(60)]
+    messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]
+    return Request("POST", "/v1/messages", {"max_tokens": 1, "messages": messages})
+
+
+def test_a_miss_that_takes_long_holds_up_nothing_else(tmp_path: Path) -> None:
+    for number in range(12):
+        write(tmp_path, f"{number}.json", long_request(str(number)), Response(body={}))
+    playing = Player(load(tmp_path))
+
+    async def run() -> tuple[float, float]:
+        asked = long_request("new")
+        started = last = time.monotonic()
+        missing = asyncio.create_task(playing.answer(Incoming(asked, asked.path)))
+        longest = 0.0
+        while not missing.done():
+            await asyncio.sleep(0.001)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert (await missing).status == 404
+        return time.monotonic() - started, longest
+
+    took, longest = asyncio.run(run())
+    assert longest < took / 2

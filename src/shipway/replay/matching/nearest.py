@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _COMPARED = 12  # bodies, the second step
-_READ = 2000  # characters of a text that similarity looks at
+_READ = 600  # characters of a text that similarity looks at
 _WEIGHED = 60  # differences; each further one counts as a whole
 
 

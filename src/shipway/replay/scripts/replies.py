@@ -85,7 +85,7 @@ def choose(replies: Iterable[Reply], asked: Asked) -> Chosen | None:
     found = None
     for turn in asked.turns if counted else asked.turns[-1:]:  # play the conversation so far again
         if not turn.last.results:  # a new question, with loops of its own
-            used.subtract({reply.place: used[reply.place] for reply in ordered if reply.when_tools})
+            used = Counter({reply.place: used[reply.place] for reply in ordered if not reply.when_tools})
         found = _first(ordered, turn, asked, used)
         used[found[0].place if found else ""] += 1
     return _chosen(*found) if found else None
