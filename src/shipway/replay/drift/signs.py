@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from shipway.replay.drift import prompts, provenance
 from shipway.replay.drift.now import Now
 from shipway.replay.drift.runs import Runs
-from shipway.replay.matching import parts
+from shipway.replay.matching import anatomy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shipway.replay.drift.runs import Run, Unrecorded
     from shipway.replay.exchange import Request
 
-_CONVERSATION = re.compile(rf"({'|'.join(parts.CONVERSATION)})(?:\[(\d+)\])?(?:[.\[]|$)")
+_CONVERSATION = re.compile(rf"({'|'.join(anatomy.CONVERSATION)})(?:\[(\d+)\])?(?:[.\[]|$)")
 _SHOWN = 60  # characters of a line that is new in a prompt
 _PATHS = 3  # differences that are named
 
@@ -141,7 +141,7 @@ def _is_question(body: Any, path: str) -> bool:
     if not isinstance(messages, list) or found[2] is None:
         return True
     at = int(found[2])
-    return at >= len(messages) or parts.role(messages[at]) == "user"  # or the conversation went on
+    return at >= len(messages) or anatomy.role(messages[at]) == "user"  # or the conversation went on
 
 
 def named(paths: tuple[str, ...]) -> str:

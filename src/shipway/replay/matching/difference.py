@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.matching import canonical, sketch
-from shipway.replay.matching.parts import tool_name
+from shipway.replay.matching.anatomy import tool_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

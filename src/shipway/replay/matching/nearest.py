@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay.matching import canonical, parts, sketch
+from shipway.replay.matching import anatomy, canonical, sketch
 from shipway.replay.matching.difference import ABSENT, Difference, compare
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _compared(candidates: Iterable[Candidate], body: Any) -> Iterator[Near]:
             recorded = candidate.canonical()
         except LookupError:
             continue
-        found = sorted(compare(recorded, body), key=lambda difference: parts.rank(difference.part))
+        found = sorted(compare(recorded, body), key=lambda difference: anatomy.rank(difference.part))
         yield Near(candidate.file, recorded, tuple(found))
 
 

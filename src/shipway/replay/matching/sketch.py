@@ -12,7 +12,7 @@ from array import array
 from typing import Any
 
 from shipway.replay.matching import canonical
-from shipway.replay.matching.parts import CONVERSATION
+from shipway.replay.matching.anatomy import CONVERSATION
 
 Sketch = bytes
 _KEPT = 256  # numbers of four bytes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from shipway.replay.matching import canonical, parts
+from shipway.replay.matching import anatomy, canonical
 from shipway.replay.matching.difference import ABSENT, Difference
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def _cause(difference: Difference, sent: Any) -> str:
     part = difference.part
     if part == "model":
         return f"model {_name(difference.recorded)} was recorded, {_name(difference.sent)} is asked"
-    if part in parts.PROMPT:
+    if part in anatomy.PROMPT:
         return _CHANGED["system"]
     if part == "tools":
         return _tool(difference)
-    return _item(difference, sent) if part in parts.CONVERSATION else _setting(difference)
+    return _item(difference, sent) if part in anatomy.CONVERSATION else _setting(difference)
 
 
 def _tool(difference: Difference) -> str:
@@ -73,10 +73,10 @@ def _item(difference: Difference, sent: Any) -> str:
         return _CHANGED["user"]
     if len(difference.steps) == 2 and ABSENT in (difference.recorded, difference.sent):
         return ""
-    found = parts.conversation(sent)
+    found = anatomy.conversation(sent)
     at = int(difference.steps[1][1:-1])
     item = found[1][at] if found and at < len(found[1]) else None
-    return _CHANGED[parts.role(item)]
+    return _CHANGED[anatomy.role(item)]
 
 
 def _setting(difference: Difference) -> str:
@@ -92,7 +92,7 @@ def _setting(difference: Difference) -> str:
 
 
 def _length(differences: Iterable[Difference]) -> Iterator[str]:
-    whole = [d for d in differences if d.part in parts.CONVERSATION and len(d.steps) == 2]
+    whole = [d for d in differences if d.part in anatomy.CONVERSATION and len(d.steps) == 2]
     for side, words in (("recorded", "more"), ("sent", "fewer")):
         items = [d for d in whole if getattr(d, side) is ABSENT]
         if items:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.apis.provider import LastMessage
-from shipway.replay.matching import parts
+from shipway.replay.matching import anatomy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,8 +40,8 @@ def read(request: Request, provider: Provider) -> Asked | None:
     last = provider.last_message(request.body)
     if last is None:
         return None
-    system, model = parts.prompt(request.body), provider.model(request)
-    found = parts.conversation(request.body)
+    system, model = anatomy.prompt(request.body), provider.model(request)
+    found = anatomy.conversation(request.body)
     if found is None:
         return Asked((Turn(last),), system, model)
     name, items = found
@@ -53,9 +53,11 @@ def read(request: Request, provider: Provider) -> Asked | None:
 def _ends(items: Sequence[Any]) -> Iterator[int]:
     """Where the model's turn comes: after each stretch of what is not the model's."""
     for at, item in enumerate(items, 1):
-        if parts.role(item) in ("user", "tool") and (at == len(items) or parts.role(items[at]) == "model"):
+        if anatomy.role(item) in ("user", "tool") and (
+            at == len(items) or anatomy.role(items[at]) == "model"
+        ):
             yield at
-    if items and parts.role(items[-1]) not in ("user", "tool"):
+    if items and anatomy.role(items[-1]) not in ("user", "tool"):
         yield len(items)  # a beginning that the model is to go on from
 
 
@@ -68,8 +70,8 @@ def _said(items: Sequence[Any]) -> str:
     """The model's last words before what came last."""
     texts: list[str] = []
     for item in reversed(items):
-        if parts.role(item) == "model":
-            texts.insert(0, parts.said(item))
+        if anatomy.role(item) == "model":
+            texts.insert(0, anatomy.said(item))
         elif texts:
             break
     return "\n".join(filter(None, texts))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shipway.replay.exchange import Request
-from shipway.replay.matching import parts
+from shipway.replay.matching import anatomy
 from shipway.replay.tape import key
 
 RUNS = json.loads(Path(__file__).with_name("two_runs.json").read_text("utf-8"))
@@ -32,7 +32,7 @@ def test_two_runs_of_one_agent_are_the_same(run: dict[str, Any]) -> None:
 def test_what_the_agent_is_told_and_what_it_learns_still_counts(run: dict[str, Any]) -> None:
     one = run["runs"][0]
     changed = [copy.deepcopy(one) for _ in range(4)]
-    name, items = parts.conversation(one) or ("", [])
+    name, items = anatomy.conversation(one) or ("", [])
     changed[1][name] = items[:-1]
     changed[2]["tools"] = []
     changed[3] = json.loads(json.dumps(one).replace("n=2", "n=3"))
