@@ -117,7 +117,8 @@ def unrecorded(tape: Tape, request: Request) -> Answer:
     if (counted := provider.count(request)) is not None:
         return Answer(COUNTED, headers=provider.headers(counted), body=counted)
     found, offered = misses.near(tape, request), provider.tools(request.body)
-    asked = conversation.read(request, provider)
+    counts = any(reply.times is not None for reply in tape.replies)
+    asked = conversation.read(request, provider, history=counts)
     chosen = choose(tape.replies, asked) if asked else None
     if asked is None or chosen is None:
         answer = miss(misses.unanswered(tape, request, asked, found, offered), provider)

@@ -35,8 +35,8 @@ class Asked:
     model: str = ""
 
 
-def read(request: Request, provider: Provider) -> Asked | None:
-    """None for a request that is no turn of a conversation."""
+def read(request: Request, provider: Provider, *, history: bool = True) -> Asked | None:
+    """None for a request that is no turn of a conversation. Without `history`, the last turn alone."""
     last = provider.last_message(request.body)
     if last is None:
         return None
@@ -45,7 +45,8 @@ def read(request: Request, provider: Provider) -> Asked | None:
     if found is None:
         return Asked((Turn(last),), system, model)
     name, items = found
-    turns = (_turn(request.body | {name: items[:end]}, items[:end], provider) for end in _ends(items))
+    ends = _ends(items) if history else [len(items)]
+    turns = (_turn(request.body | {name: items[:end]}, items[:end], provider) for end in ends)
     known = tuple(turn for turn in turns if turn)
     return Asked(known or (Turn(last),), system, model)
 
