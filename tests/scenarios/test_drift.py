@@ -159,32 +159,31 @@ def test_a_prompt_changes_between_two_runs(
 def test_every_recorded_question_is_asked_again(
     support: Project, shipway: Run, free_port: Callable[[], int]
 ) -> None:
-    def rehearse() -> subprocess.CompletedProcess[str]:
+    def ask() -> subprocess.CompletedProcess[str]:
         up = shipway("up", "-d", "--port", str(free_port()), cwd=support.root)
         try:
             assert up.returncode == 0, up.stderr
-            return support.verify("--ask")
+            return shipway("replay", "ask", cwd=support.root)
         finally:
             assert shipway("down", cwd=support.root).returncode == 0
 
     support.record("hello-2.json", "hello", "Hello there.", "And again?", "Hello again.")
-    done = rehearse()
+    done = ask()
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    told = "asking 1 of 2: And again?\nasking 2 of 2: What time is it in Tokyo?\n"
-    assert f"{told}3 recordings: 3 fresh\n" in done.stderr
+    assert done.stderr == "asking 1 of 2: And again?\nasking 2 of 2: What time is it in Tokyo?\n"
+    assert support.verify().stderr.startswith("3 recordings: 3 fresh\n")
 
     support.change("agent.py", "the time", "the time, to the second")
     assert support.verify().returncode == 0  # nothing that can be read says so
-    done = rehearse()
+    done = ask()
     assert done.returncode == 1
-    assert "3 stale: tool get_time: its definition changed (seen in the run of " in done.stdout
     assert "asking 1 of 2: And again?\n  the agent failed: " in done.stderr
+    assert "3 stale: tool get_time: its definition changed (seen in the run of " in support.verify().stdout
 
     support.change("agent.py", "the time, to the second", "the time")
     support.change("agent.py", '"max_tokens": 100', '"max_tokens": 200')
-    done = rehearse()
-    assert done.returncode == 1
-    assert "asked this, and it was a miss: max_tokens differs" in done.stdout
+    assert ask().returncode == 1
+    assert "asked this, and it was a miss: max_tokens differs" in support.verify().stdout
 
 
 @pytest.mark.network
@@ -193,16 +192,16 @@ def test_the_real_model_is_not_asked(support: Project, shipway: Run, free_port: 
     options = ("--live", "--wait-timeout", "1", "--port", str(free_port()))  # it need not be there
     shipway("up", "-d", *options, cwd=support.root, env=key)
     try:
-        done = support.verify("--ask")
+        done = shipway("replay", "ask", cwd=support.root)
         assert done.returncode == 1
-        assert "the stack that runs here asks the real model" in done.stderr
+        assert "asks the real model: 2 conversations would be paid" in done.stderr
         assert "asking" not in done.stderr
     finally:
         assert shipway("down", cwd=support.root).returncode == 0
 
 
-def test_without_a_stack_nobody_can_be_asked(support: Project) -> None:
-    done = support.verify("--ask")
+def test_without_a_stack_nobody_can_be_asked(support: Project, shipway: Run) -> None:
+    done = shipway("replay", "ask", cwd=support.root)
     assert (done.returncode, done.stdout) == (1, "")
     assert "start it: shipway up" in done.stderr
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from shipway.cli import replay_fault, replay_image
+from shipway.cli import replay_ask, replay_fault, replay_image
 
 if TYPE_CHECKING:
     from shipway.replay.drift.verdicts import State
@@ -21,6 +20,7 @@ def command() -> None:
     """Replay the model's API, and look after what is replayed."""
 
 
+command.add_command(replay_ask.command)
 command.add_command(replay_fault.command)
 command.add_command(replay_image.image)
 
@@ -65,11 +65,10 @@ def serve(
     type=click.Choice(["fresh", "stale", "unused", "unknown"]),
     help="Print the paths of these recordings alone, one a line.",
 )
-@click.option("--ask", is_flag=True, help="First ask the stack that runs here every recorded question.")
 @click.option(
     "--older-than", type=click.FloatRange(0), metavar="DAYS", help="Count older recordings as stale, too."
 )
-def verify(directory: Path, as_json: bool, only: State | None, ask: bool, older_than: float | None) -> None:
+def verify(directory: Path, as_json: bool, only: State | None, older_than: float | None) -> None:
     """Say which recordings are stale, because prompts, tools or the model changed, and which are not used.
 
     DIRECTORY is a project, or its replays. Exits with 1 when a recording is stale.
@@ -79,13 +78,7 @@ def verify(directory: Path, as_json: bool, only: State | None, ask: bool, older_
     from shipway.replay.drift.verdicts import verify
 
     replays = find(directory)
-    now = replays.now(older_than)
-    if ask:
-        from shipway.local.ask import KEY
-        from shipway.local.rehearsal import rehearse
-
-        rehearse(replays, os.environ.get(KEY), say)
-    report = verify(replays.directory, now, replays.runs())
+    report = verify(replays.directory, replays.now(older_than), replays.runs())
     if as_json:
         click.echo(json.dumps(tables.report(report), indent=2))
     elif only:
@@ -95,7 +88,7 @@ def verify(directory: Path, as_json: bool, only: State | None, ask: bool, older_
         for line in tables.verdict_lines(report):
             click.echo(line)
         for line in tables.talk(report):
-            say(line)
+            click.echo(line, err=True)
     sys.exit(1 if report.recordings("stale") else 0)
 
 
@@ -125,8 +118,3 @@ def ls(directory: Path, as_json: bool) -> None:
             show(table)
     if inventory.findings:
         raise SpecError(inventory.findings)
-
-
-def say(message: str) -> None:
-    """Talk: to stderr, so that stdout stays data."""
-    click.echo(message, err=True)

@@ -1,6 +1,7 @@
-"""Every recorded question, asked once more of the stack that runs: what is used then is fresh for certain.
+"""Every recorded question, asked once more of the stack that runs.
 
-In: the replays of a project with a running stack. Out: nothing but the stack's journal, which `verify` reads.
+In: the replays of a project with a running stack. Out: how many were not answered, and what the stack makes of
+it: its journal, which says for certain what is used, or new recordings.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 from shipway.errors import StackError
 from shipway.local import state
 from shipway.local.ask import Answer, ask
-from shipway.replay.drift import questions
 from shipway.replay.drift.inventory import Inventory
+from shipway.replay.drift.questions import Conversation, conversations
+from shipway.replay.drift.verdicts import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,28 +25,40 @@ _SETTLE_S = 0.5  # until the last answer is in the journal, too
 _SHOWN = 60  # characters of a question
 
 
-def rehearse(replays: Replays, key: str | None, say: Callable[[str], None]) -> None:
-    """Ask one conversation after the other; `key` lets us in.
+def rehearse(
+    replays: Replays, key: str | None, say: Callable[[str], None], *, stale: bool, live: bool
+) -> int:
+    """Ask one conversation after the other; `key` lets us in. Returns how many failed.
 
-    A question that fails is said, and is no reason to stop. Raises StackError when no stack runs.
+    `stale` leaves out the questions of other recordings; `live` allows that the real model is paid. Raises
+    StackError when no stack runs, and SpecError.
     """
     stack = state.require(replays.project or replays.directory)
-    if stack.replayed is None:
-        raise StackError(
-            "the stack that runs here asks the real model", "start it without --live or --record"
-        )
-    recordings = Inventory(replays.directory).recordings()
-    conversations = questions.conversations(one.exchange.request for one in recordings)
-    for number, conversation in enumerate(conversations, 1):
-        say(f"asking {number} of {len(conversations)}: {conversation[-1][:_SHOWN]}")
+    wanted = _questions(replays, stale=stale)
+    if stack.replayed is None and not live:
+        message = f"the stack that runs here asks the real model: {len(wanted)} conversations would be paid"
+        raise StackError(message, "add --live, or start it without --live, --record")
+    failed = 0
+    for number, conversation in enumerate(wanted, 1):
+        say(f"asking {number} of {len(wanted)}: {conversation[-1][:_SHOWN]}")
         try:
             _hold(stack.api, conversation, key)
         except StackError as error:
             say(f"  {error}")
+            failed += 1
     time.sleep(_SETTLE_S)
+    return failed
 
 
-def _hold(api: str, conversation: questions.Conversation, key: str | None) -> None:
+def _questions(replays: Replays, *, stale: bool) -> list[Conversation]:
+    files = None
+    if stale:
+        files = frozenset(verify(replays.directory, replays.now(), replays.runs()).recordings("stale"))
+    recordings = Inventory(replays.directory).recordings()
+    return conversations(one.exchange.request for one in recordings if files is None or one.file in files)
+
+
+def _hold(api: str, conversation: Conversation, key: str | None) -> None:
     name = None
     for text in conversation:
         for part in ask(api, text, name, key):
