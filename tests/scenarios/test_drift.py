@@ -12,11 +12,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.model_api import Asked, ModelApi, Says, says_json
 from tests.scenarios.conftest import Run
 
 from shipway.replay.drift import provenance
@@ -200,6 +201,51 @@ def test_the_real_model_is_not_asked(support: Project, shipway: Run, free_port: 
         assert shipway("down", cwd=support.root).returncode == 0
 
 
+def says(asked: Asked) -> Says:
+    return says_json(answered(f"You said: {asked.body['messages'][-1]['content']}"))
+
+
+@pytest.mark.network
+def test_what_is_stale_is_recorded_again(
+    support: Project, shipway: Run, free_port: Callable[[], int]
+) -> None:
+    for file in (support.root / "replays").iterdir():
+        file.unlink()
+    with ModelApi(says) as api:
+        env = {"ANTHROPIC_API_KEY": "sk-none", "ANTHROPIC_BASE_URL": api.url}
+
+        def record(option: str, *commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
+            port = str(free_port())
+            up = shipway("up", "-d", option, "--port", port, cwd=support.root, env=env)
+            try:
+                assert up.returncode == 0, up.stderr
+                return [shipway(*command, cwd=support.root) for command in commands]
+            finally:
+                assert shipway("down", cwd=support.root).returncode == 0
+
+        asked = [("ask", "hello"), ("ask", "What time is it in Tokyo?")]
+        assert [done.returncode for done in record("--record", *asked)] == [0, 0]
+        assert support.verify().stderr.startswith("2 recordings: 2 fresh\n")
+        rows = json.loads(support.ls("--json").stdout)["recordings"]
+        assert [(row["question"], row["meta"]["sdk"]) for row in rows] == [
+            ("hello", "own/2.0"),
+            ("What time is it in Tokyo?", "own/2.0"),
+        ]
+
+        support.change("prompts/system.md", "Never guess", "Always look up")
+        paid = ("replay", "ask", "--stale", "--live")
+        refused, done = record("--record-missing", paid[:-1], paid)
+        assert "2 conversations would be paid" in refused.stderr
+        assert (done.returncode, done.stderr.count("asking")) == (0, 2)
+        assert len(api.asked) == 4
+
+    stale = support.verify("--only", "stale").stdout.split()
+    assert len(stale) == 2
+    for name in stale:
+        (support.root / name).unlink()
+    assert support.verify().stderr.startswith("2 recordings: 2 fresh\n")
+
+
 def test_without_a_stack_nobody_can_be_asked(support: Project, shipway: Run) -> None:
     done = shipway("replay", "ask", cwd=support.root)
     assert (done.returncode, done.stdout) == (1, "")
@@ -219,7 +265,7 @@ def test_another_model(support: Project) -> None:
     done = support.verify()
     assert done.returncode == 1
     assert "2 stale: agent.toml says claude-opus-5, and it was recorded on " in done.stdout
-    assert "shipway up --record-missing" in done.stderr
+    assert "shipway up -d --record-missing" in done.stderr
 
 
 def test_the_model_of_another_environment_is_not_that_of_development(support: Project) -> None:

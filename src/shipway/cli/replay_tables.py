@@ -30,9 +30,10 @@ _ORDER = ("stale", "unknown", "unused", "fresh")
 _MISSES = 5  # of the last run that are told
 
 ADVICE: dict[State, str] = {
-    "stale": "ask the agent again with `shipway up --record-missing`, then delete them; or undo the change",
+    "stale": "undo the change; or `shipway up -d --record-missing`, `shipway replay ask --stale --live`, "
+    "delete them",
     "unused": "delete them, or keep them: no run asks for everything",
-    "unknown": "keep them if the agent still asks this: `shipway up` and a question show it",
+    "unknown": "`shipway up -d` and `shipway replay ask` show whether the agent still asks this",
 }
 """What to do about each state."""
 

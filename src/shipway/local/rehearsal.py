@@ -1,7 +1,7 @@
 """Every recorded question, asked once more of the stack that runs.
 
-In: the replays of a project with a running stack. Out: how many were not answered, and what the stack makes of
-it: its journal, which says for certain what is used, or new recordings.
+In: the replays of a project with a running stack. Out: how many were not answered; and what the stack makes
+of it: its journal, which says for certain what is used, or new recordings.
 """
 
 from __future__ import annotations
