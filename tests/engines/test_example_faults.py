@@ -232,6 +232,25 @@ def test_a_part_of_an_answer_is_none_when_tools_have_run(running: Running) -> No
     assert all(outcome["tool_calls"] > 0 for outcome in outcomes)
 
 
+@of(lambda name, _: name == "06-own-app")
+def test_the_command_finds_the_replay_of_the_stack(running: Running) -> None:
+    stack = running.stack
+    armed = stack.run(
+        "replay", "fault", "server-error", "--times", "1", "--retry-after", "0.01", "--for", "60"
+    )
+    assert (armed.returncode, armed.stderr) == (0, "")
+    assert [told.text for told in running.ask()] == [running.case.answer]  # the SDK has tried again
+    rows = stack.run("replay", "fault", "--list").stdout.splitlines()
+    assert rows[0].split() == ["FAULT", "FROM", "REQUESTS", "HITS", "FOR", "ONLY"]
+    expected = r"  server-error retry_after=0.01  on demand  2 +1 +\d+(\.\d)? s +times=1"
+    assert re.fullmatch(expected, rows[1]), rows[1]
+    assert stack.run("replay", "fault", "--clear").stderr == "1 cleared\n"
+    assert stack.run("replay", "fault", "--clear").stderr == "nothing was demanded\n"
+    until_cleared = stack.run("replay", "fault", "hang", "--when", "no such question")
+    assert until_cleared.stderr == "until: shipway replay fault --clear\n"
+    assert stack.run("replay", "fault", "--clear").returncode == 0
+
+
 @has_model
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_what_an_agent_survives_is_an_answer(running: Running, fault: str) -> None:

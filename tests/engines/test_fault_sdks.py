@@ -30,17 +30,9 @@ BEGIN = """\
 WHOLE = "One two three four five six seven eight nine ten."
 APIS = ("/v1/messages", "/v1/responses", "/v1/chat/completions", "/v1/models/m")
 HEADERS = (
-    *("rate-limit;retry_after=0.1", "overloaded", "server-error", "refused"),
-    *(
-        "error-event",
-        "cut",
-        "cut;at=0",
-        "early-end",
-        "hang",
-        "hang;at=0.5",
-        "slow-start;seconds=4",
-        "slow-stream;seconds=0.05",
-    ),
+    *("rate-limit;retry_after=0.1", "overloaded", "server-error", "refused", "error-event"),
+    *("cut", "cut;at=0", "early-end", "hang", "hang;at=0.5"),
+    *("slow-start;seconds=4", "slow-stream;seconds=0.05"),
     *("malformed-json", "wrong-usage", "wrong-usage;usage=absent"),
 )
 
@@ -60,10 +52,12 @@ def table(results: list[list[str]], replays: tuple[Server, Server]) -> str:
     outcomes = {(api, header, form): outcome for api, header, form, outcome in results}
     rows = []
     for header in HEADERS:
-        for form, server in zip(("stream", "json"), replays, strict=True):
-            cells = [cell(outcomes[api, header, form], tried(server, api, header)) for api in APIS]
-            name = f"`{header}`" if form == "stream" else ""
-            rows.append(f"| {name} | {'a stream' if form == 'stream' else 'JSON'} | {' | '.join(cells)} |\n")
+        streamed, plain = (
+            " | ".join(cell(outcomes[api, header, form], tried(server, api, header)) for api in APIS)
+            for form, server in zip(("stream", "json"), replays, strict=True)
+        )
+        forms = {"either": plain} if streamed == plain else {"a stream": streamed, "JSON": plain}
+        rows += [f"| `{header}` | {form} | {cells} |\n" for form, cells in forms.items()]
     return "".join(rows)
 
 

@@ -78,10 +78,10 @@ def _check(keys: dict[str, Any]) -> None:
 
 
 def _rows(faults: list[Told]) -> Iterator[tuple[str, ...]]:
-    yield "FAULT", "RULE", "REQUESTS", "HITS", "FOR"
+    yield "FAULT", "FROM", "REQUESTS", "HITS", "FOR", "ONLY"
     for told in faults:
         left = "-" if told.for_s is None else f"{told.for_s:g} s"
-        yield told.fault, told.rule, str(told.seen), str(told.hits), left
+        yield told.fault, told.place, str(told.seen), str(told.hits), left, told.choice or "-"
 
 
 def _replay(directory: Path) -> str:

@@ -18,10 +18,11 @@ _TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An armed fault: its kind, who asked for it, how many requests it was about and hit, seconds left."""
+    """An armed fault, for which requests, who asked for it; requests it was about and hit; seconds left."""
 
     fault: str
-    rule: str
+    choice: str
+    place: str
     seen: int
     hits: int
     for_s: float | None

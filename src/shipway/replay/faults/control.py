@@ -1,6 +1,6 @@
 """Faults on demand, over HTTP: what `shipway replay fault` talks to.
 
-    GET     /_shipway/faults    {"faults": [{"fault", "rule", "seen", "hits", "for_s"}, …]}
+    GET     /_shipway/faults    {"faults": [{"fault", "choice", "place", "seen", "hits", "for_s"}, …]}
     POST    /_shipway/faults    {"kind": "cut", "times": 2, "for_s": 30}: keys of a [[fault]], and how long
     DELETE  /_shipway/faults    forget what was demanded
 
@@ -79,7 +79,8 @@ def _told(armed: Armed) -> dict[str, Any]:
     rule = armed.rule
     return {
         "fault": str(rule.fault),
-        "rule": rule.place,
+        "choice": rule.choice,
+        "place": rule.place,
         "seen": armed.seen,
         "hits": armed.hits,
         "for_s": left,

@@ -27,10 +27,11 @@ def split(events: Events) -> Events:
 def _frames(events: Events) -> Iterator[tuple[float, str]]:
     waiting, offset = "", 0.0
     for offset, text in events:
-        waiting += text
-        while border := _BORDER.search(waiting):
-            yield offset, waiting[: border.end()]
-            waiting = waiting[border.end() :]
+        waiting, begin = waiting + text, 0
+        for border in _BORDER.finditer(waiting):
+            yield offset, waiting[begin : border.end()]
+            begin = border.end()
+        waiting = waiting[begin:]
     if waiting:
         yield offset, waiting
 

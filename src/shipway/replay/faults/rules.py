@@ -90,6 +90,18 @@ class Rule:
     seed: int = 0
     times: int | None = None
 
+    @property
+    def choice(self) -> str:
+        """Which requests it is for, as it was written: `when='refund' times=2`; empty for all."""
+        given: dict[str, Any] = {
+            "when": self.when and self.when.pattern,
+            "when_tool": self.when_tool,
+            "model": self.model,
+        }
+        given |= {"every": self.every if self.every > 1 else None, "times": self.times}
+        given |= {"probability": self.probability, "seed": self.seed} if self.probability < 1 else {}
+        return " ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
+
     def concerns(self, model: str, last: LastMessage | None) -> bool:
         """Whether it is about such a request. `when` is read as in a scripted reply."""
         if self.model is not None and self.model != model:

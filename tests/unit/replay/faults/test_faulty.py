@@ -153,10 +153,12 @@ def test_armed_listed_and_cleared() -> None:
     listed, cleared, after = over_http(answerer, *({"method": m} for m in ("GET", "DELETE", "GET")))
     demanded, given = listed.json()["faults"]
     assert 50 < demanded.pop("for_s") <= 60
-    assert demanded == {"fault": "rate-limit retry_after=5", "rule": "on demand", "seen": 2, "hits": 1}
-    assert given == {"fault": "hang", "rule": "f.toml:1", "seen": 0, "hits": 0, "for_s": None}
+    expected = {"fault": "rate-limit retry_after=5", "choice": "times=1", "place": "on demand"}
+    assert demanded == expected | {"seen": 2, "hits": 1}
+    expected = {"fault": "hang", "choice": "when='never'", "place": "f.toml:1"}
+    assert given == expected | {"seen": 0, "hits": 0, "for_s": None}
     assert cleared.json() == {"cleared": 1}
-    assert [told["rule"] for told in after.json()["faults"]] == ["f.toml:1"]
+    assert [told["place"] for told in after.json()["faults"]] == ["f.toml:1"]
 
 
 def test_a_demand_ends_when_its_time_is_over() -> None:

@@ -100,6 +100,14 @@ def test_luck_follows_from_the_seed_and_the_request() -> None:
     assert not any(rules.make({"kind": "cut", "probability": 0}, "x").draws(str(n), 1) for n in range(100))
 
 
+def test_a_rule_says_which_requests_it_is_for() -> None:
+    keys = {"when": "refund", "when_tool": "find", "model": "m", "every": 2, "times": 3, "probability": 0.5}
+    assert rules.make({"kind": "cut", **keys}, "here").choice == (
+        "when='refund' when_tool='find' model='m' every=2 times=3 probability=0.5 seed=0"
+    )
+    assert rules.make({"kind": "cut", "at": 0.1}, "here").choice == ""
+
+
 def test_a_header_is_a_kind_and_its_parameters() -> None:
     rule = rules.read_header("cut; at=0.2")
     assert (rule.fault.kind, rule.fault.at) == ("cut", 0.2)
