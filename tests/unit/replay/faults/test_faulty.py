@@ -131,6 +131,38 @@ def test_a_path_of_no_provider_is_left_alone() -> None:
     assert ask(faulty({"kind": "cut"}), asked)[0].status == 404
 
 
+@pytest.mark.parametrize("fault", ["hang", "hang;at=0.5", "slow-start;seconds=60", "slow-stream;seconds=60"])
+def test_a_client_that_leaves_ends_its_answer(fault: str) -> None:
+    asked = incoming(stream=True)
+    messages = [{"type": "http.request", "body": json.dumps(asked.request.body).encode()}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await asyncio.sleep(0.05)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> int:
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/messages",
+            "query_string": b"",
+        }
+        scope["headers"] = [(b"x-shipway-fault", fault.encode())]
+        async with asyncio.timeout(5):
+            await create_app(faulty())(scope, receive, send)
+        return len(asyncio.all_tasks()) - 1
+
+    assert asyncio.run(run()) == 0
+    assert not any(message.get("more_body") is None for message in sent[1:])  # it has had no end
+    assert bool(sent) == (fault in ("hang;at=0.5", "slow-stream;seconds=60"))
+
+
 # -- On demand -----------------------------------------------------------------------------------------------
 
 
