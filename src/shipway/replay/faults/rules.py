@@ -52,7 +52,7 @@ def _share(about: str) -> Key:
 KEYS: dict[str, Key] = {
     "when": _text("Regular expression: requests whose last message is the user's, and matches."),
     "when_tool": _text("Requests that bring this tool's result; `when` is then searched in it."),
-    "model": _text("Requests to this model."),
+    "when_model": _text("Regular expression: requests to such a model."),
     "every": _count("Every so many of these requests: 3 is the third, the sixth, …"),
     "probability": _share("With this probability; the same for the same `seed`."),
     "seed": Key(int, lambda _: True, "a whole number", "Another one gives other luck; default: 0."),
@@ -65,7 +65,7 @@ KEYS: dict[str, Key] = {
 }
 """Besides `kind`."""
 
-_CHOOSING = ("when", "when_tool", "model", "every", "probability", "seed", "times")
+_CHOOSING = ("when", "when_tool", "when_model", "every", "probability", "seed", "times")
 
 
 class RuleError(ValueError):
@@ -84,7 +84,7 @@ class Rule:
     fault: Fault
     when: re.Pattern[str] | None = None
     when_tool: str | None = None
-    model: str | None = None
+    when_model: re.Pattern[str] | None = None
     every: int = 1
     probability: float = 1.0
     seed: int = 0
@@ -96,15 +96,15 @@ class Rule:
         given: dict[str, Any] = {
             "when": self.when and self.when.pattern,
             "when_tool": self.when_tool,
-            "model": self.model,
+            "when_model": self.when_model and self.when_model.pattern,
         }
         given |= {"every": self.every if self.every > 1 else None, "times": self.times}
         given |= {"probability": self.probability, "seed": self.seed} if self.probability < 1 else {}
         return " ".join(f"{name}={value!r}" for name, value in given.items() if value is not None)
 
     def concerns(self, model: str, last: LastMessage | None) -> bool:
-        """Whether it is about such a request. `when` is read as in a scripted reply."""
-        if self.model is not None and self.model != model:
+        """Whether it is about such a request. Conditions are read as in a scripted reply."""
+        if self.when_model and not self.when_model.search(model):
             return False
         if self.when is None and self.when_tool is None:
             return True
@@ -133,8 +133,8 @@ def make(keys: Mapping[str, Any], place: str) -> Rule:
         if name not in takes:
             raise RuleError(f"{kind} has no key {name}", f"use {', '.join(takes)}")
         _check(name, value)
-    if "when" in given:
-        given["when"] = _pattern(given["when"])
+    for name in given.keys() & {"when", "when_model"}:
+        given[name] = _pattern(name, given[name])
     chosen = {name: value for name, value in given.items() if name in _CHOOSING}
     parameters = dict(KINDS[kind].defaults) | {n: v for n, v in given.items() if n not in _CHOOSING}
     return Rule(place, Fault(kind, **parameters), **chosen)
@@ -148,12 +148,12 @@ def _check(name: str, value: Any) -> None:
         raise RuleError(f"{name}: expected {key.expected}, saw {value!r}", fix)
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def _pattern(name: str, text: str) -> re.Pattern[str]:
     try:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
         fix = "correct it; a literal ( or ? is written \\( or \\?"
-        raise RuleError(f"when: not a regular expression: {error}", fix) from None
+        raise RuleError(f"{name}: not a regular expression: {error}", fix) from None
 
 
 # -- [[fault]] tables, and the header of a request -----------------------------------------------------------

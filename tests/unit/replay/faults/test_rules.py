@@ -27,6 +27,7 @@ from shipway.replay.faults.rules import RuleError
         ('kind = "cut"\ntimes = true', "times: expected a whole number from 1, saw True"),
         ('kind = "cut"\nprobability = 10', "probability: expected a number from 0 to 1, saw 10"),
         ('kind = "cut"\nwhen = "(a"', "when: not a regular expression"),
+        ('kind = "cut"\nwhen_model = "*"', "when_model: not a regular expression"),
         ('kind = "slow-start"\nseconds = -1', "seconds: expected seconds, from 0 to 3600, saw -1"),
         ('kind = "refused"\nstatus = 200', "status: expected an HTTP status from 400 to 599, saw 200"),
         ('kind = "wrong-usage"\nusage = "many"', "usage: expected one of zero, absent, huge, negative"),
@@ -75,8 +76,8 @@ RESULT = LastMessage("Refund order 7", {"find_order": "order 7: a lamp"})
         ({"when_tool": "find_order", "when": "LAMP"}, False, True),
         ({"when_tool": "find_order", "when": "sofa"}, False, False),
         ({"when_tool": "refund"}, False, False),
-        ({"model": "gpt-5"}, True, True),
-        ({"model": "gpt"}, False, False),
+        ({"when_model": "^gpt"}, True, True),
+        ({"when_model": "mini"}, False, False),
     ],
 )
 def test_whom_a_rule_is_about(keys: dict[str, Any], asked: bool, result: bool) -> None:
@@ -101,9 +102,16 @@ def test_luck_follows_from_the_seed_and_the_request() -> None:
 
 
 def test_a_rule_says_which_requests_it_is_for() -> None:
-    keys = {"when": "refund", "when_tool": "find", "model": "m", "every": 2, "times": 3, "probability": 0.5}
+    keys = {
+        "when": "refund",
+        "when_tool": "find",
+        "when_model": "m",
+        "every": 2,
+        "times": 3,
+        "probability": 0.5,
+    }
     assert rules.make({"kind": "cut", **keys}, "here").choice == (
-        "when='refund' when_tool='find' model='m' every=2 times=3 probability=0.5 seed=0"
+        "when='refund' when_tool='find' when_model='m' every=2 times=3 probability=0.5 seed=0"
     )
     assert rules.make({"kind": "cut", "at": 0.1}, "here").choice == ""
 
