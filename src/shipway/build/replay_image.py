@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import shipway
 from shipway.build.image import BuiltImage, build_image
 from shipway.build.locking import Locked
-from shipway.plan.replay_image import NAME, plan_replay_image
+from shipway.plan.replay_image import plan_replay_image
 from shipway.spec.lock import Lock
 from shipway.spec.shipwaylock import ShipwayLock
 from shipway_runtime import contract
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from shipway.build.registries.pool import Registries
     from shipway.plan.image import ImagePlan
 
-REFERENCE = f"{NAME}:{shipway.__version__}"
-"""Its name on this machine, by which a stack finds it."""
-
 
 def own_platform() -> str:
     """The platform of containers on this machine: that of its processor, whatever its system is."""
@@ -38,7 +35,7 @@ def own_platform() -> str:
 def plan_replay(repository: str, platforms: tuple[str, ...]) -> ImagePlan:
     """The plan for the installed shipway."""
     found = (path.relative_to(_root()).as_posix() for path in (_root() / "shipway").rglob("*.py"))
-    return plan_replay_image(found, shipway.__version__, repository, platforms)
+    return plan_replay_image(found, repository, platforms)
 
 
 def build_replay(

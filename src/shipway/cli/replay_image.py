@@ -31,7 +31,8 @@ def image(tag: str | None, platform: tuple[str, ...], push: bool, load: bool, ou
     from shipway.build.cache import Cache, default_root
     from shipway.build.interruption import interruptible
     from shipway.build.registries.pool import Registries
-    from shipway.build.replay_image import REFERENCE, build_replay, own_platform, plan_replay
+    from shipway.build.replay_image import build_replay, own_platform, plan_replay
+    from shipway.plan.replay_image import REFERENCE
 
     click.get_current_context().with_resource(interruptible())
     cache = Cache(default_root())

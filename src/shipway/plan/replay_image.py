@@ -1,6 +1,6 @@
 """The replay's own image: what it takes to serve a directory of replays from a container.
 
-In: names of shipway's own files, shipway's version. Out: an ImagePlan, the same for every project. Its layers
+In: names of shipway's own files. Out: an ImagePlan, the same for every project. Its layers
 but the last are those of a sidecar's image, so an engine that has one of these gets little more.
 """
 
@@ -10,14 +10,15 @@ import dataclasses
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+import shipway
 from shipway.plan.image import RUNTIME, Base, BaseFacts, File, ImagePlan, Python, python_process, settle
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NAME = "shipway-replay"
-ROLE = "replay"
+REFERENCE = f"shipway-replay:{shipway.__version__}"
+"""Its name on this machine, by which a stack finds it."""
 
 _SHIPWAY = PurePosixPath("shipway")
 _LICENCE = "Apache-2.0"
@@ -32,15 +33,13 @@ def is_part(file: str) -> bool:
     return path.suffix == ".py" and (path.parent == _SHIPWAY or path.is_relative_to(_SHIPWAY / "replay"))
 
 
-def plan_replay_image(
-    files: Iterable[str], version: str, repository: str, platforms: tuple[str, ...]
-) -> ImagePlan:
+def plan_replay_image(files: Iterable[str], repository: str, platforms: tuple[str, ...]) -> ImagePlan:
     """`files` are paths below the directory that holds the package `shipway`; the replay's own are taken."""
     arguments = ("-m", "shipway.replay", contract.REPLAYS)
     address = ("--host", "0.0.0.0", "--port", str(contract.REPLAY_PORT))  # noqa: S104 - its network is its boundary
     process = python_process((*arguments, *address), ports=(contract.REPLAY_PORT,))
     plan = ImagePlan(
-        role=ROLE,
+        role="replay",
         also=(),
         repository=repository,
         platforms=platforms,
@@ -53,7 +52,7 @@ def plan_replay_image(
         manifest=None,
         process=dataclasses.replace(process, env=process.env | {"PYTHONPATH": contract.SOURCE}),
         size_limit=None,
-        version=version,
+        version=shipway.__version__,
         licence=_LICENCE,
     )
     return settle(plan, BaseFacts())

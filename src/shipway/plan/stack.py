@@ -114,8 +114,8 @@ class Service:
 class Replay:
     """The model API, replayed, on loopback of the agent's network.
 
-    `directory` is the project's, and `mount` where the replay's container has it; `image` has no tag, as it
-    is that of shipway's own version. `placeholders` stand in for keys that nobody needs to have.
+    `directory` is the project's, and `mount` where the replay's container has it; the tag of `image` is
+    shipway's version. `placeholders` stand in for keys that nobody needs to have.
     """
 
     image: str
@@ -277,4 +277,4 @@ def plan_replay(spec: model.Spec) -> Replay:
     """The replay of a project, with placeholders for its model's key and for every key it declares."""
     provider = spec.model.provider if spec.model else ""
     keys = placeholders(provider, spec.secrets)
-    return Replay(replay_image.NAME, REPLAYS, contract.REPLAYS, contract.REPLAY_PORT, keys)
+    return Replay(replay_image.REFERENCE, REPLAYS, contract.REPLAYS, contract.REPLAY_PORT, keys)
