@@ -20,6 +20,8 @@ import pytest
 from tests.conftest import _engine
 from tests.docker import Docker
 
+from shipway.plan import container
+
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
 EXAMPLE = Path("examples/02-support").resolve()
@@ -98,9 +100,6 @@ def serving(replays: Replays, name: str) -> str:
 
 
 PUBLISHED = ("--publish", "127.0.0.1::8090")
-LOOK = "import urllib.request as u; u.urlopen('http://127.0.0.1:8090/healthz')"
-HEALTH_CHECK = ("/app/.venv/bin/python", "-c", LOOK)
-"""As docs/reference/replay-image.md gives it."""
 
 
 def test_it_serves_what_is_mounted_as_nobody_without_a_shell_or_anything_to_write(replays: Replays) -> None:
@@ -113,7 +112,7 @@ def test_it_serves_what_is_mounted_as_nobody_without_a_shell_or_anything_to_writ
         (replays.docker.program, "exec", name, "/bin/sh", "-c", "true"), capture_output=True
     )
     assert shell.returncode != 0
-    replays.docker("exec", name, *HEALTH_CHECK)
+    replays.docker("exec", name, *container.probe(8090, "/healthz"))
     config = json.loads(replays.docker("inspect", name))[0]["Config"]
     assert config["User"] == f"{NOBODY}:{NOBODY}"
     assert not config["Volumes"]
@@ -256,9 +255,8 @@ class Containers:
         self.plan: Any = json.loads(shipway("plan", "stack", "--json", cwd=project))
         mapped = [f"--add-host={host}:127.0.0.1" for host in NOWHERE]
         ports = [f"--publish=127.0.0.1::{port}" for port in ("8080", "8081")]
-        idle = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit()); signal.pause()"
-        python = ("--entrypoint", "/usr/bin/python3")
-        self.holder = self._run(image, "-c", idle, options=(*mapped, *ports, *python))
+        entry = ("--entrypoint", container.PYTHON)
+        self.holder = self._run(image, *container.HOLD[1:], options=(*mapped, *ports, *entry))
         replay = self.plan["replay"]
         source = project / replay["directory"]
         volume = f"--mount=type=bind,source={source},target={replay['mount']},readonly"
@@ -270,7 +268,7 @@ class Containers:
         given = [f"--env={name}={value}" for name, value in env.items()]
         tmp = ("--tmpfs", "/tmp")
         own = docker("images", "--quiet", f"{agent['image']}:latest")
-        docker("run", "--rm", "--user", "0", *self.data, *python, own, "-c", GIVE)
+        docker("run", "--rm", "--user", "0", *self.data, *entry, own, "-c", GIVE)
         self.agent = self._run(own, options=(*self.inside, *given, *self.data, *tmp))
         for sidecar in self.plan["sidecars"]:
             self._run(f"{sidecar['image']}:latest", options=(*self.inside, *self.data, *tmp))
@@ -339,5 +337,5 @@ def test_in_containers_an_agent_answers_as_in_processes(
 
     reach = "import socket\ntry: socket.create_connection(('api.anthropic.com', 443), 5)\n"
     reach += "except ConnectionRefusedError: print('refused')"
-    run = ("run", "--rm", *stack.inside, "--entrypoint", "/usr/bin/python3", image, "-c", reach)
+    run = ("run", "--rm", *stack.inside, "--entrypoint", container.PYTHON, image, "-c", reach)
     assert docker(*run) == "refused"
