@@ -55,11 +55,11 @@ class Replays:
     def __init__(self, docker: Docker, image: str, directory: Path) -> None:
         self.docker, self.image, self.directory = docker, image, directory
 
-    def start(self, *options: str, arguments: tuple[str, ...] = ()) -> str:
+    def start(self, *options: str, arguments: tuple[str, ...] = (), mode: str = ",readonly") -> str:
         """Start the container; returns its name."""
         name = f"shipway-test-{uuid.uuid4().hex[:8]}"
         self.docker.containers.append(name)
-        volume = ("--mount", f"type=bind,source={self.directory},target=/replays,readonly")
+        volume = ("--mount", f"type=bind,source={self.directory},target=/replays{mode}")
         run = ("run", "--detach", "--name", name, *HARDENED, *volume, *options)
         self.docker(*run, self.image, *arguments)
         return name
@@ -199,6 +199,34 @@ def test_it_runs_as_the_owner_of_a_directory_that_only_they_may_use(replays: Rep
     os.chown(replays.directory, 1234, 1234)
     name = replays.start(*PUBLISHED, "--user", "1234:1234")
     assert httpx2.post(f"{serving(replays, name)}/v1/messages", json=HELLO).status_code == 200
+
+
+def test_it_records_as_the_owner_of_the_directory_and_refuses_where_it_cannot_write(
+    replays: Replays, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    (recorded := tmp_path / "recorded").mkdir(mode=0o755)
+    os.chown(recorded, 1234, 1234)
+    real, port = free_port(), free_port()
+    command = (sys.executable, "-m", "shipway.replay", str(replays.directory), "--port", str(real))
+    upstream = ("--record", "--upstream", f"anthropic=http://127.0.0.1:{real}")
+    volume = ("--volume", f"{recorded}:/replays")
+    run = (replays.docker.program, "run", "--rm", *HARDENED, *volume, "--network", "host")
+    refused = subprocess.run((*run, replays.image, *upstream), capture_output=True, text=True, timeout=60)
+    assert refused.returncode
+    assert "cannot be written" in refused.stderr
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as real_api:
+        owner = ("--user", "1234:1234", "--network", "host")
+        recorder = Replays(replays.docker, replays.image, recorded)
+        name = recorder.start(*owner, arguments=("--port", str(port), *upstream), mode="")
+        url = f"http://127.0.0.1:{port}"
+        until(lambda: httpx2.get(f"{url}/healthz").text == "ok", lambda: recorder.logs(name))
+        answer = httpx2.post(f"{url}/v1/messages", json=HELLO, headers={"x-api-key": "a-real-key"})
+        assert answer.json()["content"][0]["text"] == "Hello from a container."
+        replays.docker("stop", name)
+        real_api.terminate()
+    (file,) = recorded.iterdir()
+    assert file.stat().st_uid == 1234
+    assert json.loads(file.read_text())["request"]["body"] == HELLO
 
 
 def test_it_is_the_same_image_from_every_cache_and_directory(tmp_path: Path) -> None:
