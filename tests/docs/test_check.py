@@ -1,8 +1,9 @@
 """docs/reference/check.md: every rule is on it in its own words, with two examples that are run.
 
 The first block of a section is an example, the second what shipway says about it under that rule, the third
-an example about which it says nothing. A block is a Dockerfile, or files with their names; `image` blocks are
-layers: `-- N/path --` is a file of layer N, and `-- config.json --` the image's settings.
+an example about which it says nothing. A block is a Dockerfile, or files with their names. `image` blocks are
+layers:
+`-- N/path --` is a file of layer N, and `-- config.json --` the image's settings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from pathlib import Path
 import pytest
 from tests.layout import write_layout
 
-from shipway.check.rules import RULES
+from shipway.build.inspection.contents import File
+from shipway.build.inspection.image_source import open_image
+from shipway.check.images.subject import KEEP, Image, look_into
+from shipway.check.rule import run
+from shipway.check.rules import IMAGE, RULES
 from shipway.check.survey import Asked, survey
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/check.md").read_text(encoding="utf-8")
@@ -62,13 +67,12 @@ def said(rule: str, info: str, block: str, root: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(root)
     files = {FILES[info]: block} if info in FILES else named(block)
     if info == "image":
-        asked = Asked(None, images=(str(layout(files, root / "agent-image").relative_to(root)),))
+        found = run(IMAGE, image(files), "agent:1")
     else:
         for name, content in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content, encoding="utf-8")
-        asked = Asked(Path())
-    found = survey(asked, lambda _: None).findings
+        found = list(survey(Asked(Path()), lambda _: None).findings)
     return "\n".join(str(finding) for finding in found if finding.rule == rule)
 
 
@@ -77,12 +81,20 @@ def named(block: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-def layout(files: dict[str, str], place: Path) -> Path:
-    """The image of an example: its layers by number, its settings."""
+def image(files: dict[str, str]) -> Image:
+    """The image of an example: its settings, its layers by number. `(N MB)` is a file's size."""
     settings = json.loads(files.pop("config.json", '{"User": "65532"}'))
     layers: dict[str, dict[str, bytes]] = {}
+    large: dict[tuple[int, str], int] = {}
     for name, content in files.items():
         number, _, path = name.partition("/")
+        path, _, size = path.partition(" (")
         layers.setdefault(number, {})[path] = content.encode()
+        if size:
+            large[int(number), path] = int(size.removesuffix(" MB)")) * 1_000_000
+    place = Path("layout")
     place.mkdir()
-    return write_layout(place, {"agent:1": [layers[n] for n in sorted(layers)] or [{}]}, settings)
+    source = open_image(str(write_layout(place, {"agent:1": list(layers.values())}, settings)), keep=KEEP)
+    for (number, path), bytes_ in large.items():
+        source.layers[number - 1].contents.files[path] = File(bytes_, b"")
+    return look_into(source, "agent:1")

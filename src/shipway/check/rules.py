@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shipway.check.dockerfiles import bases, health, layers, secrets, servers, signals, users
+from shipway.check.images import contents, process
+from shipway.check.images import secrets as image_secrets
 from shipway.check.rule import Rule
 
 if TYPE_CHECKING:
     from shipway.check.dockerfiles.subject import Dockerfile
+    from shipway.check.images.subject import Image
 
 DOCKERFILE: tuple[Rule[Dockerfile], ...] = (
     Rule("root-user", "error", users.user_is_not_root),
@@ -37,7 +40,20 @@ DOCKERFILE: tuple[Rule[Dockerfile], ...] = (
     Rule("base-digest", "note", bases.digest_is_given),
     Rule("base-fat", "warning", bases.base_is_small),
 )
-IMAGE: tuple[Rule[Any], ...] = ()
+IMAGE: tuple[Rule[Image], ...] = (
+    Rule("image-root", "error", process.user_is_not_root),
+    Rule("image-user-name", "note", process.user_is_a_number),
+    Rule("image-signals", "error", process.signals_arrive),
+    Rule("image-install-at-start", "error", process.nothing_is_installed_at_start),
+    Rule("image-secret", "error", image_secrets.files_hold_no_secret),
+    Rule("image-secret-file", "error", image_secrets.secret_files_are_absent),
+    Rule("image-secret-config", "error", image_secrets.config_holds_no_secret),
+    Rule("image-large", "warning", contents.image_is_small),
+    Rule("image-waste", "note", contents.layers_are_not_wasted),
+    Rule("image-cache", "warning", contents.caches_are_absent),
+    Rule("image-build-tools", "warning", contents.build_tools_are_absent),
+    Rule("image-developer-files", "warning", contents.files_are_for_running),
+)
 
 RULES: tuple[Rule[Any], ...] = (*DOCKERFILE, *IMAGE)
 """All that can be suppressed. What the builder would refuse cannot: a comment would not make it build."""

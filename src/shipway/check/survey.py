@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from shipway.check.dockerfiles.process import scripts
 from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
 from shipway.check.rule import below, run
-from shipway.check.rules import DOCKERFILE, RULES
-from shipway.check.suppressions import Checked, Settled, read_comments, settle
+from shipway.check.rules import DOCKERFILE, IMAGE, RULES
+from shipway.check.suppressions import Checked, Settled, read_comments, read_names, settle
 from shipway.errors import Finding, SpecError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
         dockerfiles += (path for path in found if path not in dockerfiles)
     for path in dockerfiles:
         yield _dockerfile(path, asked.directory or Path())
+    for reference in asked.images:
+        yield _image(reference)
 
 
 def _project(directory: Path, say: Callable[[str], None]) -> Checked:
@@ -80,6 +82,14 @@ def _dockerfile(path: Path, directory: Path) -> Checked:
     for script in scripts(read):
         answers += read_comments(script.file, script.text)
     return Checked(tuple(findings), tuple(answers))
+
+
+def _image(reference: str) -> Checked:
+    from shipway.check.images.subject import read_image  # brings decompression
+
+    image = read_image(reference)
+    findings = run(IMAGE, image, reference)
+    return Checked(tuple(findings), tuple(read_names(reference, image.labels)))
 
 
 def _nothing(directory: Path) -> Finding:

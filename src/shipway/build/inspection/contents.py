@@ -101,8 +101,10 @@ def readable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def read_contents(blob: IO[bytes], name: str) -> Contents:
+def read_contents(blob: IO[bytes], name: str, keep: re.Pattern[str] = DOCUMENT) -> Contents:
     """Count what is in a layer. `blob` is read once, to its end; `name` is said in errors.
+
+    `keep` are the paths whose text is kept, as far as the bounds on documents allow.
 
     Raises BuildError when it is damaged, or compressed in a way that cannot be read here.
     """
@@ -112,7 +114,7 @@ def read_contents(blob: IO[bytes], name: str) -> Contents:
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=BoundedHeader, bufsize=_BUFFER) as archive:
             while member := archive.next():
                 archive.members.clear()  # type: ignore[attr-defined]  # or tarfile keeps every header
-                _count(contents, archive, member)
+                _count(contents, archive, member, keep)
         while rest := stream.read(_CHUNK):
             if rest.strip(b"\0"):
                 raise tarfile.ReadError("more bytes follow its end")
@@ -147,7 +149,9 @@ class _Zstd:
             raise EOFError(str(error)) from error
 
 
-def _count(contents: Contents, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+def _count(
+    contents: Contents, archive: tarfile.TarFile, member: tarfile.TarInfo, keep: re.Pattern[str]
+) -> None:
     path = readable(posixpath.normpath(f"/{member.name}").lstrip("/"))
     directory, _, base = path.rpartition("/")
     if len(contents.names) + len(contents.directories) >= MAX_ENTRIES:
@@ -162,12 +166,12 @@ def _count(contents: Contents, archive: tarfile.TarFile, member: tarfile.TarInfo
         contents.names.add(path)
         if member.isreg() and (file := archive.extractfile(member)):
             contents.repeated += contents.files[path].size if path in contents.files else 0
-            contents.files[path] = _file(contents, path, file, member.size)
+            contents.files[path] = _file(contents, path, file, member.size, keep)
 
 
-def _file(contents: Contents, path: str, file: IO[bytes], expected: int) -> File:
-    """Read a file once: its size, its digest, and its text if that says what is installed."""
-    kept: list[bytes] | None = [] if DOCUMENT.fullmatch(path) else None
+def _file(contents: Contents, path: str, file: IO[bytes], expected: int, keep: re.Pattern[str]) -> File:
+    """Read a file once: its size, its digest, and its text if that is to be kept."""
+    kept: list[bytes] | None = [] if keep.fullmatch(path) else None
     digest, size = hashlib.blake2b(digest_size=16), 0
     while chunk := file.read(min(_CHUNK, expected - size)):
         digest.update(chunk)

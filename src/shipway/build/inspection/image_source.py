@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shipway.build.attachments.referrers import is_attached
-from shipway.build.inspection.contents import Contents, read_contents, readable
+from shipway.build.inspection.contents import DOCUMENT, Contents, read_contents, readable
 from shipway.build.inspection.local_blobs import (
     DirectoryBlobs,
     blob_path,
@@ -71,22 +71,28 @@ class ImageSource:
     referrers: tuple[Mapping[str, Any], ...] = ()
 
 
-def open_image(reference: str, image: str | None = None, platform: str | None = None) -> ImageSource:
+def open_image(
+    reference: str,
+    image: str | None = None,
+    platform: str | None = None,
+    keep: re.Pattern[str] = DOCUMENT,
+) -> ImageSource:
     """The image of a path, of an engine, of a registry. Raises BuildError if there is none, or it is damaged.
 
     Of several images `image` chooses by name, else the first: an agent's own. `platform` is "linux/amd64".
+    `keep` are the paths whose text the layers' contents have.
     """
     path = Path(reference)
     if path.is_dir():
-        return _read(DirectoryBlobs(_layout(path)), image, platform, str(path))
+        return _read(DirectoryBlobs(_layout(path), keep), image, platform, str(path))
     if path.is_file():
         with path.open("rb") as stream:
-            return _read(read_archive(stream, str(path)), image, platform, str(path))
+            return _read(read_archive(stream, str(path), keep), image, platform, str(path))
     for program in filter(shutil.which, ENGINES):
         inspect = subprocess.run([program, "image", "inspect", reference], capture_output=True, check=False)
         if inspect.returncode == 0:
-            return _read(read_saved(program, reference), image, platform, reference)
-    return _remote(reference, image, platform)
+            return _read(read_saved(program, reference, keep), image, platform, reference)
+    return _remote(reference, image, platform, keep)
 
 
 def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSource:
@@ -107,7 +113,7 @@ def _built_layer(layer: Layer, cache: Cache) -> SourceLayer:
     return SourceLayer(layer.digest, layer.diff_id, layer.size, f"shipway: {layer.name}", contents)
 
 
-def _remote(reference: str, image: str | None, platform: str | None) -> ImageSource:
+def _remote(reference: str, image: str | None, platform: str | None, keep: re.Pattern[str]) -> ImageSource:
     """The image of a registry, if the reference names one: a mistyped file is not looked for out there."""
     if not _REGISTRY.match(reference):
         raise BuildError(
@@ -117,7 +123,7 @@ def _remote(reference: str, image: str | None, platform: str | None) -> ImageSou
     from shipway.build.registries.reference import parse_reference
     from shipway.build.registries.remote_blobs import remote
 
-    with remote(parse_reference(reference), os.environ) as blobs:
+    with remote(parse_reference(reference), os.environ, keep) as blobs:
         return _read(blobs, image, platform, reference)
 
 

@@ -125,7 +125,7 @@ class Inspection:
 
 def inspect(source: ImageSource) -> Inspection:
     """Attribute every byte of the image."""
-    visible = _visible([layer.contents for layer in source.layers])
+    visible = visible_files([layer.contents for layer in source.layers])
     documents = {
         path: text
         for layer, files in zip(source.layers, visible, strict=True)
@@ -180,7 +180,7 @@ def environment(place: str) -> str:
 # -- What can be seen ----------------------------------------------------------------------------------------
 
 
-def _visible(layers: list[Contents]) -> list[dict[str, File]]:
+def visible_files(layers: list[Contents]) -> list[dict[str, File]]:
     """Of each layer the files that no later layer replaces or takes away."""
     names: set[str] = set()  # non-directories above: they replace a path and all below it
     directories: set[str] = set()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import posixpath
+import re
 import subprocess
 import tarfile
 import zlib
@@ -17,7 +18,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from shipway.build.attachments.referrers import is_attached
-from shipway.build.inspection.contents import BoundedHeader, Contents, decompressed, read_contents
+from shipway.build.inspection.contents import (
+    DOCUMENT,
+    BoundedHeader,
+    Contents,
+    decompressed,
+    read_contents,
+)
 from shipway.errors import BuildError
 
 _MAX_JSON = 8 << 20
@@ -26,9 +33,10 @@ _MAX_JSON = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class DirectoryBlobs:
-    """A layout in a directory."""
+    """A layout in a directory. `keep` are the paths in layers whose text is kept."""
 
     root: Path
+    keep: re.Pattern[str] = DOCUMENT
 
     def document(self, path: str) -> Any:
         """The JSON value, or None where there is no such file."""
@@ -49,7 +57,7 @@ class DirectoryBlobs:
                 f"a layer is missing: {file}", "an image whose base was left out cannot be inspected"
             )
         with file.open("rb") as blob:
-            return file.stat().st_size, read_contents(blob, f"layer {file.name[:12]}")
+            return file.stat().st_size, read_contents(blob, f"layer {file.name[:12]}", self.keep)
 
     def referrers(self, digest: str) -> list[dict[str, Any]]:
         return _referrers(self, digest)
@@ -95,12 +103,12 @@ def blob_path(digest: object) -> str:
     return f"blobs/{algorithm}/{value}"
 
 
-def read_saved(program: str, reference: str) -> ArchiveBlobs:
+def read_saved(program: str, reference: str, keep: re.Pattern[str] = DOCUMENT) -> ArchiveBlobs:
     """What the engine saves under this name. Raises BuildError with what the engine says."""
     command = [program, "save", reference]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
-            return read_archive(cast("IO[bytes]", process.stdout), reference)
+            return read_archive(cast("IO[bytes]", process.stdout), reference, keep)
         except BuildError as error:
             process.kill()
             said = cast("IO[bytes]", process.stderr).read().decode(errors="replace").strip()
@@ -109,7 +117,7 @@ def read_saved(program: str, reference: str) -> ArchiveBlobs:
             raise BuildError(f"{program} save {reference} gave no image: {said}") from error
 
 
-def read_archive(stream: IO[bytes], name: str) -> ArchiveBlobs:
+def read_archive(stream: IO[bytes], name: str, keep: re.Pattern[str] = DOCUMENT) -> ArchiveBlobs:
     """Every document and layer of an archive, compressed or not. Raises BuildError when it is damaged."""
     found = ArchiveBlobs({}, {}, {})
     try:
@@ -121,7 +129,7 @@ def read_archive(stream: IO[bytes], name: str) -> ArchiveBlobs:
                 if member.issym() or member.islnk():
                     found.links[path] = _target(path, member)
                 elif member.isreg() and member.size and (file := archive.extractfile(member)):
-                    _keep(found, path, member.size, io.BufferedReader(cast("io.RawIOBase", file)))
+                    _add(found, path, member.size, io.BufferedReader(cast("io.RawIOBase", file)), keep)
         while plain.read(1 << 20):
             pass  # so that whoever writes can end
     except (tarfile.TarError, OSError, EOFError, zlib.error, RecursionError) as error:
@@ -129,7 +137,7 @@ def read_archive(stream: IO[bytes], name: str) -> ArchiveBlobs:
     return found
 
 
-def _keep(found: ArchiveBlobs, path: str, size: int, file: io.BufferedReader) -> None:
+def _add(found: ArchiveBlobs, path: str, size: int, file: io.BufferedReader, keep: re.Pattern[str]) -> None:
     head = file.peek(512)[:512]
     if head[:1] in (b"{", b"["):
         if size + sum(map(len, found.documents.values())) <= _MAX_JSON:
@@ -140,7 +148,7 @@ def _keep(found: ArchiveBlobs, path: str, size: int, file: io.BufferedReader) ->
         or head[257:262] == b"ustar"
         or not any(head)
     ):
-        found.layers[path] = size, read_contents(cast("IO[bytes]", file), f"layer {path}")
+        found.layers[path] = size, read_contents(cast("IO[bytes]", file), f"layer {path}", keep)
 
 
 def _target(path: str, member: tarfile.TarInfo) -> str:

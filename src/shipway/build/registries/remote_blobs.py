@@ -13,12 +13,13 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from shipway.build.inspection.contents import Contents, read_contents
+from shipway.build.inspection.contents import DOCUMENT, Contents, read_contents
 from shipway.build.registries.attached import list_referrers
 from shipway.build.registries.registry import Ask, Manifest, Repository, Retries
 from shipway.errors import BuildError, TamperedError
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator, Mapping
 
     from shipway.build.registries.reference import Reference
@@ -30,7 +31,10 @@ _RETRIES = Retries(attempts=4)
 class RemoteBlobs:
     """A registry's image as files of a layout, which `remote` opens."""
 
-    def __init__(self, repository: Repository, reference: Reference) -> None:
+    def __init__(
+        self, repository: Repository, reference: Reference, keep: re.Pattern[str] = DOCUMENT
+    ) -> None:
+        self._keep = keep
         self._repository = repository
         self._reference = reference
         self._manifests: set[str] = set()
@@ -56,7 +60,8 @@ class RemoteBlobs:
         def attempt() -> tuple[int, Contents]:
             with self._repository.open(Ask("GET", f"blobs/{digest}"), (200,)) as response:
                 stream = _Stream(response.iter_raw())
-                contents = read_contents(io.BufferedReader(stream, 1 << 20), f"layer {digest[7:19]}")
+                blob = io.BufferedReader(stream, 1 << 20)
+                contents = read_contents(blob, f"layer {digest[7:19]}", self._keep)
                 while stream.read(1 << 20):
                     pass
             if f"sha256:{stream.digest.hexdigest()}" != digest:
@@ -89,10 +94,12 @@ class RemoteBlobs:
 
 
 @contextmanager
-def remote(reference: Reference, environ: Mapping[str, str]) -> Iterator[RemoteBlobs]:
+def remote(
+    reference: Reference, environ: Mapping[str, str], keep: re.Pattern[str] = DOCUMENT
+) -> Iterator[RemoteBlobs]:
     """The registry's image, with the credentials that Docker would use."""
     with Repository(reference, environ, retries=_RETRIES) as repository:
-        yield RemoteBlobs(repository, reference)
+        yield RemoteBlobs(repository, reference, keep)
 
 
 class _Stream(io.RawIOBase):

@@ -88,7 +88,7 @@ def nothing_is_installed_at_start(dockerfile: Dockerfile) -> Iterator[Seen]:
     as the download, and with the index down no replica starts. A read-only root refuses it altogether.
     """
     for one in started(dockerfile):
-        if what := _installed_by(one.command):
+        if what := installed_by(one.command):
             fix = "install it, with its version, while the image is built; start what was installed"
             yield Seen(f"{what} installs when the container starts", fix, one.line, one.file)
         elif (
@@ -101,7 +101,7 @@ def nothing_is_installed_at_start(dockerfile: Dockerfile) -> Iterator[Seen]:
             yield Seen(message, fix, one.line, one.file)
 
 
-def _installed_by(command: Command) -> str:
+def installed_by(command: Command) -> str:
     """The words of a command that fetches something, else empty."""
     if any(command.says(*verb) for verb in _RUNNERS.get(command.program, ())):
         return command.program

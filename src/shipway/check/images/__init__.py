@@ -1,0 +1,1 @@
+"""Images of anybody: what is in their layers, their config and their history."""

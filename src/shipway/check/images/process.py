@@ -1,0 +1,67 @@
+"""Rules about the process of an image: whom it runs as, who gets SIGTERM, what a start installs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from shipway.check.dockerfiles.shell import read_words
+from shipway.check.dockerfiles.signals import installed_by
+from shipway.check.rule import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.check.images.subject import Image
+
+_SHELL = re.compile(r"(?:/usr)?(?:/bin/)?(?:ba|da|a)?sh")
+
+
+def user_is_not_root(image: Image) -> Iterator[Seen]:
+    """The image does not run as root.
+
+    A model decides what an agent's tools do; root in the container has only the kernel before the machine.
+    Kubernetes' restricted Pod Security refuses to start it.
+    """
+    user = str(image.config.get("User") or "")
+    if user.partition(":")[0] in ("", "root", "0"):
+        seen = f"its user is {user}" if user else "it names no user"
+        yield Seen(f"{seen}: it runs as root", "set USER to a number in its Dockerfile, such as 65532:65532")
+
+
+def user_is_a_number(image: Image) -> Iterator[Seen]:
+    """The image's user is a number.
+
+    Kubernetes cannot see whether a name is root: with `runAsNonRoot` and no `runAsUser` it refuses to start
+    such a container.
+    """
+    name = str(image.config.get("User") or "").partition(":")[0]
+    if name and name != "root" and not name.isdigit():
+        yield Seen(
+            f"its user is the name {name}: Kubernetes' runAsNonRoot refuses it", "set USER to its number"
+        )
+
+
+def signals_arrive(image: Image) -> Iterator[Seen]:
+    """Process 1 is the agent or passes signals on; it is no shell.
+
+    A shell waits for its child and passes nothing on: SIGTERM is lost, and every answer that is being written
+    is cut off when the grace period ends.
+    """
+    words = image.words
+    shell = len(words) > 2 and _SHELL.fullmatch(words[0]) and words[1] == "-c"
+    if shell and not any(command.replaces for command in read_words(words)):
+        shown = words[2] if len(words[2]) <= 60 else f"{words[2][:59]}…"
+        message = f"process 1 is a shell that runs `{shown}`: SIGTERM does not reach the agent"
+        yield Seen(message, "write ENTRYPOINT and CMD as JSON lists, or begin the command with exec")
+
+
+def nothing_is_installed_at_start(image: Image) -> Iterator[Seen]:
+    """Starting the image installs nothing: no `npx`, `uvx`, `pip install`.
+
+    What runs would be whatever the index has at that moment, and with the index down nothing starts.
+    """
+    for command in read_words(image.words):
+        if what := installed_by(command):
+            fix = "install it, with its version, while the image is built"
+            yield Seen(f"{what} installs when the container starts", fix)

@@ -1,0 +1,87 @@
+"""What rules for images look at: config, history and the files of every layer.
+
+In: a reference, as `shipway inspect` takes it. Out: `Image`. Texts of files are kept where people put their
+own: what packages and the system brought is not searched for secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.build.inspection.contents import DOCUMENT
+from shipway.build.inspection.image_source import ImageSource, open_image
+from shipway.build.inspection.inspect import Inspection, inspect, visible_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_PACKAGES = r"(?:.*/)?(?:site-packages|dist-packages|node_modules|\.git)/"
+_SYSTEM = (
+    r"(?:usr|lib|lib64|bin|sbin|boot|dev|proc|sys|var/lib|var/cache|etc/ssl|etc/alternatives|opt/conda)/"
+)
+_TEXT = (
+    r"(?:.*/)?(?:\.[^/]+|[^/.]+|[^/]+\.(?:env|json|ya?ml|toml|ini|cfg|conf|properties|txt|md|sh|py|js|mjs|ts"
+    r"|pem|key|sql|xml|html|tf|tfvars|tfstate|ipynb))"
+)
+PEOPLES = re.compile(rf"(?!{_PACKAGES}|{_SYSTEM}).+")
+"""Paths where people put files, not package managers."""
+KEEP = re.compile(rf"{DOCUMENT.pattern}|(?!{_PACKAGES}|{_SYSTEM}){_TEXT}")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file of a layer. `visible` is whether the container sees it: no later layer hides it."""
+
+    path: str
+    size: int
+    visible: bool
+    text: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, read. `reference` is what was asked for."""
+
+    reference: str
+    source: ImageSource
+    inspection: Inspection
+    files: tuple[Found, ...]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """User, Env, Entrypoint and what else the config says."""
+        return self.inspection.config
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The image's labels."""
+        return self.config.get("Labels") or {}
+
+    @property
+    def history(self) -> Iterator[str]:
+        """What made each layer, and each setting."""
+        for entry in self.source.config.get("history") or ():
+            yield str(entry.get("created_by", ""))
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What process 1 is started as."""
+        return (*(self.config.get("Entrypoint") or ()), *(self.config.get("Cmd") or ()))
+
+
+def read_image(reference: str) -> Image:
+    """The image. Raises BuildError where there is none, or it is damaged."""
+    return look_into(open_image(reference, keep=KEEP), reference)
+
+
+def look_into(source: ImageSource, reference: str) -> Image:
+    """The image of a source that was opened with KEEP."""
+    seen = visible_files([layer.contents for layer in source.layers])
+    files = tuple(
+        Found(path, file.size, path in visible, layer.contents.documents.get(path))
+        for layer, visible in zip(source.layers, seen, strict=True)
+        for path, file in layer.contents.files.items()
+    )
+    return Image(reference, source, inspect(source), files)
