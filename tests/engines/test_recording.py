@@ -81,6 +81,19 @@ def test_chunks_arrive_as_they_are_sent_and_their_offsets_are_stored(replays: Pa
     assert offsets[1] - offsets[0] >= 200
 
 
+def test_headers_pass_byte_for_byte(replays: Path) -> None:
+    headers = {"content-type": "application/json", "x-said": "日本".encode().decode("latin-1")}
+    with (
+        ModelApi(lambda _: Says([b"{}"], headers=headers)) as api,
+        record(replays, api) as recorder,
+        socket.create_connection(("127.0.0.1", int(recorder.url.rpartition(":")[2]))) as client,
+    ):
+        client.sendall("GET /v1/models HTTP/1.1\r\nhost: x\r\nx-asked: 東京\r\n\r\n".encode())
+        answer = client.recv(65_536)
+    assert "x-said: 日本\r\n".encode() in answer
+    assert api.asked[0].headers["x-asked"].encode("latin-1").decode() == "東京"
+
+
 def test_json_is_stored_as_json_and_a_file_is_made_for_diffs(replays: Path) -> None:
     with ModelApi(lambda _: says_json(MESSAGE)) as api, record(replays, api) as recorder:
         assert post(recorder.url, ask(streamed=False)).json() == MESSAGE

@@ -16,7 +16,7 @@ from shipway.replay.traffic import BrokenError
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from shipway.replay.traffic import Incoming
 
@@ -88,7 +88,7 @@ class Coming:
         self._decoded = coding in ("gzip", "deflate")
         self.coding = "" if self._decoded or coding == "identity" else coding
         """What it is compressed with and the standard library cannot undo: passed on as it is."""
-        self.headers = {k: v for k, v in response.headers.items() if k not in _NOT_GIVEN}
+        self.headers = _given(response.headers.raw)
         if self.coding:
             self.headers["content-encoding"] = self.coding
 
@@ -113,8 +113,18 @@ def provider(incoming: Incoming) -> str:
     return next((name for name, _, start in _MARKS if incoming.request.path.startswith(start)), _DEFAULT)
 
 
-def _sent(incoming: Incoming) -> list[tuple[str, str]]:
+def _given(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """What goes on of the answer's headers, byte for byte; one that comes twice is a list."""
+    found: dict[str, str] = {}
+    for name, value in ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw):
+        if name not in _NOT_GIVEN:
+            found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def _sent(incoming: Incoming) -> list[tuple[bytes, bytes]]:
     """What goes on of the request's headers. Uncompressed answers are what is streamed and stored."""
     named = {name.strip().lower() for name in incoming.headers.get("connection", "").split(",")}
     kept = [(k, v) for k, v in incoming.headers.items() if k not in _NOT_SENT and k not in named]
-    return [*kept, ("accept-encoding", "identity")]
+    pairs = [*kept, ("accept-encoding", "identity")]
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
