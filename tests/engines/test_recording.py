@@ -176,6 +176,21 @@ def test_speech_is_stored_as_it_is(replays: Path) -> None:
         assert (answer.content, answer.headers["content-type"]) == (sound, "audio/mpeg")
 
 
+def test_a_file_that_is_uploaded_matches_though_its_boundary_differs(replays: Path) -> None:
+    sound = {"file": ("a.mp3", b"ID3\xff\xfe" * 9_000, "audio/mpeg")}
+
+    def upload(url: str) -> httpx2.Response:
+        form, client = {"model": "whisper"}, httpx2.Client(trust_env=False)
+        with client:
+            return client.post(f"{url}/v1/audio/transcriptions", data=form, files=sound)
+
+    with ModelApi(lambda _: says_json({"text": "hello"})) as api, record(replays, api) as recorder:
+        assert upload(recorder.url).json() == {"text": "hello"}
+    assert b"ID3\xff\xfe" in api.asked[0].content
+    with Replay(replays) as replay:
+        assert upload(replay.url).json() == {"text": "hello"}
+
+
 # -- Where requests go ---------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 HEADER = contract.REPLAY_HEADER
 FAULT_HEADER = "x-shipway-fault"
 TRANSPORT = "shipway.transport"
+_BOUNDARY = re.compile(r"^multipart/[^;]*;.*?boundary=\"?([^\";]{1,70})", re.IGNORECASE)
 _OURS = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "server"}
     | {"transfer-encoding", "set-cookie"}
@@ -102,14 +104,16 @@ async def _receive(scope: Scope, receive: Receive, secrets: Secrets) -> Incoming
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
     target = f"{path}?{query}" if query else path
     hidden = secrets.with_keys(headers, target)
-    body = _json(content)
+    body = _body(content, headers.get("content-type", ""))
     if hidden.find(content):
         body = hidden.hide(body)
     return Incoming(Request(scope["method"], hidden.hide(scope["path"]), body), target, headers, content)
 
 
-def _json(body: bytes) -> Any:
-    """The body as JSON; text that is none is compared as text."""
+def _body(body: bytes, kind: str) -> Any:
+    """The body as JSON; what is none is compared as text, a form without the boundary that is its own."""
+    if found := _BOUNDARY.search(kind):
+        body = body.replace(found[1].encode(), b"boundary")
     try:
         return json.loads(body) if body else None
     except ValueError:

@@ -164,13 +164,14 @@ def _written(value: str) -> Iterator[bytes]:
     for _ in range(_NESTED):
         for text in list(escaped):
             escaped |= {json.dumps(text, ensure_ascii=only)[1:-1]: None for only in (True, False)}
-    urls = [quote(value), quote(value, safe=""), quote_plus(value)]
+    odd = "surrogateescape"  # a variable of the environment need not be UTF-8
+    urls = [quote(value, errors=odd), quote(value, safe="", errors=odd), quote_plus(value, errors=odd)]
     urls += [re.sub("%..", lambda match: match[0].lower(), url) for url in urls]
     for text in dict.fromkeys([*escaped, *urls]):
-        yield text.encode()
+        yield text.encode(errors=odd)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for before in range(3):
-            whole = encode(bytes(before) + value.encode())
+            whole = encode(bytes(before) + value.encode(errors=odd))
             end = whole.rstrip(b"=")
             yield end[(0, 2, 3)[before] : len(end) - (whole != end)]
 

@@ -95,6 +95,11 @@ def test_the_password_of_a_declared_url_is_one_too() -> None:
     assert hidden == "it is <secret DATABASE_URL>"
 
 
+def test_a_value_that_is_no_utf8_is_found_as_its_bytes() -> None:
+    hidden = Secrets({"A": "topsecret\udcff"}).hide_in_chunks([b"it is topsecret\xff."])
+    assert hidden == [b"it is <secret A>."]
+
+
 def test_values_that_are_ordinary_words_are_left_and_named() -> None:
     secrets = Secrets({"A": "short", "B": "postgres", "C": "long enough"})
     assert secrets.weak == ("A", "B")
