@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from shipway.build.secrets.scan import find_secrets, is_placeholder, names_a_secret
+from shipway.build.secrets.scan import find_secrets, names_a_secret
 from shipway.check.images.subject import PEOPLES
 from shipway.check.rule import Seen
+from shipway.secret_forms import is_placeholder
 from shipway.spec.project import is_secret_file
 
 if TYPE_CHECKING:
