@@ -32,15 +32,8 @@ if TYPE_CHECKING:
     from shipway.replay.exchange import Request
 
 _UNMATCHED = frozenset(
-    {"stream", "service_tier", "speed", "inference_geo", "cache_control"}
-    | {
-        "metadata",
-        "user_profile_id",
-        "workspace_id",
-        "billing_policy",
-        "fallback_credit_token",
-        "diagnostics",
-    }
+    {"stream", "service_tier", "speed", "inference_geo", "cache_control", "diagnostics"}
+    | {"metadata", "user_profile_id", "workspace_id", "billing_policy", "fallback_credit_token"}
 )
 """How and where the answer is made and sent, and who asked: none of it changes what is answered."""
 
@@ -69,7 +62,7 @@ _LATE_USAGE = frozenset(
 
 
 def owns(path: str) -> bool:
-    return path.startswith("/v1/messages")
+    return "/v1/messages" in path  # compatible servers have it below a path of their own
 
 
 def error(status: int, message: str) -> Any:

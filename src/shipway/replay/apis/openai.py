@@ -11,16 +11,9 @@ from shipway.replay.apis.body import at
 from shipway.replay.matching import canonical as canon
 
 UNMATCHED = frozenset(
-    {
-        "stream",
-        "stream_options",
-        "metadata",
-        "store",
-        "service_tier",
-        "completion_window",
-        "background_options",
-    }
+    {"stream", "stream_options", "metadata", "store", "service_tier", "completion_window"}
     | {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}
+    | {"background_options"}
 )
 """How and where the answer is made, sent and kept, and who asked: none of it changes what is answered."""
 

@@ -35,6 +35,7 @@ def asked(path: str) -> Request:
 def test_every_provider_is_found_by_a_path() -> None:
     assert {provider(path) for path in PATHS} == set(providers.PROVIDERS)
     assert providers.find("/v1/models") is None
+    assert providers.find("/anthropic/v1/messages") is provider("/v1/messages")
     assert providers.find("/v1beta/openai/chat/completions") is provider("/v1/chat/completions")
 
 
