@@ -57,9 +57,9 @@ class Player:
 
     async def answer(self, incoming: Incoming) -> Answer:
         request = incoming.request
-        recording = self._next(key(request, self._tape.ignored))
-        if recording is not None:
-            answer = _recorded(recording, request)
+        wanted = key(request, self._tape.ignored)
+        if wanted in self._queues:
+            answer = self._next(wanted, request)
         else:  # comparing takes its time
             answer = await asyncio.to_thread(unrecorded, self._tape, request)
         return dataclasses.replace(answer, speed=self._pace(answer))
@@ -68,13 +68,14 @@ class Player:
         """A script's own pace, and faster or slower with `speed`."""
         return self._speed if answer.speed is None else answer.speed * (self._speed or 1.0)
 
-    def _next(self, wanted: str) -> Recording | None:
-        queue = self._queues.get(wanted)
-        if not queue:
-            return None
-        at = min(self._played[wanted], len(queue) - 1)
-        self._played[wanted] += 1
-        return queue[at]
+    def _next(self, wanted: str, request: Request) -> Answer:
+        queue, before = self._queues[wanted], self._played[wanted]
+        answer = _recorded(queue[min(before, len(queue) - 1)], request)
+        self._played[wanted] = before + 1  # now: a file that has changed was not played
+        if before < len(queue) or len(queue) == 1:
+            return answer
+        note = f"recorded {len(queue)} times, asked {before + 1} times: the last answer repeats"
+        return dataclasses.replace(answer, note=answer.note or note)
 
 
 def _recorded(recording: Recording, request: Request) -> Answer:

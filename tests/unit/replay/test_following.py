@@ -83,6 +83,14 @@ def test_a_position_outlives_an_edit_of_something_else(directory: Directory) -> 
     assert directory.ask("hello").body == {"n": 2}
 
 
+def test_a_recording_that_changed_is_not_passed_over(directory: Directory) -> None:
+    directory.record("2.json", "hello", 2)
+    directory.write("1.json", "{")
+    assert directory.ask("hello").status == 404
+    directory.record("1.json", "hello", 11)
+    assert [directory.ask("hello").body for _ in range(2)] == [{"n": 11}, {"n": 2}]
+
+
 def test_a_broken_edit_leaves_the_last_good_tape(
     directory: Directory, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,7 +54,10 @@ def player(tmp_path: Path) -> Playing:
 
 def test_recordings_of_one_key_answer_in_order_and_the_last_repeats(player: Playing) -> None:
     playing = player(Response(body={"n": 1}), Response(body={"n": 2}))
-    assert [play(playing, request("hello")).source for _ in range(3)] == ["1.json", "2.json", "2.json"]
+    answers = [play(playing, request("hello")) for _ in range(3)]
+    assert [answer.source for answer in answers] == ["1.json", "2.json", "2.json"]
+    notes = [answer.note for answer in answers]
+    assert notes == ["", "", "recorded 2 times, asked 3 times: the last answer repeats"]
 
 
 @pytest.mark.parametrize("recorded", [Response(body=MESSAGE), Response(events=EVENTS)])
