@@ -81,6 +81,7 @@ def test_recording_again_replaces_what_was_asked_again(replays: Path) -> None:
     assert read(replays, "001*")["response"]["body"]["id"] == "msg_4"
     assert "in place of the older one and 002-hello-1.json and 003-hello-1.json" in recorder.text
     assert "2 exchanges recorded" in recorder.text
+    assert "1 older one was not asked for" in recorder.text
 
 
 def test_record_missing_asks_only_what_is_new(replays: Path) -> None:

@@ -86,7 +86,8 @@ class Recorder:
         replaced = f", {self._replaced} of them in place of older ones" if self._replaced else ""
         left = self._directory.left()
         if self._count and left and not self._how.only_missing:
-            replaced += f"; {left} older ones were not asked for: shipway replay verify says which are stale"
+            ones = "one was" if left == 1 else "ones were"
+            replaced += f"; {left} older {ones} not asked for: shipway replay verify says what is stale"
         exchanges = f"{self._count} exchange{'' if self._count == 1 else 's'}"
         _say(f"{exchanges} recorded in {self._directory.path}{replaced}")
 
