@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 HEADER = contract.REPLAY_HEADER
 FAULT_HEADER = "x-shipway-fault"
 TRANSPORT = "shipway.transport"
+_LARGE = 262_144  # bytes of a request
 _BOUNDARY = re.compile(r"^multipart/[^;]*;.*?boundary=\"?([^\";]{1,70})", re.IGNORECASE)
 _OURS = frozenset(
     {"connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "server"}
@@ -96,6 +97,12 @@ async def _receive(scope: Scope, receive: Receive, secrets: Secrets) -> Incoming
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     content = b"".join(parts)
+    if len(content) > _LARGE:  # streams that are on their way do not wait for it
+        return await asyncio.to_thread(_incoming, scope, content, secrets)
+    return _incoming(scope, content, secrets)
+
+
+def _incoming(scope: Scope, content: bytes, secrets: Secrets) -> Incoming:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
