@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PATH = "/_shipway/rewind"
@@ -25,6 +24,8 @@ def with_rewinding(app: ASGIApp, *rewind: Callable[[], None]) -> ASGIApp:
 
     async def rewinding(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == PATH:
+            from starlette.requests import Request  # 30 ms that few replays need
+
             await _answer(Request(scope), rewind)(scope, receive, send)
         else:
             await app(scope, receive, send)
@@ -33,6 +34,8 @@ def with_rewinding(app: ASGIApp, *rewind: Callable[[], None]) -> ASGIApp:
 
 
 def _answer(request: Request, rewind: Iterable[Callable[[], None]]) -> Response:
+    from starlette.responses import PlainTextResponse, Response
+
     if request.url.hostname not in _LOOPBACK:
         return PlainTextResponse(f"expected a host that is loopback, saw {request.url.hostname}\n", 403)
     if request.method != "POST":
