@@ -30,20 +30,27 @@ class Told:
 
 def arm(url: str, keys: dict[str, Any]) -> list[Told]:
     """Arm the fault; `keys` are those of a [[fault]], and `for_s`."""
-    return [Told(**told) for told in _ask("POST", url, keys)["faults"]]
+    return _told(url, _ask("POST", url, keys))
 
 
 def armed(url: str) -> list[Told]:
     """What is armed, in the order in which it is asked."""
-    return [Told(**told) for told in _ask("GET", url)["faults"]]
+    return _told(url, _ask("GET", url))
 
 
 def clear(url: str) -> int:
     """Forget what was demanded; how many faults it were."""
-    return int(_ask("DELETE", url)["cleared"])
+    return int(_ask("DELETE", url).get("cleared", 0))
 
 
-def _ask(method: str, url: str, keys: dict[str, Any] | None = None) -> Any:
+def _told(url: str, document: dict[str, Any]) -> list[Told]:
+    try:
+        return [Told(**told) for told in document["faults"]]
+    except (KeyError, TypeError):
+        raise _other(url) from None
+
+
+def _ask(method: str, url: str, keys: dict[str, Any] | None = None) -> dict[str, Any]:
     try:
         with httpx2.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
             answer = client.request(method, f"{url.rstrip('/')}{PATH}", json=keys)
@@ -51,8 +58,16 @@ def _ask(method: str, url: str, keys: dict[str, Any] | None = None) -> Any:
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise StackError(f"no replay answers at {url} ({error})", "start it: shipway up") from None
     except ValueError:
-        raise StackError(f"what answers at {url} is no replay", "name the replay: --url") from None
+        raise _other(url) from None
+    if not isinstance(document, dict):
+        raise _other(url)
     if answer.status_code >= 400:
-        said = document.get("error", {}) if isinstance(document, dict) else {}
-        raise StackError(said.get("message", f"{url} answers {answer.status_code}"), said.get("fix", ""))
+        said = document.get("error")
+        if not isinstance(said, dict) or "fix" not in said:
+            raise _other(url)
+        raise StackError(said["message"], said["fix"])
     return document
+
+
+def _other(url: str) -> StackError:
+    return StackError(f"what answers at {url} is no replay, or one of another version", "name it: --url")
