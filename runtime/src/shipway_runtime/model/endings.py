@@ -66,6 +66,11 @@ class Endings:
         elif self._silent and b"\ndata:" in data:
             self._silent = False
 
+    @property
+    def failed(self) -> str | None:
+        """The event that ended the stream, where that is an error."""
+        return self.end.decode() if self.end in FAILED else None
+
     def missing(self) -> str | None:
         """The event that should have ended the stream and did not, now that its body is over."""
         if self.end is None and (self._opened or self._silent):

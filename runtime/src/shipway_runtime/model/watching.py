@@ -20,7 +20,6 @@ from ..context import running
 from ..health.faults import Fault, known, marked, of_connection, of_status, retry_after
 from ..telemetry.histogram import Histogram
 from . import hosts
-from .endings import FAILED, Endings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -89,6 +88,8 @@ class Exchange:
     `ended`, `broke` and `left` when it is over; the first of them counts."""
 
     def __init__(self, watch: Watch, host: str, path: str) -> None:
+        from .endings import Endings  # by the first request: its expressions take a moment to compile
+
         self._watch, self._host = watch, host
         self._turn = running()
         self._began = time.perf_counter()
@@ -120,9 +121,9 @@ class Exchange:
         if self._first_s is None:
             self._first_s = time.perf_counter() - self._began
         self._endings.read(piece)
-        if (end := self._endings.end) is not None and not self._over:
-            if end in FAILED:
-                self._failed = Fault(f"ended a stream with {end.decode()}")
+        if self._endings.end is not None and not self._over:
+            if error := self._endings.failed:
+                self._failed = Fault(f"ended a stream with {error}")
             self._close("failed" if self._failed else "ok", self._failed)
 
     def ended(self) -> Fault | None:
