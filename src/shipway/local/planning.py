@@ -43,7 +43,7 @@ def plan_local(
         name="agent",
         role="agent",
         argv=(f"{machine.state}/venv/bin/python", "-m", "shipway_runtime"),
-        env=agent_variables(stack, machine, replay, values, run.urls) | _commands(stack, machine),
+        env=agent_variables(stack, machine, model, values, run.urls) | _commands(stack, machine),
         cwd=machine.root,
         address=f"http://{LOOPBACK}:{machine.ports.api}",
         probe=Probe("agent", (f"http://{LOOPBACK}:{machine.ports.admin}/readyz",)),

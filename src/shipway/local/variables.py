@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
 from shipway.local.ports import LOOPBACK
-from shipway.plan.sdk_variables import BASE_URLS, replayed
+from shipway.plan.sdk_variables import BASE_URLS, base_urls, replayed
 from shipway_runtime import contract
 from shipway_runtime.contract import env
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shipway.local.plan import Machine, Model
-    from shipway.plan.stack import Replay, StackPlan
+    from shipway.plan.stack import StackPlan
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _HERE = ("127.0.0.1", "localhost")
@@ -67,15 +67,16 @@ def secret_values(
 def agent_variables(
     stack: StackPlan,
     machine: Machine,
-    replay: Replay | None,
+    model: Model,
     values: Mapping[str, str],
     urls: Mapping[str, str],
 ) -> dict[str, str]:
     """The agent's environment but for its MCP servers."""
+    shut = stack.replay is not None and model == "replayed"
     given = {name: value for name, value in values.items() if stack.agent.secrets.get(name) != "file"}
-    shared = inherited(machine.variables, _PROVIDERS if replay else ())
+    shared = inherited(machine.variables, _PROVIDERS if shut else ())
     shared["PATH"] = f"{machine.state}/venv/bin:{shared.get('PATH', '/usr/bin:/bin')}"
-    return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(machine, replay)
+    return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(stack, machine, model)
 
 
 def _settings(stack: StackPlan, machine: Machine) -> dict[str, str]:
@@ -101,8 +102,9 @@ def _settings(stack: StackPlan, machine: Machine) -> dict[str, str]:
     return settings
 
 
-def _model_urls(machine: Machine, replay: Replay | None) -> dict[str, str]:
-    """The replay's address; without it, a gateway that the user's environment names."""
-    if replay:
-        return replayed(machine.ports.replay)
+def _model_urls(stack: StackPlan, machine: Machine, model: Model) -> dict[str, str]:
+    """The address of the replay, or of the recorder, which keeps nobody from the real API; without them, a
+    gateway that the user's environment names."""
+    if stack.replay and model != "--live":
+        return replayed(machine.ports.replay) if model == "replayed" else base_urls(machine.ports.replay)
     return {name: value for name in BASE_URLS if (value := machine.value(name))}

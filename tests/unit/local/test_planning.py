@@ -205,9 +205,16 @@ def test_the_runtime_knows_that_the_model_is_replayed(tmp_path: Path) -> None:
     made = plan(tmp_path)
     assert process(made, "agent").env["SHIPWAY_REPLAY"] == "http://127.0.0.1:8091"
     assert made.replayed == "replays"
-    live = plan(tmp_path, model="--live", dotenv={"ANTHROPIC_API_KEY": "mine"})
-    assert "SHIPWAY_REPLAY" not in process(live, "agent").env
-    assert live.replayed is None
+    real: dict[str, Any] = {"dotenv": {"ANTHROPIC_API_KEY": "mine"}}
+    real["variables"] = {"HTTPS_PROXY": "http://proxy.example.com"}
+    for model in ("--live", "--record", "--record-missing"):
+        other = plan(tmp_path, model=model, **real)
+        env = process(other, "agent").env
+        assert "SHIPWAY_REPLAY" not in env, model
+        assert env["NO_PROXY"] == "127.0.0.1,localhost", model
+        assert env["ANTHROPIC_API_KEY"] == "mine", model
+        assert ("ANTHROPIC_BASE_URL" in env) == (model != "--live")
+        assert other.replayed is None
 
 
 def test_live_needs_the_key_and_has_no_replay(tmp_path: Path) -> None:
