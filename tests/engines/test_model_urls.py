@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from tests.installing import from_pypi
 
-from shipway.plan.sdk_variables import BASE_URLS, KEYS, base_urls, placeholders
+from shipway.plan.sdk_variables import BASE_URLS, KEYS, placeholders, replayed
 
 pytestmark = pytest.mark.network
 
@@ -109,7 +109,7 @@ def calls(
     """What each call prints; a few run at once, because most of their time is importing."""
     home = str(tmp_path_factory.mktemp("home"))
     env = {"PATH": os.environ["PATH"], "HOME": home, "HTTPS_PROXY": DEAD, "NO_PROXY": "127.0.0.1"}
-    env |= base_urls(port) | placeholders("anthropic", [key for keys in KEYS.values() for key in keys])
+    env |= replayed(port) | placeholders("anthropic", [key for keys in KEYS.values() for key in keys])
 
     def call(program: str) -> str:
         command = (python, "-W", "ignore", "-c", program)
