@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.layout import write_layout
 from tests.scenarios.conftest import Run
 
 Write = Callable[[Mapping[str, str]], Path]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 AGENT = "async def agent(messages, ctx):\n    return 'x'\n"
 SPEC = 'name = "a"\nentrypoint = "agent:agent"\n'
 ON_BASE = SPEC + '[image]\nbase = "./base/.shipway/base"\n'
@@ -99,3 +102,106 @@ def test_a_base_that_is_no_layout(shipway: Run, project: Write) -> None:
     assert done.returncode == 1
     assert "the base ./base/.shipway/base is no OCI layout" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# -- Of anybody ----------------------------------------------------------------------------------------------
+
+CLASSIC = """\
+FROM python:3.12-slim
+WORKDIR /app
+COPY . .
+RUN pip install -r requirements.txt
+CMD uvicorn main:app --host 0.0.0.0 --port 8000
+"""
+
+
+def rules(done: subprocess.CompletedProcess[str]) -> set[str]:
+    return {finding["rule"] for finding in json.loads(done.stdout)}
+
+
+def test_a_project_that_shipway_does_not_know(shipway: Run, project: Write) -> None:
+    root = project({"Dockerfile": CLASSIC, "main.py": "app = 1\n", "requirements.txt": "fastapi\n"})
+    done = shipway("check", cwd=root)
+    assert done.returncode == 2
+    assert "Dockerfile:5: CMD is in shell form" in done.stdout
+    assert "    fix: write it as a list: CMD [" in done.stdout
+    assert done.stderr == "2 errors, 3 warnings, 2 notes\n"
+
+
+def test_severities_make_the_exit_code(shipway: Run, project: Write) -> None:
+    warned = 'FROM python:3.13@sha256:0a\nUSER 1\nCMD ["python", "a.py"]\n'
+    root = project({"Dockerfile": warned})
+    assert shipway("check", cwd=root).returncode == 0
+    assert shipway("check", "--fail-on", "warning", cwd=root).returncode == 2
+    (root / "Dockerfile").write_text(warned.replace("@sha256:0a", "-slim"))
+    assert shipway("check", "--fail-on", "warning", cwd=root).returncode == 0
+    assert shipway("check", "--fail-on", "note", cwd=root).returncode == 2
+
+
+def test_a_finding_that_is_answered_for(shipway: Run, project: Write) -> None:
+    text = "FROM python:3.13-slim@sha256:0a\n# shipway: ignore root-user: it makes devices\nUSER root\n"
+    root = project({"Dockerfile": text})
+    done = shipway("check", "--sarif", "out.sarif", cwd=root)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "nothing found, 1 ignored with a reason\n"
+    (result,) = json.loads((root / "out.sarif").read_text())["runs"][0]["results"]
+    assert result["suppressions"][0]["justification"] == "it makes devices"
+    (root / "Dockerfile").write_text(text.replace(": it makes devices", ""))
+    assert rules(shipway("check", "--json", cwd=root)) == {"root-user", "ignore-reason"}
+
+
+def test_what_is_named_is_looked_at_alone(shipway: Run, project: Write) -> None:
+    root = project({"agent.toml": "nme = 1\n", "docker/agent.Dockerfile": CLASSIC})
+    done = shipway("check", "--json", "--dockerfile", "docker/agent.Dockerfile", cwd=root)
+    assert {f["file"] for f in json.loads(done.stdout)} == {"docker/agent.Dockerfile"}
+    both = shipway("check", ".", "--json", "--dockerfile", "docker/agent.Dockerfile", cwd=root)
+    assert {f["file"] for f in json.loads(both.stdout)} == {"agent.toml", "docker/agent.Dockerfile"}
+
+
+def test_places_are_named_from_where_one_is(shipway: Run, project: Write) -> None:
+    root = project({"svc/agent.toml": SPEC + "nme = 1\n", "svc/agent.py": AGENT, "svc/Dockerfile": CLASSIC})
+    done = shipway("check", "svc", "--json", cwd=root)
+    assert {f["file"] for f in json.loads(done.stdout)} == {"svc/agent.toml", "svc/Dockerfile"}
+
+
+def test_nothing_to_check(shipway: Run, project: Write) -> None:
+    done = shipway("check", cwd=project({"readme.txt": ""}))
+    assert done.returncode == 2
+    assert "there is nothing to check in" in done.stdout
+    missing = shipway("check", "nowhere", cwd=project({}))
+    assert missing.returncode == 2
+    assert "nowhere" in missing.stderr + missing.stdout
+    assert "Traceback" not in missing.stderr
+
+
+def test_files_that_are_no_dockerfiles(shipway: Run, project: Write) -> None:
+    root = project({"Dockerfile": "hello there\n", "b.Dockerfile": "# only this\n"})
+    (root / "c.Dockerfile").write_bytes(b"\xff\xfe\x00")
+    done = shipway("check", "--dockerfile", "d.Dockerfile", "--json", ".", cwd=root)
+    assert done.returncode == 2
+    said = {f["file"]: f["message"] for f in json.loads(done.stdout) if f["rule"] == "dockerfile-syntax"}
+    assert said["Dockerfile"] == "`HELLO` is no instruction of a Dockerfile"
+    assert "no FROM" in said["b.Dockerfile"]
+    assert "not UTF-8" in said["c.Dockerfile"]
+    assert "cannot be read: No such file" in said["d.Dockerfile"]
+
+
+def test_an_image_and_one_that_is_not_there(shipway: Run, project: Write) -> None:
+    root = project({})
+    root.mkdir(exist_ok=True)
+    layers = [{"app/.env": b"A=1\n"}, {"app/.wh..env": b""}]
+    labels = {"shipway.ignore/image-secret-file": "a template, without values"}
+    (root / "image").mkdir()
+    write_layout(root / "image", {"agent:1": layers}, {"Labels": labels})
+    done = shipway("check", "--json", "--image", "image", "--image", "nowhere.tar", cwd=root)
+    assert done.returncode == 2
+    assert rules(done) == {"image-root"}
+    assert "there is no file or directory nowhere.tar" in done.stderr
+    assert "1 ignored with a reason, 1 could not be looked at" in done.stderr
+    assert shipway("check", "--image", "nowhere.tar", cwd=root).returncode == 1
+
+
+@pytest.mark.parametrize("example", sorted(p.parent.name for p in EXAMPLES.glob("*/agent.toml")))
+def test_the_examples_have_no_finding(shipway: Run, example: str) -> None:
+    done = shipway("check", example, cwd=EXAMPLES)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing found\n")

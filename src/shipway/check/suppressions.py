@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shipway.errors import Finding
+from shipway.errors import Finding, ShipwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -46,6 +46,7 @@ class Checked:
 
     findings: tuple[Finding, ...]
     suppressions: tuple[Suppression, ...] = ()
+    failure: ShipwayError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Settled:
 
     findings: tuple[Finding, ...]
     suppressed: tuple[Suppressed, ...]
+    failures: tuple[ShipwayError, ...] = ()
+    """What could not be looked at: the registry that did not answer, the image that is damaged."""
 
 
 def read_comments(
@@ -71,7 +74,7 @@ def read_comments(
 
     A comment at the end of a line is about what is there; one that stands alone about what comes next.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         if (match := _COMMENT.search(line)) and (entry := _ENTRY.fullmatch(match["rest"])):
             about = number if line[: match.start()].strip() else _next(lines, number)

@@ -7,7 +7,7 @@ something for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
 from shipway.check.rule import below, run
 from shipway.check.rules import DOCKERFILE, IMAGE, RULES
 from shipway.check.suppressions import Checked, Settled, read_comments, read_names, settle
-from shipway.errors import Finding, SpecError
+from shipway.errors import BuildError, Finding, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,19 +35,20 @@ class Asked:
 
 
 def survey(asked: Asked, say: Callable[[str], None]) -> Settled:
-    """Look at everything that is asked for. Raises BuildError for an image that cannot be read."""
+    """Look at everything that is asked for. What cannot be looked at is told beside the rest."""
     checked = tuple(_each(asked, say))
-    return settle(
+    settled = settle(
         (finding for one in checked for finding in one.findings),
         (suppression for one in checked for suppression in one.suppressions),
         {rule.name for rule in RULES},
     )
+    return replace(settled, failures=tuple(one.failure for one in checked if one.failure))
 
 
 def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
     dockerfiles = list(asked.dockerfiles)
     if asked.directory is not None:
-        found = find_dockerfiles(asked.directory)
+        found = find_dockerfiles(asked.directory) if asked.directory.is_dir() else []
         if (asked.directory / SPEC).exists():
             yield _project(asked.directory, say)
         elif not found:
@@ -87,14 +88,18 @@ def _dockerfile(path: Path, directory: Path) -> Checked:
 def _image(reference: str) -> Checked:
     from shipway.check.images.subject import read_image  # brings decompression
 
-    image = read_image(reference)
+    try:
+        image = read_image(reference)
+    except BuildError as error:
+        return Checked((), failure=error)
     findings = run(IMAGE, image, reference)
     return Checked(tuple(findings), tuple(read_names(reference, image.labels)))
 
 
 def _nothing(directory: Path) -> Finding:
+    place = f"nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile"
     return Finding(
         "nothing-to-check",
-        f"there is nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile",
+        f"there is {place if directory.is_dir() else f'no directory {directory}'}",
         "name what to look at: DIR, --dockerfile F, --image REF, --manifests F",
     )

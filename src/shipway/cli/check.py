@@ -61,6 +61,7 @@ def command(
     stdout is the findings.
     """
     from shipway.check.survey import Asked, survey
+    from shipway.cli.main import show
 
     named = bool(dockerfiles or images or manifests)
     place = directory if directory or named else Path()
@@ -68,9 +69,12 @@ def command(
     if sarif_file:
         _write(sarif_file, settled)
     _print(settled.findings, as_json)
+    for failure in settled.failures:
+        show(failure)
     say(_summary(settled))
     counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    sys.exit(2 if any(finding.severity in counting for finding in settled.findings) else 0)
+    found = any(finding.severity in counting for finding in settled.findings)
+    sys.exit(2 if found else 1 if settled.failures else 0)
 
 
 def _print(findings: Iterable[Finding], as_json: bool) -> None:
@@ -89,6 +93,8 @@ def _summary(settled: Settled) -> str:
     parts = [f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in SEVERITIES if counts[s]]
     if settled.suppressed:
         parts.append(f"{len(settled.suppressed)} ignored with a reason")
+    if settled.failures:
+        parts.append(f"{len(settled.failures)} could not be looked at")
     return ", ".join(parts if counts else ["nothing found", *parts])
 
 

@@ -62,9 +62,9 @@ def scan_file(name: str, data: bytes) -> tuple[Finding, ...]:
 
 
 def find_secrets(name: str, data: bytes) -> Iterator[tuple[int, str]]:
-    """The line and kind of each secret in a text, whatever stands beside it."""
+    """The line and kind of each secret in a text, but for those that its line allows with a reason."""
     text = _text(data)
-    found = _matches(text, quoted_only=_is_code(name))
+    found = [m for m in _matches(text, quoted_only=_is_code(name)) if not _permit(text, m)]
     yield from sorted({(text.count(b"\n", 0, match.start) + 1, match.kind) for match in found})
 
 

@@ -55,7 +55,7 @@ def secret_files_are_not_copied(dockerfile: Dockerfile) -> Iterator[Seen]:
     for stage in dockerfile.stages.all:
         for copied in dockerfile.copied(stage.all("COPY", "ADD")):
             line = copied.instruction.line
-            if not copied.whole and is_secret_file(copied.source.rstrip("/")):
+            if not copied.whole and _holds_secrets(copied.source.rstrip("/")):
                 message = f"{copied.source} goes into a layer, and files of this name hold secrets"
                 yield Seen(message, _FIX, line)
             elif copied.whole and (found := _secret_files(dockerfile)):
@@ -70,3 +70,8 @@ def _secret_files(dockerfile: Dockerfile) -> list[str]:
     except OSError:
         return []
     return [name for name in names if is_secret_file(name) and not dockerfile.context.keeps_out(name)]
+
+
+def _holds_secrets(path: str) -> bool:
+    """By the name of a file, or of a directory that is copied whole."""
+    return is_secret_file(path) or is_secret_file(f"{path}/any")

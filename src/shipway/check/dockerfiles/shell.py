@@ -118,7 +118,7 @@ def _simple(text: str) -> Iterator[tuple[int, list[str]]]:
 def _logical(text: str) -> Iterator[tuple[int, str]]:
     """The lines of a script, those that a backslash continues as one."""
     held, begun = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
         begun = begun or number
         if line.endswith("\\"):
             held += line[:-1] + " "

@@ -77,7 +77,7 @@ class Source:
 
 def parse(text: str) -> Source:
     """Every instruction of a Dockerfile."""
-    found = tuple(_instructions(text.removeprefix("\ufeff").splitlines()))
+    found = tuple(_instructions(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")))
     extents = {line: (i.line, i.last) for i in found for line in range(i.line, i.last + 1)}
     return Source(found, extents)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from shipway.check.dockerfiles.bases import read_image
@@ -21,6 +22,8 @@ _ROOT_BASES = frozenset(
     }
 )
 """Images whose user is root, by the last part of their names, where no variant says `nonroot`."""
+_NONROOT = re.compile(r"nonroot|cgr\.dev/|chainguard/")
+"""What names of images say that run as somebody else."""
 _FIX = "add `USER 65532:65532` after what root has to install, or a user of your own with a number"
 
 
@@ -58,7 +61,8 @@ def user_is_known(dockerfile: Dockerfile) -> Iterator[Seen]:
     What the base sets is not seen here, and may change with the base.
     """
     base = dockerfile.stages.base
-    if not _user(dockerfile) and base.image and not _is_root(base.image) and "nonroot" not in base.image:
+    known = base.image and (_is_root(base.image) or _NONROOT.search(base.image))
+    if not _user(dockerfile) and base.image and not known:
         message = f"no USER is set: it is whatever {base.image} sets, which may be root"
         yield Seen(message, "add `USER` with a number, such as 65532:65532", _end(dockerfile))
 
@@ -76,7 +80,7 @@ def user_is_a_number(dockerfile: Dockerfile) -> Iterator[Seen]:
 
 
 def _is_root(image: str) -> bool:
-    return read_image(image).name in _ROOT_BASES and "nonroot" not in image
+    return read_image(image).name in _ROOT_BASES and not _NONROOT.search(image)
 
 
 def _end(dockerfile: Dockerfile) -> int:
