@@ -16,8 +16,7 @@ import pytest
 from tests.layout import write_layout
 
 from shipway.build.inspection.contents import File
-from shipway.build.inspection.image_source import open_image
-from shipway.check.images.subject import KEEP, Image, look_into
+from shipway.check.images.subject import Image, look_into, open_source
 from shipway.check.rule import run
 from shipway.check.rules import IMAGE, RULES
 from shipway.check.survey import Asked, survey
@@ -94,7 +93,7 @@ def image(files: dict[str, str]) -> Image:
             large[int(number), path] = int(size.removesuffix(" MB)")) * 1_000_000
     place = Path("layout")
     place.mkdir()
-    source = open_image(str(write_layout(place, {"agent:1": list(layers.values())}, settings)), keep=KEEP)
+    source = open_source(str(write_layout(place, {"agent:1": list(layers.values())}, settings)))
     for (number, path), bytes_ in large.items():
         source.layers[number - 1].contents.files[path] = File(bytes_, b"")
     return look_into(source, "agent:1")

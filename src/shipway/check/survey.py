@@ -1,8 +1,7 @@
 """What the command line names -> what there is to say about it.
 
 In: `Asked`: a directory, and images, Dockerfiles and manifests by name. Out: `Settled`. A directory is looked
-through for whatever shipway knows: agent.toml, Dockerfiles, manifests. Families are imported when there is
-something for them.
+through for whatever shipway knows: agent.toml, Dockerfiles, manifests.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shipway.check.dockerfiles.process import scripts
 from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
+from shipway.check.images.subject import read_image
 from shipway.check.rule import below, run
 from shipway.check.rules import DOCKERFILE, IMAGE, RULES
 from shipway.check.suppressions import Checked, Settled, read_comments, read_names, settle
@@ -86,8 +86,6 @@ def _dockerfile(path: Path, directory: Path) -> Checked:
 
 
 def _image(reference: str) -> Checked:
-    from shipway.check.images.subject import read_image  # brings decompression
-
     try:
         image = read_image(reference)
     except BuildError as error:

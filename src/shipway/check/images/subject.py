@@ -10,12 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.build.inspection.contents import DOCUMENT
-from shipway.build.inspection.image_source import ImageSource, open_image
-from shipway.build.inspection.inspect import Inspection, inspect, visible_files
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from shipway.build.inspection.image_source import (
+        ImageSource,  # noqa: TC004 - annotations are never evaluated
+    )
+    from shipway.build.inspection.inspect import Inspection  # noqa: TC004
 
 _PACKAGES = r"(?:.*/)?(?:site-packages|dist-packages|node_modules|\.git)/"
 _SYSTEM = (
@@ -27,7 +28,7 @@ _TEXT = (
 )
 PEOPLES = re.compile(rf"(?!{_PACKAGES}|{_SYSTEM}).+")
 """Paths where people put files, not package managers."""
-KEEP = re.compile(rf"{DOCUMENT.pattern}|(?!{_PACKAGES}|{_SYSTEM}){_TEXT}")
+_KEPT = rf"(?!{_PACKAGES}|{_SYSTEM}){_TEXT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,21 @@ class Image:
 
 def read_image(reference: str) -> Image:
     """The image. Raises BuildError where there is none, or it is damaged."""
-    return look_into(open_image(reference, keep=KEEP), reference)
+    return look_into(open_source(reference), reference)
+
+
+def open_source(reference: str) -> ImageSource:
+    """The image's config and the contents of its layers, with the texts that are searched."""
+    from shipway.build.inspection.contents import DOCUMENT  # these bring decompression and Debian's formats
+    from shipway.build.inspection.image_source import open_image
+
+    return open_image(reference, keep=re.compile(f"{DOCUMENT.pattern}|{_KEPT}"))
 
 
 def look_into(source: ImageSource, reference: str) -> Image:
-    """The image of a source that was opened with KEEP."""
+    """The image of a source."""
+    from shipway.build.inspection.inspect import inspect, visible_files
+
     seen = visible_files([layer.contents for layer in source.layers])
     files = tuple(
         Found(path, file.size, path in visible, layer.contents.documents.get(path))

@@ -115,7 +115,8 @@ _LINES = st.sampled_from(
     ["FROM python:3 AS a", "FROM a", "RUN <<EOF", "COPY . .", "COPY --from=a x y", "ENV A=\"",
      "# x",
      "# escape=`", "CMD [", 'CMD ["sh", "-c", "exec a"]', "ENTRYPOINT ./start.sh && a",
-     "RUN pip install -r 'x", "ARG", "ARG A_TOKEN", "USER", "USER $A", "HEALTHCHECK", "HEALTHCHECK CMD curl x",
+     "RUN pip install -r 'x", "ARG", "ARG A_TOKEN", "USER", "USER $A",
+     "HEALTHCHECK", "HEALTHCHECK CMD curl x",
      "ONBUILD", "ADD", "COPY",
      "LABEL a", "RUN uv sync \\", "FROM", "FROM $X", "CMD uv run", "SHELL []", "CMD python -m", "ENV"]
 )  # fmt: skip
