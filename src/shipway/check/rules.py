@@ -25,6 +25,7 @@ DOCKERFILE: tuple[Rule[Dockerfile], ...] = (
     Rule("secret-argument", "error", secrets.secrets_are_no_arguments),
     Rule("secret-copied", "error", secrets.secret_files_are_not_copied),
     Rule("signals", "error", signals.signals_arrive),
+    Rule("literal-variable", "error", signals.variables_are_filled_in),
     Rule("install-at-start", "error", signals.nothing_is_installed_at_start),
     Rule("loopback", "error", servers.port_is_reachable),
     Rule("dev-server", "error", servers.server_is_for_production),

@@ -5,6 +5,7 @@ In: an instruction. Out: `Install`s. A table has a line for each manager.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ MANAGERS: Mapping[str, Manager] = {
     "microdnf": _APT,
     "yum": _APT,
 }  # fmt: skip
+TOOLS = frozenset({"pip", "uv", "poetry", "pipenv", "pdm", "setuptools", "wheel", "hatch", "hatchling"})
+"""Packages of Python that install others."""
 COMPILERS = frozenset(
     {
         *("gcc", "g++", "build-essential", "make", "cmake", "clang", "cargo", "rustc", "build-base"),
@@ -78,6 +81,12 @@ class Install:
         """The words that are neither verb nor option."""
         verbs = {word for verb in self.manager.verbs for word in verb}
         return tuple(a for a in self.command.arguments if not a.startswith("-") and a not in verbs)
+
+    @property
+    def brings_dependencies(self) -> bool:
+        """Whether it installs what the agent needs, not a package manager alone."""
+        tools = bool(self.packages) and all(re.split(r"[=<>~\[]", p)[0] in TOOLS for p in self.packages)
+        return self.manager.language and not tools and "--no-deps" not in self.command.arguments
 
     @property
     def keeps_cache(self) -> bool:

@@ -34,7 +34,7 @@ def dependencies_come_first(dockerfile: Dockerfile) -> Iterator[Seen]:
             taken = [c for c in dockerfile.copied(iter((instruction,))) if _is_source(c)]
             source = source or next(iter(taken), None)
             for install in installs(instruction):
-                if install.manager.language and "--no-deps" not in install.command.arguments:
+                if install.brings_dependencies:
                     if source:
                         yield _after(source, install.command.program, instruction.line)
                     source = None

@@ -10,7 +10,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shipway.check.dockerfiles.shell import Command, commands, read_words
+from shipway.check.dockerfiles.shell import SHELLS, Command, commands, read_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from shipway.check.dockerfiles.subject import Dockerfile
     from shipway.check.dockerfiles.syntax import Instruction
 
-_SHELLS = ("sh", "bash", "dash", "ash")
 _BUILTINS = frozenset(
     {
         *("cd", "set", "export", "echo", "exit", "trap", "wait", "source", ".", "[", "[[", "test", "true"),
@@ -109,9 +108,9 @@ def written(instruction: Instruction) -> list[Command]:
 def find_script(dockerfile: Dockerfile, command: Command) -> Script | None:
     """The script that a command is, if the context has it."""
     words = (command.program, *command.arguments)
-    name = next((w for w in words[1:] if not w.startswith("-")), "") if words[0] in _SHELLS else words[0]
+    name = next((w for w in words[1:] if not w.startswith("-")), "") if words[0] in SHELLS else words[0]
     base = posixpath.basename(name)
-    if not base or base in _SHELLS:
+    if not base or base in SHELLS:
         return None
     for path in _places(dockerfile, name, base):
         text = dockerfile.context.text(path)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shipway.build.secrets.scan import find_secrets, names_a_secret
 from shipway.check.rule import Seen
+from shipway.secret_forms import is_placeholder
 from shipway.spec.project import is_secret_file
 
 if TYPE_CHECKING:
@@ -13,22 +14,28 @@ if TYPE_CHECKING:
 
     from shipway.check.dockerfiles.subject import Dockerfile
 
+_READ = "everybody who can pull the image can read it"
 _FIX = "give it when the container runs; while building, by `RUN --mount=type=secret,id=…`"
+
+_REPLACE = f"{_FIX}; if it was committed, replace it"
 
 
 def text_holds_no_secret(dockerfile: Dockerfile) -> Iterator[Seen]:
     """No key, token or password stands in the Dockerfile.
 
     ENV, LABEL and RUN are in the image's config for everybody who can pull it, and the file is in the history
-    of the repository. Looked for are the forms that services give to their keys, and random values of names
-    that end with `password`, `token`, `api_key`.
+    of the repository. Looked for are the forms that services give to their keys, and values of names that end
+    with `password`, `token`, `api_key`; placeholders pass.
     """
+    told = set()
     for line, kind in find_secrets("Dockerfile", dockerfile.text.encode()):
-        yield Seen(
-            f"this looks like a secret ({kind}); everybody who can pull the image can read it",
-            f"{_FIX}; if it was committed, replace it",
-            line,
-        )
+        told.add(dockerfile.source.extent(line))
+        yield Seen(f"this looks like a secret ({kind}); {_READ}", _REPLACE, line)
+    for instruction in (i for stage in dockerfile.stages.all for i in stage.all("ENV", "ARG")):
+        for name, value in instruction.pairs.items():
+            given = names_a_secret(name) and value and "$" not in value and not is_placeholder(value)
+            if given and (instruction.line, instruction.last) not in told:
+                yield Seen(f"{name} is given a value; {_READ}", _REPLACE, instruction.line)
 
 
 def secrets_are_no_arguments(dockerfile: Dockerfile) -> Iterator[Seen]:

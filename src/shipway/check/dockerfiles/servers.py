@@ -103,7 +103,7 @@ def _serving(dockerfile: Dockerfile) -> Iterator[tuple[Started, str, Server, Com
     for one in started(dockerfile):
         for command in (one.command, *_launched(one.command)):
             for server in SERVERS.get(command.program, ()):
-                if not server.verb or command.says(server.verb):
+                if not server.verb or server.verb in command.arguments:
                     yield one, command.program, server, command
 
 

@@ -25,7 +25,7 @@ _WRAPPERS = {
     "opentelemetry-instrument": 0, "ddtrace-run": 0,
 }  # fmt: skip
 """Programs that start the one that follows, with so many words of their own before it."""
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh"})
 _KEYWORDS = frozenset({"if", "then", "else", "elif", "do", "while", "until", "!", "{", "(", ")"})
 _PYTHON = re.compile(r"python(\d(\.\d+)?)?")
 
@@ -83,7 +83,7 @@ def read_words(words: Iterable[str], line: int = 1) -> Iterator[Command]:
 
 def _command(words: list[str], line: int, replaces: bool) -> Iterator[Command]:
     program, arguments = words[0].rpartition("/")[2], tuple(words[1:])
-    if program in _SHELLS and (script := _script(arguments)) is not None:
+    if program in SHELLS and (script := _script(arguments)) is not None:
         yield from (Command(c.program, c.arguments, line, c.replaces) for c in commands(script))
     elif _PYTHON.fullmatch(program) and "-m" in arguments[:3] and arguments[-1] != "-m":
         at = arguments.index("-m") + 1

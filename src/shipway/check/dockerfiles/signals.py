@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from shipway.check.dockerfiles.installs import MANAGERS
 from shipway.check.dockerfiles.process import find_script, process, started, written
+from shipway.check.dockerfiles.shell import SHELLS
 from shipway.check.rule import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from shipway.check.dockerfiles.shell import Command
     from shipway.check.dockerfiles.subject import Dockerfile
@@ -29,6 +30,7 @@ _RUNNERS = {
 """Programs, and their verbs, that fetch what they run."""
 _PARENTS = frozenset({"npm", "yarn", "pnpm", "poetry", "pipenv", "pdm"})
 """Launchers that stay as the parent of what they start."""
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*[^}]*\})")
 _NEEDS_SHELL = re.compile(r"[$&|;<>()`*?\\]")
 
 
@@ -44,21 +46,27 @@ def signals_arrive(dockerfile: Dockerfile) -> Iterator[Seen]:
     first = entrypoint or cmd
     if first is None:
         return
-    if first.exec is None:
-        yield from _shell_form(first)
-    elif entrypoint and cmd and cmd.exec is None:
-        yield from _shell_form(cmd)
+    for instruction in (i for i in (entrypoint, cmd) if i and (i is first or i.exec is None)):
+        if instruction.exec is None or runs_shell(instruction.exec):
+            yield from _shell(instruction)
     if first.exec is not None:
         yield from _parents(dockerfile, first)
 
 
-def _shell_form(instruction: Instruction) -> Iterator[Seen]:
-    if not any(command.replaces for command in written(instruction)):
-        yield Seen(
-            f"{instruction.word} is in shell form: the shell stays the agent's parent, and keeps SIGTERM",
-            f"write it as a list: {instruction.word} {_as_list(instruction.text)}",
-            instruction.line,
-        )
+def runs_shell(words: Sequence[str]) -> bool:
+    """Whether the words start a shell with a script: `sh -c …`."""
+    return len(words) > 2 and words[0].rpartition("/")[2] in SHELLS and words[1].endswith("c")
+
+
+def _shell(instruction: Instruction) -> Iterator[Seen]:
+    """A shell that starts the agent, unless it makes way for it."""
+    if instruction.text and not any(command.replaces for command in written(instruction)):
+        form = "is in shell form" if instruction.exec is None else "starts a shell"
+        message = f"{instruction.word} {form}: the shell stays the agent's parent, and keeps SIGTERM"
+        fix = "begin the last command with exec"
+        if instruction.exec is None:
+            fix = f"write it as a list: {instruction.word} {_as_list(instruction.text)}"
+        yield Seen(message, fix, instruction.line)
 
 
 def _as_list(text: str) -> str:
@@ -79,6 +87,19 @@ def _parents(dockerfile: Dockerfile, first: Instruction) -> Iterator[Seen]:
         if script and last and not last.replaces:
             message = f"the script starts {last.program} and stays its parent: SIGTERM ends at the shell"
             yield Seen(message, f"write `exec {last.program} …`", last.line, script.file)
+
+
+def variables_are_filled_in(dockerfile: Dockerfile) -> Iterator[Seen]:
+    """A list in ENTRYPOINT or CMD has no variables.
+
+    No shell reads a list: `$PORT` reaches the program as five characters.
+    """
+    for instruction in (i for i in process(dockerfile) if i and i.exec):
+        words = instruction.exec or ()
+        found = next((m[0] for word in words if (m := _VARIABLE.search(word))), None)
+        if found and not runs_shell(words):
+            fix = f'["sh", "-c", "exec {words[0]} …"]; or let the program read the variable itself'
+            yield Seen(f"{found} stands in a list, where nothing fills it in", fix, instruction.line)
 
 
 def nothing_is_installed_at_start(dockerfile: Dockerfile) -> Iterator[Seen]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from shipway.check.dockerfiles.shell import read_words
-from shipway.check.dockerfiles.signals import installed_by
+from shipway.check.dockerfiles.signals import installed_by, runs_shell
 from shipway.check.rule import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shipway.check.images.subject import Image
-
-_SHELL = re.compile(r"(?:/usr)?(?:/bin/)?(?:ba|da|a)?sh")
 
 
 def user_is_not_root(image: Image) -> Iterator[Seen]:
@@ -49,8 +46,7 @@ def signals_arrive(image: Image) -> Iterator[Seen]:
     is cut off when the grace period ends.
     """
     words = image.words
-    shell = len(words) > 2 and _SHELL.fullmatch(words[0]) and words[1] == "-c"
-    if shell and not any(command.replaces for command in read_words(words)):
+    if runs_shell(words) and not any(command.replaces for command in read_words(words)):
         shown = words[2] if len(words[2]) <= 60 else f"{words[2][:59]}…"
         message = f"process 1 is a shell that runs `{shown}`: SIGTERM does not reach the agent"
         yield Seen(message, "write ENTRYPOINT and CMD as JSON lists, or begin the command with exec")
