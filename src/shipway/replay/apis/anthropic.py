@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from shipway.replay.apis import sse
@@ -37,6 +38,8 @@ _UNMATCHED = frozenset(
 )
 """How and where the answer is made and sent, and who asked: none of it changes what is answered."""
 
+_PATH = re.compile(r"(?<!/)(?<!/v1)/v1/messages")
+"""Compatible servers have it below a path of their own; a base URL with too much at its end has it twice."""
 _STATUS = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -62,7 +65,7 @@ _LATE_USAGE = frozenset(
 
 
 def owns(path: str) -> bool:
-    return "/v1/messages" in path  # compatible servers have it below a path of their own
+    return bool(_PATH.search(path))
 
 
 def error(status: int, message: str) -> Any:
