@@ -10,7 +10,8 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
-from tests.engines.replay_server import STATUSES, Server, in_chunks, record, record_errors, recorded_stream
+from tests.engines.recorded import STATUSES, in_chunks, record, record_errors, recorded_stream
+from tests.replaying import Replay
 
 from shipway.replay.apis import anthropic as api
 
@@ -59,7 +60,7 @@ def with_results(content: list[Any], id_: str) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     directory = tmp_path_factory.mktemp("replays")
     headers = {"request-id": "req_recorded", "content-type": "text/event-stream; charset=utf-8"}
     record(directory, "calls", PATH, ASKED, headers=headers, events=in_chunks(STREAM))
@@ -70,19 +71,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     slow = [[0, STREAM[: STREAM.index("event: content_block_start")]], [60_000, "never"]]
     record(directory, "slow", PATH, ASKED | {"model": "slow"}, events=slow)
     record_errors(directory, api, PATH, ASKED)
-    running = Server(directory, "--speed", "1")
+    running = Replay(directory, "--speed", "1")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.lines)
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[anthropic.Anthropic]:
+def client(server: Replay) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(api_key="none", base_url=server.url, max_retries=0) as client:
         yield client
 
 
-def test_the_sdk_gets_the_bytes_that_were_recorded(server: Server) -> None:
+def test_the_sdk_gets_the_bytes_that_were_recorded(server: Replay) -> None:
     body = ASKED | {"stream": True}
     with httpx2.stream("POST", f"{server.url}{PATH}", json=body) as answer:
         assert b"".join(answer.iter_raw()).decode() == STREAM
@@ -130,7 +131,7 @@ def test_each_status_is_its_typed_error(client: anthropic.Anthropic, status: int
         assert error.type == api.error(status, "")["error"]["type"]
 
 
-def test_each_status_is_its_typed_error_asynchronously(server: Server) -> None:
+def test_each_status_is_its_typed_error_asynchronously(server: Replay) -> None:
     async def ask() -> list[type[Exception]]:
         async with anthropic.AsyncAnthropic(api_key="none", base_url=server.url, max_retries=0) as client:
             raised = []
@@ -145,7 +146,7 @@ def test_each_status_is_its_typed_error_asynchronously(server: Server) -> None:
     assert asyncio.run(ask()) == [ERRORS[status] for status in STATUSES for _ in range(2)]
 
 
-def test_an_asynchronous_stream(server: Server) -> None:
+def test_an_asynchronous_stream(server: Replay) -> None:
     async def ask() -> Any:
         async with (
             anthropic.AsyncAnthropic(api_key="none", base_url=server.url) as client,
@@ -183,7 +184,7 @@ def test_tokens_are_counted(client: anthropic.Anthropic) -> None:
 
 def test_a_schema_that_a_reply_does_not_fit_is_said(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text('[[reply]]\nsay = "Tokyo"\n')
-    server = Server(tmp_path)
+    server = Replay(tmp_path)
     schema: Any = {"type": "object", "properties": {"city": {"type": "string"}}}
     body = {key: value for key, value in ASKED.items() if key != "tools"}
     try:

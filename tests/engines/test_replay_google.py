@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.engines.replay_server import STATUSES, Server, in_chunks, record, record_errors, recorded_stream
+from tests.engines.recorded import STATUSES, in_chunks, record, record_errors, recorded_stream
 from tests.installing import from_pypi
+from tests.replaying import Replay
 
 from shipway.replay.apis import gemini
 
@@ -86,7 +87,7 @@ def record_results(directory: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     directory = tmp_path_factory.mktemp("replays")
     (directory / "scripted.toml").write_text(SCRIPT)
     record(directory, "calls", at("gemini-3-pro"), ASKED, events=in_chunks(STREAM))
@@ -104,14 +105,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         {"requests": [{"model": "models/gemini-embedding-001", "content": content}]},
         body={"embeddings": [{"values": [0.5, -0.25]}]},
     )
-    running = Server(directory, "--speed", "1")
+    running = Replay(directory, "--speed", "1")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.lines)
 
 
 @pytest.fixture(scope="module")
-def seen(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def seen(server: Replay, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the SDK saw, by the name of the check."""
     packages = ("google-genai[aiohttp]==3.6.1", "httpx2")
     bin_directory = from_pypi(tmp_path_factory.mktemp("google") / "venv", *packages)
@@ -121,16 +122,16 @@ def seen(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(done.stdout)
 
 
-def stream(server: Server, query: str) -> httpx2.Response:
+def stream(server: Replay, query: str) -> httpx2.Response:
     path = at("gemini-3-pro").replace(":generate", ":streamGenerate")
     return httpx2.post(f"{server.url}{path}{query}", json=ASKED)
 
 
-def test_the_bytes_are_those_that_were_recorded(server: Server) -> None:
+def test_the_bytes_are_those_that_were_recorded(server: Replay) -> None:
     assert stream(server, "?alt=sse").content.decode() == STREAM
 
 
-def test_without_alt_sse_the_stream_is_an_array(server: Server) -> None:
+def test_without_alt_sse_the_stream_is_an_array(server: Replay) -> None:
     answer = stream(server, "")
     assert answer.headers["content-type"] == "application/json"
     events = [json.loads(line[6:]) for line in STREAM.split("\r\n") if line]

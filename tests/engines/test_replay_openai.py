@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.engines.replay_server import STATUSES, Server, in_chunks, record, record_errors, recorded_stream
+from tests.engines.recorded import STATUSES, in_chunks, record, record_errors, recorded_stream
 from tests.installing import from_pypi
+from tests.replaying import Replay
 
 from shipway.replay.apis import openai_chat, openai_responses
 
@@ -104,7 +105,7 @@ def record_results(directory: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     directory = tmp_path_factory.mktemp("replays")
     (directory / "scripted.toml").write_text(SCRIPT)
     for provider, path in ((openai_responses, RESPONSES), (openai_chat, CHAT)):
@@ -126,14 +127,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         {"model": "text-embedding-3-small", "input": "hello", "encoding_format": "float"},
         body={"object": "list", "data": [embedding], "model": "m", "usage": {"prompt_tokens": 1}},
     )
-    running = Server(directory, "--speed", "1")
+    running = Replay(directory, "--speed", "1")
     yield running
     assert running.stop() == 0
     assert "Traceback" not in "".join(running.lines)
 
 
 @pytest.fixture(scope="module")
-def seen(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def seen(server: Replay, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the SDK saw, by the name of the check."""
     bin_directory = from_pypi(tmp_path_factory.mktemp("openai") / "venv", "openai[aiohttp]==3.54.0")
     command = [bin_directory / "python", "-W", "error", CLIENT, server.url, json.dumps(STATUSES)]
@@ -143,7 +144,7 @@ def seen(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize("path", [RESPONSES, CHAT])
-def test_the_bytes_are_those_that_were_recorded(server: Server, path: str) -> None:
+def test_the_bytes_are_those_that_were_recorded(server: Replay, path: str) -> None:
     with httpx2.stream("POST", f"{server.url}{path}", json=ASKED[path] | {"stream": True}) as answer:
         assert b"".join(answer.iter_raw()).decode() == STREAMS[path]
 

@@ -15,7 +15,7 @@ import anthropic
 import httpx2
 import pytest
 from anthropic.types import ToolUseBlock
-from tests.engines.replay_server import Server
+from tests.replaying import Replay
 
 QUESTION = {"role": "user", "content": "hello"}
 TOOL: Any = {"name": "now", "description": "The time", "input_schema": {"type": "object", "properties": {}}}
@@ -62,15 +62,15 @@ def replays(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(replays: Path) -> Iterator[Server]:
-    running = Server(replays)
+def server(replays: Path) -> Iterator[Replay]:
+    running = Replay(replays)
     yield running
     if running.process.poll() is None:
         running.stop()
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[anthropic.Anthropic]:
+def client(server: Replay) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(api_key="none", base_url=server.url) as client:
         yield client
 
@@ -127,7 +127,7 @@ def test_a_scripted_tool_loop(client: anthropic.Anthropic, streamed: bool) -> No
     assert (second.stop_reason, second.content[0].text) == ("end_turn", "It is noon.")
 
 
-def test_a_miss_fails_at_once_and_says_what_differs(server: Server, client: anthropic.Anthropic) -> None:
+def test_a_miss_fails_at_once_and_says_what_differs(server: Replay, client: anthropic.Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as raised:
         ask(client, {"role": "user", "content": "help"})
     body: Any = raised.value.body
@@ -138,9 +138,9 @@ def test_a_miss_fails_at_once_and_says_what_differs(server: Server, client: anth
     assert "shipway up --record-missing" in message
     server.stop()
     assert [line for line in server.lines if "/v1/messages 404" in line] == [
-        "replay: POST /v1/messages 404 miss\n"
+        "replay: POST /v1/messages 404 miss"
     ]
-    assert message in "".join(server.lines)
+    assert message in server.text
 
 
 def test_a_script_may_call_only_what_the_request_offers(client: anthropic.Anthropic) -> None:
@@ -148,7 +148,7 @@ def test_a_script_may_call_only_what_the_request_offers(client: anthropic.Anthro
         ask(client, {"role": "user", "content": "time in Tokyo"})
 
 
-def test_looking_whether_the_server_is_there_leaves_no_line(server: Server) -> None:
+def test_looking_whether_the_server_is_there_leaves_no_line(server: Replay) -> None:
     for method, path in (("HEAD", "/api/hello"), ("HEAD", "/"), ("OPTIONS", "/v1/messages")):
         answer = httpx2.request(method, f"{server.url}{path}")
         assert (answer.status_code, answer.content) == (200, b"")
@@ -161,7 +161,7 @@ def test_a_recorded_error_is_the_error_it_was(replays: Path) -> None:
     body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     recording["response"] = {"status": 529, "headers": {}, "body": body}
     (replays / "hello-1.json").write_text(json.dumps(recording))
-    server = Server(replays)
+    server = Replay(replays)
     try:
         with anthropic.Anthropic(api_key="none", base_url=server.url, max_retries=0) as client:
             with pytest.raises(anthropic.InternalServerError, match="Overloaded"):
@@ -177,7 +177,7 @@ def test_recorded_chunks_arrive_as_recorded_and_in_their_time(replays: Path) -> 
     chunks = ["event: ping\nda", 'ta: {"type": "ping"}\n\n']
     recording["response"] = {"status": 200, "events": [[0, chunks[0]], [400, chunks[1]]]}
     (replays / "hello-1.json").write_text(json.dumps(recording))
-    server = Server(replays, "--speed", "2")
+    server = Replay(replays, "--speed", "2")
     try:
         body = recording["request"]["body"] | {"stream": True}
         started = time.monotonic()
@@ -192,14 +192,14 @@ def test_sigterm_ends_it_cleanly_also_with_a_stream_in_flight(replays: Path) -> 
     recording = json.loads((replays / "hello-1.json").read_text())
     recording["response"] = {"status": 200, "events": [[0, "event: ping\n"], [60_000, "\n"]]}
     (replays / "hello-1.json").write_text(json.dumps(recording))
-    server = Server(replays, "--speed", "1")
+    server = Replay(replays, "--speed", "1")
     body = recording["request"]["body"] | {"stream": True}
     with httpx2.stream("POST", f"{server.url}/v1/messages", json=body) as answer:
         assert next(answer.iter_text()) == "event: ping\n"
         assert server.stop() == 0
 
 
-def test_the_health_endpoint(server: Server) -> None:
+def test_the_health_endpoint(server: Replay) -> None:
     assert httpx2.get(f"{server.url}/healthz").text == "ok"
 
 
@@ -250,7 +250,7 @@ stop = "refusal"
 
 def test_a_script_has_its_own_pace_usage_and_end(replays: Path) -> None:
     (replays / "scripted.toml").write_text(PACED)
-    server = Server(replays)
+    server = Replay(replays)
     request: Any = {"model": "claude-sonnet-5", "max_tokens": 64}
     try:
         with anthropic.Anthropic(api_key="none", base_url=server.url) as client:
@@ -269,7 +269,7 @@ def test_a_script_has_its_own_pace_usage_and_end(replays: Path) -> None:
         server.stop()
 
 
-def test_recordings_are_rewound_on_demand(server: Server, client: anthropic.Anthropic) -> None:
+def test_recordings_are_rewound_on_demand(server: Replay, client: anthropic.Anthropic) -> None:
     def said() -> str:
         return str(ask(client, QUESTION).content[0].to_dict()["text"])
 

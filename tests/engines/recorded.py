@@ -1,43 +1,14 @@
-"""The replay as a process, and recordings for it: what tests with real SDKs share."""
+"""Recordings that tests with real SDKs share."""
 
 from __future__ import annotations
 
 import json
-import re
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from shipway.replay.apis.provider import Provider
 
 STATUSES = (400, 401, 403, 404, 408, 413, 429, 500, 503, 504, 529)
-
-
-class Server:
-    """`python -m shipway.replay DIR` on a free port, with what it wrote to stderr."""
-
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "shipway.replay", str(directory), "--port", "0", *arguments]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr
-        banner = self.process.stderr.readline()
-        found = re.search(r"http://\S+", banner)
-        assert found, banner
-        self.url = found[0]
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self.lines.extend, args=(self.process.stderr,))
-        self._reader.start()
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=20)
-        self._reader.join(timeout=20)
-        assert self.process.stderr
-        self.process.stderr.close()
-        return code
 
 
 def record(directory: Path, name: str, path: str, asked: Any, **response: Any) -> None:
