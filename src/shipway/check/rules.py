@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shipway.check.dockerfiles import bases, health, layers, secrets, servers, signals, users
+from shipway.check.dockerfiles import bases, code, health, layers, secrets, servers, signals, users
 from shipway.check.images import contents, process
 from shipway.check.images import secrets as image_secrets
 from shipway.check.rule import Rule
@@ -27,6 +27,7 @@ DOCKERFILE: tuple[Rule[Dockerfile], ...] = (
     Rule("signals", "error", signals.signals_arrive),
     Rule("literal-variable", "error", signals.variables_are_filled_in),
     Rule("install-at-start", "error", signals.nothing_is_installed_at_start),
+    Rule("server-at-start", "error", code.servers_are_in_the_image),
     Rule("loopback", "error", servers.port_is_reachable),
     Rule("dev-server", "error", servers.server_is_for_production),
     Rule("workers", "note", servers.workers_are_replicas),
@@ -45,6 +46,7 @@ IMAGE: tuple[Rule[Image], ...] = (
     Rule("image-root", "error", process.user_is_not_root),
     Rule("image-user-name", "note", process.user_is_a_number),
     Rule("image-signals", "error", process.signals_arrive),
+    Rule("image-loopback", "error", process.port_is_reachable),
     Rule("image-install-at-start", "error", process.nothing_is_installed_at_start),
     Rule("image-secret", "error", image_secrets.files_hold_no_secret),
     Rule("image-secret-file", "error", image_secrets.secret_files_are_absent),

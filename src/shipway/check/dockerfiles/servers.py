@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _LOOPBACK = re.compile(r"(?:[a-z]+://)?(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(?::\d+)?")
 _HOST = ("--host", "--bind", "-b", "--address", "--server.address", "--hostname", "-h")
+_CLIENTS = frozenset({"psql", "pg_isready", "redis-cli", "mysql", "mysqladmin", "curl", "wget", "nc"})
+"""Programs whose --host is where they go to."""
+GUNICORN = "gunicorn.conf.py"
 _LAUNCHERS = frozenset({"uv", "poetry", "pipenv", "pdm"})
 _DEBUG = frozenset({"FLASK_DEBUG", "PYTHONASYNCIODEBUG", "DJANGO_DEBUG", "PYTHONDEVMODE"})
 
@@ -34,6 +37,11 @@ class Server:
     variable: str = ""
     local: bool = True
     development: bool = False
+
+    def is_told(self, command: Command, environment: Mapping[str, str]) -> bool:
+        """Whether a file, a variable or a socket may say where it listens."""
+        elsewhere = command.has("-c", "--config", "--uds", "--fd")
+        return elsewhere or any("unix:" in a for a in command.arguments) or self.variable in environment
 
 
 SERVERS: Mapping[str, tuple[Server, ...]] = {
@@ -57,15 +65,25 @@ def port_is_reachable(dockerfile: Dockerfile) -> Iterator[Seen]:
     What listens on 127.0.0.1 answers inside of the container alone: probes fail, and nobody reaches it. That
     is what most servers do when nothing is said.
     """
-    for one, name, server, command in _serving(dockerfile):
-        host = command.option(*_HOST)
+    configured = dockerfile.context.has(GUNICORN)
+    for one in started(dockerfile):
+        for message, fix in unreachable(one.command, dockerfile.stages.environment, configured):
+            yield Seen(message, fix, one.line, one.file)
+
+
+def unreachable(
+    command: Command, environment: Mapping[str, str], configured: bool
+) -> Iterator[tuple[str, str]]:
+    """What is said, and the fix, where a command listens on loopback. `configured`: gunicorn has a file."""
+    for inner in (command, *_launched(command)):
+        name, host = inner.program, inner.option(*_HOST)
         fix = "--bind 0.0.0.0:8080" if name in ("gunicorn", "hypercorn") else "--host 0.0.0.0"
-        if host and _LOOPBACK.fullmatch(host):
-            message = f"{name} listens on {host}: nobody outside of the container reaches it"
-            yield Seen(message, fix, one.line, one.file)
-        elif host is None and server.local and not _is_configured(server, command, dockerfile):
-            message = f"{name} listens on 127.0.0.1 unless it is told otherwise: nobody outside reaches it"
-            yield Seen(message, fix, one.line, one.file)
+        if host and _LOOPBACK.fullmatch(host) and name not in _CLIENTS:
+            yield f"{name} listens on {host}: nobody outside of the container reaches it", fix
+        if host is not None or (configured and name == "gunicorn"):
+            continue
+        if any(server.local and not server.is_told(inner, environment) for server in _servers(inner)):
+            yield f"{name} listens on 127.0.0.1 unless told otherwise: nobody outside reaches it", fix
 
 
 def server_is_for_production(dockerfile: Dockerfile) -> Iterator[Seen]:
@@ -102,9 +120,14 @@ def _serving(dockerfile: Dockerfile) -> Iterator[tuple[Started, str, Server, Com
     """The servers that are started, by themselves or through `uv run` and its like."""
     for one in started(dockerfile):
         for command in (one.command, *_launched(one.command)):
-            for server in SERVERS.get(command.program, ()):
-                if not server.verb or server.verb in command.arguments:
-                    yield one, command.program, server, command
+            for server in _servers(command):
+                yield one, command.program, server, command
+
+
+def _servers(command: Command) -> list[Server]:
+    """What a command starts, by the table."""
+    rows = SERVERS.get(command.program, ())
+    return [server for server in rows if not server.verb or server.verb in command.arguments]
 
 
 def _launched(command: Command) -> Iterator[Command]:
@@ -114,10 +137,3 @@ def _launched(command: Command) -> Iterator[Command]:
         while words and words[0].startswith("-"):
             words = words[1:]
         yield from read_words(words)
-
-
-def _is_configured(server: Server, command: Command, dockerfile: Dockerfile) -> bool:
-    """Whether something that is not seen here may say where it listens."""
-    elsewhere = command.has("-c", "--config", "--uds", "--fd") or any("unix:" in a for a in command.arguments)
-    file = command.program == "gunicorn" and dockerfile.context.has("gunicorn.conf.py")
-    return elsewhere or file or server.variable in dockerfile.stages.environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shipway.check.dockerfiles.servers import GUNICORN, unreachable
 from shipway.check.dockerfiles.shell import read_words
 from shipway.check.dockerfiles.signals import installed_by, runs_shell
 from shipway.check.rule import Seen
@@ -50,6 +51,19 @@ def signals_arrive(image: Image) -> Iterator[Seen]:
         shown = words[2] if len(words[2]) <= 60 else f"{words[2][:59]}…"
         message = f"process 1 is a shell that runs `{shown}`: SIGTERM does not reach the agent"
         yield Seen(message, "write ENTRYPOINT and CMD as JSON lists, or begin the command with exec")
+
+
+def port_is_reachable(image: Image) -> Iterator[Seen]:
+    """The server listens on all addresses of the container, not on loopback.
+
+    What listens on 127.0.0.1 answers inside of the container alone. That is what most servers do when nothing
+    is said.
+    """
+    variables = dict(str(pair).partition("=")[::2] for pair in image.config.get("Env") or ())
+    configured = any(file.path.endswith(f"/{GUNICORN}") for file in image.files)
+    for command in read_words(image.words):
+        for message, fix in unreachable(command, variables, configured):
+            yield Seen(message, fix)
 
 
 def nothing_is_installed_at_start(image: Image) -> Iterator[Seen]:

@@ -91,6 +91,7 @@ def test_the_classic_road_as_a_reviewer_would_say_it(tmp_path: Path) -> None:
         ("install-at-start", SLIM + 'ENTRYPOINT ["uv", "tool", "run", "mcp-server-time"]\n'),
         ("loopback", SLIM + 'CMD ["python", "-m", "uvicorn", "a:b", "--host=localhost"]\n'),
         ("loopback", SLIM + 'CMD ["gunicorn", "a:b"]\n'),
+        ("loopback", SLIM + 'CMD ["python", "server.py", "--host", "127.0.0.1"]\n'),
         ("loopback", SLIM + 'ENV UV_NO_SYNC=1\nCMD ["uv", "run", "uvicorn", "a:b"]\n'),
         ("loopback", SLIM + 'CMD ["langgraph", "dev"]\n'),
         ("dev-server", SLIM + 'CMD ["fastapi", "dev", "a.py", "--host", "0.0.0.0"]\n'),
@@ -137,6 +138,7 @@ def test_it_is_said(rule: str, text: str, tmp_path: Path) -> None:
         ("install-at-start", SLIM + 'CMD ["uv", "run", "--no-sync", "a.py"]\n'),
         ("install-at-start", "FROM node:24-slim\nCMD [\"npm\", \"run\", \"start\"]\n"),
         ("loopback", SLIM + 'CMD ["fastapi", "run", "a.py"]\n'),
+        ("loopback", SLIM + "CMD pg_isready -h localhost && exec python a.py\n"),
         ("loopback", SLIM + "ENV UVICORN_HOST=0.0.0.0\nCMD [\"uvicorn\", \"a:b\"]\n"),
         ("loopback", SLIM + 'CMD ["gunicorn", "-c", "conf.py", "a:b"]\n'),
         ("loopback", SLIM + 'CMD ["gunicorn", "--bind", "unix:/tmp/s", "a:b"]\n'),
@@ -189,6 +191,27 @@ def test_secrets_are_looked_for_in_the_context_that_is_sent(tmp_path: Path) -> N
     text = SLIM + "COPY . /app\n"
     assert ("secret-copied", 2) in found(text, tmp_path, {".env": "A=1\n", ".dockerignore": ".git\n"})
     assert "secret-copied" not in {n for n, _ in found(text, tmp_path, {".dockerignore": ".git\n.env*\n"})}
+
+
+def test_servers_that_code_and_settings_would_fetch(tmp_path: Path) -> None:
+    files = {
+        "agent/mcp.json": '{"mcpServers": {\n"a": {"command": "npx", "args": []},\n"b": {"command": "uvx"}}}',
+        "agent/servers.yaml": "files:\n  command: ['uvx', 'mcp-server-time']\n",
+        "agent/run.py": "StdioServerParameters(\n    command='npx -y x')\n# command = 'npxx'\n",
+        "agent/tests/a.py": "command='npx'\n",
+        "agent/notes.md": "command='npx'\n",
+        "other/a.py": "command='npx'\n",
+        "agent/gone.py": "command='npx'\n",
+        ".dockerignore": "agent/gone.py\n",
+    }
+    write_tree(tmp_path, {"Dockerfile": SLIM + "COPY agent/ /app/\n", **files})
+    read = read_dockerfile(tmp_path / "Dockerfile", tmp_path)
+    assert isinstance(read, Dockerfile)
+    said = [f for f in run(DOCKERFILE, read, "Dockerfile") if f.rule == "server-at-start"]
+    assert {f.line for f in said} == {2}
+    assert [f.message.partition(" ")[0] for f in said] == [
+        *("agent/mcp.json:2", "agent/mcp.json:3", "agent/run.py:2", "agent/servers.yaml:2"),
+    ]
 
 
 def test_the_context_is_where_the_copied_files_are(tmp_path: Path) -> None:
