@@ -80,8 +80,8 @@ def _dockerfile(path: Path, directory: Path) -> Checked:
         return Checked((read,))
     findings = run(DOCKERFILE, read, read.file)
     answers = [*read_comments(read.file, read.text, read.source.extent)]
-    for script in scripts(read):
-        answers += read_comments(script.file, script.text)
+    for file in sorted({script.file for script in scripts(read)} | {f.file for f in findings} - {read.file}):
+        answers += read_comments(file, Path(file).read_text(encoding="utf-8", errors="replace"))
     return Checked(tuple(findings), tuple(answers))
 
 

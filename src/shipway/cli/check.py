@@ -95,7 +95,7 @@ def _summary(settled: Settled) -> str:
         parts.append(f"{len(settled.suppressed)} ignored with a reason")
     if settled.failures:
         parts.append(f"{len(settled.failures)} could not be looked at")
-    return ", ".join(parts if counts else ["nothing found", *parts])
+    return ", ".join(parts if counts or settled.failures else ["nothing found", *parts])
 
 
 def _write(file: Path, settled: Settled) -> None:

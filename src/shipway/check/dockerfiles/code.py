@@ -1,7 +1,6 @@
-"""The rule about code and settings that the image takes along: MCP servers that they would fetch.
+"""Rules about code and settings that the image takes along: secrets, and MCP servers that they would fetch.
 
-In: the files that COPY takes from the context, as far as people write them. Out: findings at that COPY,
-because JSON has no comments in which somebody could answer for one.
+In: the files that COPY takes from the context, as far as people write them. Out: what they say.
 """
 
 from __future__ import annotations
@@ -12,16 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipway.build.secrets.scan import find_secrets
 from shipway.check.rule import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.check.dockerfiles.subject import Context, Copied, Dockerfile
+    from shipway.check.dockerfiles.subject import Context, Dockerfile
 
 _MOST = 3_000
 """Files that are looked at for one COPY."""
-_READ = (".py", ".json", ".yaml", ".yml", ".toml", ".ts", ".js", ".mjs")
+READ = (".py", ".json", ".yaml", ".yml", ".toml", ".ts", ".js", ".mjs")
 _NOT_ENTERED = frozenset({"node_modules", "tests", "test", "docs", "examples", "__pycache__", "venv", "dist"})
 _FETCHED = re.compile(r"""\bcommand["']?\s*[:=]\s*\[?\s*["'](npx|uvx|bunx|pipx)\b""")
 """In any language: `command="npx"`, `"command": "npx"`, `command: ["npx", …`, `command = "npx -y …"`."""
@@ -35,18 +35,40 @@ def servers_are_in_the_image(dockerfile: Dockerfile) -> Iterator[Seen]:
     """
     for stage in dockerfile.stages.image:
         for copied in dockerfile.copied(stage.all("COPY", "ADD")):
-            for place, program in _fetching(dockerfile.context, copied):
-                message = f"{place} starts an MCP server by {program}, which fetches it when the agent runs"
-                fix = "install the server, with its version, while the image is built; start its program"
-                yield Seen(message, fix, copied.instruction.line)
+            for path in _files(dockerfile.context, copied.source):
+                for line, program in fetches(dockerfile.context.text(path) or ""):
+                    yield Seen(fetched_by(f"{path}:{line}", program), FETCHED, copied.instruction.line)
 
 
-def _fetching(context: Context, copied: Copied) -> Iterator[tuple[str, str]]:
-    """Where something is fetched: `file:line`, and by which program."""
-    for path in _files(context, copied.source):
-        text = context.text(path) or ""
-        for match in _FETCHED.finditer(text):
-            yield f"{path}:{text.count(chr(10), 0, match.start()) + 1}", match[1]
+FETCHED = "install the server, with its version, while the image is built; start its program"
+
+
+def fetched_by(place: str, program: str) -> str:
+    """What is said of a place that starts a server through such a program."""
+    return f"{place} starts an MCP server by {program}, which fetches it when the agent runs"
+
+
+def fetches(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that start a server through a program that fetches it, and the program."""
+    for match in _FETCHED.finditer(text):
+        yield text.count("\n", 0, match.start()) + 1, match[1]
+
+
+def source_holds_no_secret(dockerfile: Dockerfile) -> Iterator[Seen]:
+    """No file that goes into the image holds a key, a token or a password.
+
+    Looked for are the forms that services give to their keys, and random values of names that end with
+    `password`, `token`, `api_key`, in text that people wrote. A line that is no secret ends with
+    `# shipway: allow-secret` and why. Where there is an agent.toml, `shipway build` looks, and refuses.
+    """
+    context = dockerfile.context
+    copied = (c for stage in dockerfile.stages.all for c in dockerfile.copied(stage.all("COPY", "ADD")))
+    files = {path for c in copied for path in _files(context, c.source)}
+    for path in sorted(files) if not context.has("agent.toml") else ():
+        for line, kind in find_secrets(path, (context.text(path) or "").encode()):
+            message = f"this looks like a secret ({kind}), and the file goes into the image"
+            fix = "read it from the environment when the agent runs; if it was committed, replace it"
+            yield Seen(message, fix, line, str(context.root / path))
 
 
 def _files(context: Context, source: str) -> Iterator[str]:
@@ -60,7 +82,7 @@ def _files(context: Context, source: str) -> Iterator[str]:
     except (ValueError, OSError):
         return
     for path in files:
-        if path.suffix in _READ:
+        if path.name.endswith(READ):
             yield path.relative_to(context.root).as_posix()
 
 

@@ -29,19 +29,11 @@ def dependencies_come_first(dockerfile: Dockerfile) -> Iterator[Seen]:
     dependency again, and every node pulls them again.
     """
     for stage in dockerfile.stages.all:
-        source: Copied | None = None
-        for instruction in stage.instructions:
-            taken = [c for c in dockerfile.copied(iter((instruction,))) if _is_source(c)]
-            source = source or next(iter(taken), None)
-            for install in installs(instruction):
-                if install.brings_dependencies:
-                    if source:
-                        yield _after(source, install.command.program, instruction.line)
-                    source = None
-                    break
-            else:
-                continue
-            break
+        first = next((i for r in stage.all("RUN") for i in installs(r) if i.brings_dependencies), None)
+        copied = dockerfile.copied(stage.all("COPY", "ADD"))
+        source = next((c for c in copied if _is_source(c)), None)
+        if first and source and source.instruction.line < first.instruction.line:
+            yield _after(source, first.command.program, first.instruction.line)
 
 
 def _is_source(copied: Copied) -> bool:

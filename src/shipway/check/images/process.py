@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shipway.check.dockerfiles.code import FETCHED, READ, fetched_by, fetches
 from shipway.check.dockerfiles.servers import GUNICORN, unreachable
 from shipway.check.dockerfiles.shell import read_words
 from shipway.check.dockerfiles.signals import installed_by, runs_shell
+from shipway.check.images.subject import PEOPLES
 from shipway.check.rule import Seen
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def port_is_reachable(image: Image) -> Iterator[Seen]:
     What listens on 127.0.0.1 answers inside of the container alone. That is what most servers do when nothing
     is said.
     """
-    variables = dict(str(pair).partition("=")[::2] for pair in image.config.get("Env") or ())
+    variables = dict(pair.partition("=")[::2] for pair in image.variables)
     configured = any(file.path.endswith(f"/{GUNICORN}") for file in image.files)
     for command in read_words(image.words):
         for message, fix in unreachable(command, variables, configured):
@@ -75,3 +77,15 @@ def nothing_is_installed_at_start(image: Image) -> Iterator[Seen]:
         if what := installed_by(command):
             fix = "install it, with its version, while the image is built"
             yield Seen(f"{what} installs when the container starts", fix)
+
+
+def servers_are_in_it(image: Image) -> Iterator[Seen]:
+    """Code and settings in the image start MCP servers that are in it, not through `npx` or `uvx`.
+
+    Those fetch the server when the agent starts it: another version than yesterday's, nothing while the index
+    is down, and nothing ever on a read-only root.
+    """
+    for file in image.files:
+        if file.visible and file.text and PEOPLES.fullmatch(file.path) and file.path.endswith(READ):
+            for line, program in fetches(file.text.decode(errors="replace")):
+                yield Seen(fetched_by(f"/{file.path}:{line}", program), FETCHED)

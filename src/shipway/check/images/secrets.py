@@ -56,7 +56,7 @@ def config_holds_no_secret(image: Image) -> Iterator[Seen]:
     The config and the history are JSON that a registry hands to everybody who may pull.
     """
     texts = {
-        "a variable": list(image.config.get("Env") or ()),
+        "a variable": list(image.variables),
         "a label": [f"{name}={value}" for name, value in image.labels.items()],
         "the command": [
             *image.words,

@@ -33,7 +33,10 @@ _KEPT = rf"(?!{_PACKAGES}|{_SYSTEM}){_TEXT}"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file of a layer. `visible` is whether the container sees it: no later layer hides it."""
+    """A file of a layer. `visible` is whether the container sees it: no later layer hides it.
+
+    `text` is what people wrote; None for what packages brought, and for what is no text.
+    """
 
     path: str
     size: int
@@ -58,18 +61,30 @@ class Image:
     @property
     def labels(self) -> Mapping[str, str]:
         """The image's labels."""
-        return self.config.get("Labels") or {}
+        labels = self.config.get("Labels")
+        return {str(k): str(v) for k, v in labels.items()} if isinstance(labels, dict) else {}
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The image's environment, each `NAME=value`."""
+        return _texts(self.config.get("Env"))
 
     @property
     def history(self) -> Iterator[str]:
         """What made each layer, and each setting."""
-        for entry in self.source.config.get("history") or ():
-            yield str(entry.get("created_by", ""))
+        history = self.source.config.get("history")
+        for entry in history if isinstance(history, list) else ():
+            yield str(entry.get("created_by", "")) if isinstance(entry, dict) else ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """What process 1 is started as."""
-        return (*(self.config.get("Entrypoint") or ()), *(self.config.get("Cmd") or ()))
+        return (*_texts(self.config.get("Entrypoint")), *_texts(self.config.get("Cmd")))
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list that anybody may have written."""
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
 
 
 def read_image(reference: str) -> Image:
@@ -88,10 +103,13 @@ def open_source(reference: str) -> ImageSource:
 def look_into(source: ImageSource, reference: str) -> Image:
     """The image of a source."""
     from shipway.build.inspection.inspect import inspect, visible_files
+    from shipway.build.inspection.packages import find_packages, owners
 
     seen = visible_files([layer.contents for layer in source.layers])
+    texts = {path: text for layer in source.layers for path, text in layer.contents.documents.items()}
+    owned = owners(find_packages(texts)).by_file
     files = tuple(
-        Found(path, file.size, path in visible, layer.contents.documents.get(path))
+        Found(path, file.size, path in visible, None if path in owned else layer.contents.documents.get(path))
         for layer, visible in zip(source.layers, seen, strict=True)
         for path, file in layer.contents.files.items()
     )
