@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from shipway.errors import SpecError
 from shipway.plan import codec
 from shipway.plan.image import ImagePlan, plan_images
 from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack, released
 from shipway.render import compose, dockerfile
+from shipway.render.ecs import files as ecs
 from shipway.render.emit import Rendered
+from shipway.render.nomad import files as nomad
+from shipway.render.targets import Target, judge
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
 from shipway.spec.project import read_project
@@ -23,29 +27,47 @@ EXAMPLES = sorted(path.parent for path in Path("examples").glob("*/agent.toml"))
 GOLDEN = {"image.json": tuple[ImagePlan, ...], "stack.json": StackPlan}
 
 
-RENDERERS: dict[str, Callable[[StackPlan], Rendered]] = {"compose": compose.render}
+RENDERERS: dict[Target, Callable[[StackPlan], Rendered]] = {
+    "compose": compose.render,
+    "ecs": ecs.render,
+    "nomad": nomad.render,
+}
 RELEASED = contract.Source("0123456789abcdef0123456789abcdef01234567", False)
 
 
 def rendered(example: Path) -> dict[str, str]:
     """Texts that a plan alone decides; the manifest is in the plan already, pins are no part of them."""
     loaded = load(example / "agent.toml")
-    files = dockerfile.render(plan_images(loaded, read_project(loaded), read_lock(example)))
-    own = {name: text for name, text in files.items() if not name.startswith(dockerfile.CONTEXT)}
+    built = dockerfile.render(plan_images(loaded, read_project(loaded), read_lock(example)))
+    own = {name: text for name, text in built.items() if not name.startswith(dockerfile.CONTEXT)}
     return own | dict(stacks(example))
 
 
 def stacks(example: Path) -> Iterator[tuple[str, str]]:
-    """The files of each target: of development where it runs there, and of each environment."""
-    for environment in (DEVELOPMENT, *load(example / "agent.toml").spec.env):
-        plan = plan_stack(load(example / "agent.toml", environment), environment)
-        plan = plan if environment == DEVELOPMENT else released(plan, release(plan))
-        for target, render in RENDERERS.items():
-            if environment == DEVELOPMENT and target != "compose":
-                continue
-            files = render(plan)
-            for name, text in {**files.owned, **files.once}.items():
+    """The files of each target and environment."""
+    file = example / "agent.toml"
+    declared = tuple(load(file).spec.env)
+    for target, render in RENDERERS.items():
+        for environment in environments(target, declared):
+            plan = plan_stack(load(file, environment if environment in declared else None), environment)
+            plan = plan if environment == DEVELOPMENT else released(plan, release(plan))
+            for name, text in files(plan, target, render).items():
                 yield f"{target}/{environment}/{name}", text
+
+
+def environments(target: Target, declared: tuple[str, ...]) -> tuple[str, ...]:
+    """Development runs under Compose; elsewhere it is what the example declares, or a prod like it."""
+    return (DEVELOPMENT, *declared) if target == "compose" else declared or ("prod",)
+
+
+def files(plan: StackPlan, target: Target, render: Callable[[StackPlan], Rendered]) -> dict[str, str]:
+    """What is written, or why nothing is."""
+    try:
+        judge(plan, target)
+    except SpecError as refused:
+        return {"refused.txt": f"{refused}\n"}
+    found = render(plan)
+    return {**found.owned, **found.once}
 
 
 def release(plan: StackPlan) -> contract.Release:

@@ -102,6 +102,37 @@ def compose(directory: Path, environment: str | None, release: Path | None, outp
     )
 
 
+@command.command("ecs")
+@_directory
+@_environment
+@_release
+@_output
+def ecs(directory: Path, environment: str | None, release: Path | None, output: Path | None) -> None:
+    """Write what Amazon ECS takes on Fargate, one JSON file a call, and the script that makes the calls.
+
+    account.env is written once: fill in what your account has, then `sh deploy.sh`. stdout is the paths of
+    the files.
+    """
+    from shipway.render.ecs.files import render
+
+    write_stack("ecs", render, directory, environment, release, output)
+
+
+@command.command("nomad")
+@_directory
+@_environment
+@_release
+@_output
+def nomad(directory: Path, environment: str | None, release: Path | None, output: Path | None) -> None:
+    """Write Nomad's jobs: the agent with its sidecars, and one for each MCP server apart.
+
+    stdout is the paths of the files, in the order in which they are to be run.
+    """
+    from shipway.render.nomad.files import render
+
+    write_stack("nomad", render, directory, environment, release, output)
+
+
 def write_stack(
     target: Target,
     render: Callable[[StackPlan], Rendered],

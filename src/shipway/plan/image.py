@@ -253,7 +253,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
         role="agent",
         also=tuple(f"mcp-{name}" for name, program in _apart(spec) if program.kind == "project"),
         repository=servers.image_name(spec),
-        platforms=_platforms(spec),
+        platforms=servers.platforms(spec),
         python=Python() if base.kind == "minimal" else None,
         base=base,
         ca=spec.image.ca,
@@ -297,7 +297,7 @@ def _sidecar_image(spec: Spec, name: str, program: ServerProgram) -> ImagePlan:
         role=f"mcp-{name}",
         also=(),
         repository=servers.image_name(spec, name),
-        platforms=_platforms(spec),
+        platforms=servers.platforms(spec),
         python=Python(),
         base=Base(packages=server.packages, mirror=spec.image.mirror),
         ca=spec.image.ca,
@@ -321,10 +321,6 @@ def _server_environment(name: str, program: ServerProgram) -> Environment:
 
 def _node_environment(name: str, program: ServerProgram) -> NodeEnvironment:
     return NodeEnvironment(f"mcp {name}", servers.environment_path(name), program.requirement)
-
-
-def _platforms(spec: Spec) -> tuple[str, ...]:
-    return spec.image.platforms or ("linux/amd64",)
 
 
 def python_process(

@@ -170,6 +170,11 @@ def image_name(spec: Spec, server: str | None = None) -> str:
     return f"{repository}-mcp-{server}" if server else repository
 
 
+def platforms(spec: Spec) -> tuple[str, ...]:
+    """What every image of the project is built for."""
+    return spec.image.platforms or ("linux/amd64",)
+
+
 def _environment(server: Mcp, started: ServerProgram) -> dict[str, str]:
     """What `env` says; a server that is a module of the project has to find it as well."""
     return ({"PYTHONPATH": contract.SOURCE} if started.kind == "project" else {}) | server.env

@@ -130,7 +130,8 @@ class StackPlan:
     """Everything that runs for one agent in one environment.
 
     `apart` are the MCP servers that are deployed as services. `stores` says of secrets where orchestrators
-    keep them, `namespace` is Kubernetes'. Images have a digest, and `revision` is known, with a release.
+    keep them, `namespace` is Kubernetes'. Images are for `platforms`; they have a digest, and `revision` is
+    known, with a release.
     """
 
     name: str
@@ -146,6 +147,7 @@ class StackPlan:
     stores: dict[str, Stored] = field(default_factory=dict)
     namespace: str | None = None
     revision: str | None = None
+    platforms: tuple[str, ...] = ("linux/amd64",)
 
 
 def plan_stack(
@@ -176,6 +178,7 @@ def plan_stack(
         prompts=spec.prompts,
         stores=_stores(spec),
         namespace=_namespace(spec, environment),
+        platforms=servers.platforms(spec),
     )
     return released(plan, release) if release else plan
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 from shipway.errors import Finding, SpecError
 from shipway.plan.stack import StackPlan
+from shipway.render.ecs import fargate
+from shipway_runtime import contract
 
 Target = Literal["compose", "kubernetes", "ecs", "nomad"]
 TARGETS: tuple[Target, ...] = ("compose", "kubernetes", "ecs", "nomad")
@@ -117,7 +119,29 @@ def _replicas(plan: StackPlan) -> tuple[str, ...]:
 
 def _long_grace(plan: StackPlan) -> tuple[str, ...]:
     """A grace that is longer than the two minutes that Fargate gives."""
-    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > _FARGATE_STOP_S - STOP_MARGIN_S else ()
+    return _grace_above(plan, fargate.STOP_S)
+
+
+def _any_grace(plan: StackPlan) -> tuple[str, ...]:
+    """A grace that is longer than what a client of Nomad gives, unless it is told to."""
+    return _grace_above(plan, _NOMAD_KILL_S)
+
+
+def _grace_above(plan: StackPlan, most_s: float) -> tuple[str, ...]:
+    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > most_s - STOP_MARGIN_S else ()
+
+
+def _sqlite(plan: StackPlan) -> tuple[str, ...]:
+    storage = plan.config.settings.storage
+    return (storage.path,) if plan.storage and storage and not storage.url_secret else ()
+
+
+def _limits(plan: StackPlan) -> tuple[str, ...]:
+    return ("[policy]",) if plan.config.settings.limits != contract.Limits() else ()
+
+
+def _replayed(plan: StackPlan) -> tuple[str, ...]:
+    return (plan.environment,) if plan.replay else ()
 
 
 def _always(plan: StackPlan) -> tuple[str, ...]:
@@ -126,8 +150,11 @@ def _always(plan: StackPlan) -> tuple[str, ...]:
 
 STOP_MARGIN_S = 12.0
 """Beside the drain: a moment in which the API port goes on accepting, and the end of the relay's servers."""
-_FARGATE_STOP_S = 120.0
+_NOMAD_KILL_S = 30.0
 
+_NO_REPLAY = Refused(
+    "the model of {} is replayed, which needs the project's recordings", "name an environment: --env prod"
+)
 _NO_IMAGE = Refused(
     "{} is a command of your own, and no image has it",
     'write run = "image:…", "pypi:…", "npm:…" or "project:…"',
@@ -153,7 +180,20 @@ FEATURES: tuple[Feature, ...] = (
                 "Fargate ends a task two minutes after SIGTERM, and health.grace is {}",
                 "write a shorter `grace`",
             ),
-            "nomad": Whole("kill_timeout; the client's max_kill_timeout bounds it"),
+            "nomad": Whole("kill_timeout"),
+        },
+    ),
+    Feature(
+        "a grace longer than half a minute",
+        _any_grace,
+        {
+            "compose": Whole("stop_grace_period"),
+            "kubernetes": Whole("terminationGracePeriodSeconds"),
+            "ecs": Whole("stopTimeout"),
+            "nomad": Otherwise(
+                "kill_timeout, where the client's max_kill_timeout allows it",
+                "a grace of {}: Nomad's clients cut it to 30 s, unless their max_kill_timeout says more",
+            ),
         },
     ),
     Feature(
@@ -162,8 +202,8 @@ FEATURES: tuple[Feature, ...] = (
         {
             "compose": Whole("read_only, cap_drop, no-new-privileges, user"),
             "kubernetes": Whole("restricted pod security"),
-            "ecs": Whole("readonlyRootFilesystem, linuxParameters, user"),
-            "nomad": Whole("readonly_rootfs, cap_drop, user"),
+            "ecs": Whole("readonlyRootFilesystem, linuxParameters, user; Fargate has no no-new-privileges"),
+            "nomad": Whole("readonly_rootfs, cap_drop, security_opt, user"),
         },
     ),
     Feature(
@@ -192,8 +232,11 @@ FEATURES: tuple[Feature, ...] = (
         {
             "compose": Whole("nothing depends on them"),
             "kubernetes": Whole("without probes, which would block the pod"),
-            "ecs": Whole("not essential"),
-            "nomad": Whole("their failure does not fail the group"),
+            "ecs": Whole("not essential; started again where they ran for a minute"),
+            "nomad": Otherwise(
+                "started again for ever; a deployment waits for them",
+                "{}: its failure fails nothing that runs, but a deployment waits until it runs",
+            ),
         },
     ),
     Feature(
@@ -209,8 +252,37 @@ FEATURES: tuple[Feature, ...] = (
             "kubernetes": Otherwise(
                 "64Mi asked, no limit", "{}: no `memory`, so it asks for 64Mi and has no limit"
             ),
-            "ecs": Otherwise("shares the task's", "{}: no `memory`, so it shares what is left of the task's"),
+            "ecs": Otherwise(
+                "64 MiB counted, the task's is the limit",
+                "{}: no `memory`, so 64 MiB are counted for it, and the task's is its limit",
+            ),
             "nomad": Otherwise("128 MB", "{}: no `memory`, and Nomad needs one: it gets 128 MB"),
+        },
+    ),
+    Feature(
+        "CPU and memory",
+        _always,
+        {
+            "compose": Whole("cpu_shares, mem_limit"),
+            "kubernetes": Whole("requests, and a limit of memory"),
+            "ecs": Whole("the task's size, the smallest that Fargate has for the sum"),
+            "nomad": Whole("MHz, of a core of 2 GHz, and a limit of memory"),
+        },
+    ),
+    Feature(
+        "more than the smallest size of Fargate",
+        fargate.rounded,
+        {
+            **dict.fromkeys(TARGETS, Whole("as it is")),
+            "ecs": Otherwise("rounded up to a size of Fargate", "{}: the next size of Fargate"),
+        },
+    ),
+    Feature(
+        "more than the largest size of Fargate",
+        fargate.too_large,
+        {
+            **dict.fromkeys(TARGETS, Whole("as it is")),
+            "ecs": Refused("Fargate has no task of this size: {}", "ask for less in `resources`"),
         },
     ),
     Feature(
@@ -220,8 +292,16 @@ FEATURES: tuple[Feature, ...] = (
             "compose": Whole("services with a name of their own"),
             "kubernetes": Whole("Deployment and Service of their own"),
             "ecs": Whole("a service of their own, found by Service Connect"),
-            "nomad": Whole("a job of their own, found by Nomad's service discovery"),
+            "nomad": Otherwise(
+                "a job of their own, found by Nomad's service discovery",
+                "{}: the agent is started again when it moves; its address is read at start",
+            ),
         },
+    ),
+    Feature(
+        "a replayed model",
+        _replayed,
+        {**dict.fromkeys(TARGETS, _NO_REPLAY), "compose": Whole("a container in the agent's network")},
     ),
     Feature(
         "databases of [services]",
@@ -247,8 +327,35 @@ FEATURES: tuple[Feature, ...] = (
             "kubernetes": Whole("a PersistentVolumeClaim, of one pod at a time"),
             "ecs": Otherwise("an EFS file system", "{}: Fargate keeps files in EFS alone; fill in its id"),
             "nomad": Otherwise(
-                "a host or CSI volume", "{}: a volume that the cluster has to offer; fill in its name"
+                "a host volume", "{}: a host volume that the cluster has to offer, of user 65532"
             ),
+        },
+    ),
+    Feature(
+        "conversations in SQLite",
+        _sqlite,
+        {
+            "compose": Whole("a file on the volume"),
+            "kubernetes": Whole("a file on the volume"),
+            "ecs": Refused(
+                "conversations would be in SQLite on {}, and Fargate keeps files in EFS, where SQLite's log "
+                "does not work",
+                'keep them in PostgreSQL: [env.NAME.storage] url = { secret = "DATABASE_URL" }',
+            ),
+            "nomad": Whole("a file on the volume; one task at a time"),
+        },
+    ),
+    Feature(
+        "[policy], changed while the agent runs",
+        _limits,
+        {
+            "compose": Whole("etc/policy.json"),
+            "kubernetes": Whole("a ConfigMap"),
+            "ecs": Otherwise(
+                "control, or a restriction through the admin port",
+                "{}: changes with a deployment; at once by a restriction (`shipway policy set --url`)",
+            ),
+            "nomad": Whole("a Nomad variable"),
         },
     ),
     Feature(
@@ -271,7 +378,10 @@ FEATURES: tuple[Feature, ...] = (
             "compose": Refused("no platform gives the token that {} is exchanged for", "use `client_secret`"),
             "kubernetes": Whole("projected service-account tokens"),
             "ecs": Refused("ECS projects no tokens, and {} is exchanged for one", "use `client_secret`"),
-            "nomad": Whole("workload identity, written to a file"),
+            "nomad": Otherwise(
+                "workload identity, written to a file",
+                "{}: Nomad's own token, for the audience of its `token_url`",
+            ),
         },
     ),
 )

@@ -6,7 +6,7 @@ import pytest
 
 from shipway.errors import SpecError
 from shipway.plan.stack import StackPlan, plan_stack
-from shipway.render.targets import FEATURES, TARGETS, Otherwise, Refused, judge
+from shipway.render.targets import FEATURES, TARGETS, Otherwise, Refused, Target, judge
 from shipway.spec.load import load
 
 AGENT = 'name = "a"\nentrypoint = "agent:agent"\n'
@@ -28,14 +28,43 @@ def test_every_feature_is_answered_by_every_target() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_plain_agent_is_what_it_is_everywhere(plan: StackPlan, target: str) -> None:
-    assert judge(plan, target) == ()  # type: ignore[arg-type]
+def test_a_plain_agent_is_what_it_is_everywhere(plan: StackPlan, target: Target) -> None:
+    cut = "a grace of 60 s: Nomad's clients cut it to 30 s, unless their max_kill_timeout says more"
+    assert judge(plan, target) == ((cut,) if target == "nomad" else ())
+
+
+def test_what_fargate_rounds_up_or_lacks_is_said(tmp_path: Path) -> None:
+    rounded = planned(tmp_path, '[resources]\ncpu = "1"\nmemory = "5.5Gi"\n')
+    assert judge(rounded, "ecs") == (
+        "agent asks for 1 vCPU and 5632 MiB and gets 1 vCPU and 6144 MiB: the next size of Fargate",
+    )
+    exact = planned(tmp_path, '[resources]\ncpu = "1"\nmemory = "6Gi"\n')
+    assert judge(exact, "ecs") == ()
+    with pytest.raises(SpecError, match=r"no task of this size: agent \(17 vCPU and 512 MiB\)"):
+        judge(planned(tmp_path, '[resources]\ncpu = "17"\n'), "ecs")
+
+
+def test_sqlite_is_not_put_where_its_log_does_not_work(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="SQLite on /data, and Fargate keeps files in EFS"):
+        judge(planned(tmp_path, '[storage]\npath = "/data"\n'), "ecs")
+    url = '[storage]\npath = "/data"\nurl = { secret = "DB" }\n[secrets]\nDB = "env"\n'
+    assert judge(planned(tmp_path, url), "ecs") == (
+        "/data: Fargate keeps files in EFS alone; fill in its id",
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS[1:])
+def test_a_replayed_model_stays_where_its_recordings_are(tmp_path: Path, target: Target) -> None:
+    model = planned(tmp_path, '[model]\nprovider = "openai"\nname = "gpt-5"\n')
+    with pytest.raises(SpecError, match="--env prod"):
+        judge(model, target)
 
 
 def test_what_a_target_has_in_another_way_is_said_with_names(tmp_path: Path) -> None:
     plan = planned(tmp_path, SIDECAR + '[secrets]\nKEY = "file"\n')
     assert judge(plan, "ecs") == (
-        "t: no `memory`, so it shares what is left of the task's",
+        "t: no `memory`, so 64 MiB are counted for it, and the task's is its limit",
+        "agent asks for 0.1 vCPU and 576 MiB and gets 0.25 vCPU and 1024 MiB: the next size of Fargate",
         "KEY: ECS gives secrets in the environment alone; a new value needs a new deployment",
     )
     assert judge(plan, "compose") == ()

@@ -1,0 +1,163 @@
+"""deploy.sh and account.env: how the documents reach ECS, and what they need to know of an account.
+
+In: a stack. Out: texts. The script is for any POSIX shell and needs the AWS CLI alone; it refuses to start
+with a value that is not there, and fails when ECS has rolled back what it deployed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shipway.render.ecs import service
+from shipway.render.ecs.task import AGENT, family
+
+if TYPE_CHECKING:
+    from shipway.plan.stack import StackPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A value of the account. `what` is for people; one that is a list has commas between."""
+
+    name: str
+    what: str
+    default: str = ""
+
+
+def variables(plan: StackPlan) -> tuple[Variable, ...]:
+    """Those without which nothing can be deployed."""
+    mounts = ", and elasticfilesystem:Client*" if plan.storage else ""
+    namespace = ", with a default namespace for Service Connect" if plan.apart else ""
+    volume = (
+        Variable("FILE_SYSTEM_ID", "EFS: fs-…"),
+        Variable("ACCESS_POINT_ID", "fsap-…, with user, group and owner 65532"),
+    )
+    return (
+        Variable("AWS_REGION", "eu-west-1"),
+        Variable("CLUSTER", f"name{namespace}"),
+        Variable("EXECUTION_ROLE_ARN", "pulls images, reads secrets, writes logs: for ECS itself"),
+        Variable("TASK_ROLE_ARN", f"what the agent may do in AWS{mounts}"),
+        Variable("SUBNETS", "subnet-…,subnet-…: private ones that reach the model's API and the registry"),
+        Variable("SECURITY_GROUPS", "sg-…"),
+        Variable("ASSIGN_PUBLIC_IP", "ENABLED where the subnets are public", "DISABLED"),
+        *(volume if plan.storage else ()),
+    )
+
+
+BALANCER = Variable("TARGET_GROUP_ARN", "type ip, port 8080; asks for /readyz on port 8081")
+CANARY = (
+    Variable("ALTERNATE_TARGET_GROUP_ARN", "a second target group like the first"),
+    Variable("LISTENER_RULE_ARN", "the rule of the production listener"),
+    Variable("BALANCER_ROLE_ARN", "lets ECS change the rule"),
+    Variable("ALARMS", "names of CloudWatch alarms that take the canary back"),
+)
+
+_LISTS = ("SUBNETS", "SECURITY_GROUPS", "ALARMS")
+
+_ACCOUNT = """\
+# Written once by shipway; yours from now on. Commit it: nothing in it is secret.
+{variables}
+# How users get there, if by a load balancer.
+{balancer}
+# With all of these a new revision gets {percent:g} % of the traffic for {minutes} minutes, and then the rest.
+{canary}"""
+
+_SCRIPT = """\
+# Written by shipway from agent.toml: deploys {name} in {environment}. It is written again; what is of your
+# account is in account.env. Run it: sh deploy.sh
+set -eu
+cd "$(dirname "$0")"
+. ./account.env
+export AWS_DEFAULT_REGION="${{AWS_REGION:-}}"
+
+need() {{
+  for name in "$@"; do
+    eval "value=\\${{$name:-}}"
+    [ -n "$value" ] || {{ echo "account.env: $name is empty" >&2; exit 2; }}
+  done
+}}
+
+list() {{ printf '%s' "$1" | sed 's/ *, */", "/g'; }}
+
+fill() {{
+  sed \\
+{substitutions}
+    "$1"
+}}
+
+service_is() {{ aws ecs describe-services --cluster "$CLUSTER" --services "$1" --query "$2" --output text; }}
+
+deploy() {{ # DIRECTORY SERVICE [OPTION…]
+  directory=$1 service=$2
+  shift 2
+  definition=$(fill "$directory/register-task-definition.json")
+  revision=$(aws ecs register-task-definition --cli-input-json "$definition" \\
+    --query taskDefinition.taskDefinitionArn --output text)
+  call=update-service
+  [ "$(service_is "$service" "length(services[?status=='ACTIVE'])")" = 1 ] || call=create-service
+  echo "$call $service: $revision"
+  aws ecs "$call" --cli-input-json "$(fill "$directory/$call.json")" --task-definition "$revision" "$@" \\
+    --query service.status --output text >/dev/null
+}}
+
+settle() {{ # until it runs, or ECS has gone back to what ran before
+  aws ecs wait services-stable --cluster "$CLUSTER" --services "$service"
+  running=$(service_is "$service" "services[0].taskDefinition")
+  [ "$running" = "$revision" ] && return
+  echo "$service was rolled back to $running: aws ecs describe-services shows why" >&2
+  exit 1
+}}
+
+need {names}
+set --
+if [ -n "${{TARGET_GROUP_ARN:-}}" ]; then
+  balancer="targetGroupArn=$TARGET_GROUP_ARN,containerName={agent},containerPort={port}"
+  if [ -n "${{LISTENER_RULE_ARN:-}}" ]; then
+    need {canary}
+    rule="productionListenerRule=$LISTENER_RULE_ARN,roleArn=$BALANCER_ROLE_ARN"
+    balancer="$balancer,advancedConfiguration={{alternateTargetGroupArn=$ALTERNATE_TARGET_GROUP_ARN,$rule}}"
+    set -- --deployment-configuration "$(fill canary-deployment.json)"
+  fi
+  set -- "$@" --load-balancers "$balancer" --health-check-grace-period-seconds 120
+fi
+
+{deployments}"""
+
+
+def account(plan: StackPlan) -> str:
+    """What a person fills in; every value that is needed is empty, and the script says which."""
+    return _ACCOUNT.format(
+        variables=_lines(variables(plan)),
+        balancer=_lines((BALANCER,)),
+        canary=_lines(CANARY),
+        percent=service.CANARY_PERCENT,
+        minutes=service.CANARY_MINUTES,
+    )
+
+
+def deploy(plan: StackPlan) -> str:
+    """The script: servers first, because Service Connect knows what was there when a task started."""
+    needed = [variable.name for variable in variables(plan)]
+    substitutions = "\n".join(f"    -e {_substitution(name)} \\" for name in [*needed, "ALARMS"])
+    servers = "".join(f"deploy mcp-{server.name} {family(plan, server)}\nsettle\n" for server in plan.apart)
+    last = '[ -n "${LISTENER_RULE_ARN:-}" ] || settle # a canary takes longer than anybody waits\n'
+    return _SCRIPT.format(
+        name=plan.name,
+        environment=plan.environment,
+        substitutions=substitutions,
+        names=" ".join(needed),
+        canary=" ".join(variable.name for variable in CANARY),
+        agent=AGENT,
+        port=plan.agent.ports["api"],
+        deployments=f'{servers}deploy . {family(plan)} "$@"\n{last}',
+    )
+
+
+def _substitution(name: str) -> str:
+    value = f'$(list "${{{name}:-}}")' if name in _LISTS else f"${name}"
+    return f'"s|\\${{{name}}}|{value}|g"'
+
+
+def _lines(values: tuple[Variable, ...]) -> str:
+    return "".join(f"{f'{one.name}={one.default}':<28} # {one.what}\n" for one in values)

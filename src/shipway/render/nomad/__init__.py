@@ -1,0 +1,1 @@
+"""StackPlan -> jobs of Nomad: groups of tasks of the docker driver that share a network."""

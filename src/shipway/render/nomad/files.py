@@ -1,0 +1,47 @@
+"""StackPlan -> job files of Nomad, in the order in which they are to be run.
+
+In: a stack. Out: mcp-NAME.nomad.hcl for each MCP server apart, and agent.nomad.hcl.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.render import hcl
+from shipway.render.emit import Rendered
+from shipway.render.nomad import job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.plan.stack import StackPlan
+
+_HEAD = """\
+Written by shipway from agent.toml: {what} in {environment}. It is written again.
+"""
+
+
+def render(plan: StackPlan) -> Rendered:
+    """The files; all of them are shipway's."""
+    files = {}
+    for server in plan.apart:
+        name = f"mcp-{server.name}.nomad.hcl"
+        head = _head(f"mcp-{server.name} of {plan.name}", plan, job.server_variables(server, plan))
+        files[name] = hcl.write(job.server_job(server, plan), head + f"nomad job run {name}\n")
+    read = job.agent_variables(plan)
+    for server in plan.sidecars:
+        for path, names in job.server_variables(server, plan).items():
+            read[path] = list(dict.fromkeys([*read.get(path, []), *names]))
+    head = _head(f"the stack {plan.name}", plan, read)
+    if plan.storage:
+        head += f"(a host volume {plan.name}-data, of user and group 65532)\n"
+    files["agent.nomad.hcl"] = hcl.write(job.agent_job(plan), head + "nomad job run agent.nomad.hcl\n")
+    return Rendered(files)
+
+
+def _head(what: str, plan: StackPlan, read: Mapping[str, list[str]]) -> str:
+    """What it is, and what has to be there before it runs."""
+    puts = "".join(
+        f"nomad var put {path} {' '.join(f'{name}=…' for name in names)}\n" for path, names in read.items()
+    )
+    return _HEAD.format(what=what, environment=plan.environment) + puts

@@ -1,0 +1,225 @@
+"""Containers of a stack -> jobs, as values for HCL.
+
+In: the agent with its sidecars, or an MCP server apart. Out: the body of a job file.
+
+    job NAME ─ group agent ─ network, of all its tasks: 127.0.0.1 means what it means in a pod
+                 ├─ task mcp-NAME   before the agent and until after it; started again for ever
+                 └─ task agent      its service has two checks: one for traffic and deployments, one for life
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from shipway.plan import container
+from shipway.render.hcl import Block, Reference
+from shipway.render.nomad import templates
+from shipway.render.targets import STOP_MARGIN_S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shipway.plan.stack import Sidecar, StackPlan
+
+AGENT = "agent"
+_MHZ_OF_A_CORE = 2000
+_UNSAID_MHZ = 100
+_UNSAID_MB = 128
+_TMP = Block(
+    {
+        "type": "tmpfs",
+        "target": "/tmp",  # noqa: S108 - the container's
+        "tmpfs_options": Block({"size": 64 * 1024**2, "mode": 0o1777}),
+    }
+)
+_HARDENED = {
+    "readonly_rootfs": True,
+    "cap_drop": ["all"],
+    "security_opt": ["no-new-privileges"],
+    "mount": _TMP,
+}
+_AGAIN = Block({"attempts": 5, "interval": "1m", "delay": "2s", "mode": "delay"})
+
+
+def agent_job(plan: StackPlan) -> dict[str, Any]:
+    """The job of the agent and its sidecars."""
+    replicas = plan.agent.replicas
+    volume = {"volume": Block({"type": "host", "source": f"{plan.name}-data"}, "data")}
+    spread = {"spread": Block({"attribute": Reference("${node.unique.id}")})}
+    group = {
+        "count": replicas,
+        "shutdown_delay": "5s",  # whoever has the address by now still gets an answer
+        "network": _network(api=plan.agent.ports["api"], admin=plan.agent.ports["admin"]),
+        **(volume if plan.storage else {}),
+        **(spread if replicas > 1 else {}),
+        "update": _update(canaries=0 if plan.storage else 1),
+        "task": [*(_sidecar(server, plan) for server in plan.sidecars), _agent(plan)],
+    }
+    return _job(plan.name, plan, AGENT, group)
+
+
+def server_job(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
+    """The job of an MCP server apart."""
+    name = server_name(server, plan)
+    task = _server(server, plan)
+    ours = server.program is not None
+    check = {"check": [_check("ready", "mcp", "/readyz")]} if ours else {}
+    service = Block({"name": name, "provider": "nomad", "port": "mcp", **check})
+    group = {
+        "count": 1,
+        "shutdown_delay": "5s",
+        "network": _network(mcp=server.port),
+        "update": _update(canaries=1),
+        "task": Block({**task, "service": service}, f"mcp-{server.name}"),
+    }
+    return _job(name, plan, "mcp", group)
+
+
+def server_name(server: Sidecar, plan: StackPlan) -> str:
+    """Of the job and of the service, by which the agent finds it."""
+    return f"{plan.name}-mcp-{server.name}"
+
+
+def agent_variables(plan: StackPlan) -> dict[str, list[str]]:
+    """Nomad variables that the agent's task reads, with their keys."""
+    urls = (service.env_url for service in plan.services)
+    return templates.variables(plan, plan.agent.secrets, f"nomad/jobs/{plan.name}", urls)
+
+
+def server_variables(server: Sidecar, plan: StackPlan) -> dict[str, list[str]]:
+    """Those of a server: a job may read below its own name alone, where no other policy says more."""
+    job = server_name(server, plan) if server in plan.apart else plan.name
+    return templates.variables(plan, server.secrets, f"nomad/jobs/{job}")
+
+
+def policy_variable(plan: StackPlan) -> str:
+    """Whose key `policy` is the policy, changed while the agent runs."""
+    return f"nomad/jobs/{plan.name}/{AGENT}"
+
+
+def _job(name: str, plan: StackPlan, group: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    built_for = "|".join(platform.removeprefix("linux/") for platform in plan.platforms)
+    constraint = {
+        "attribute": Reference("${attr.cpu.arch}"),
+        "operator": "regexp",
+        "value": f"^({built_for})$",
+    }
+    return {
+        "job": Block(
+            {"type": "service", "constraint": Block(constraint), "group": Block(body, group)},
+            name,
+        )
+    }
+
+
+def _network(**ports: int) -> Block:
+    return Block({"mode": "bridge", "port": [Block({"to": port}, name) for name, port in ports.items()]})
+
+
+def _update(canaries: int) -> Block:
+    """A new one runs and is ready before an old one goes; where they would share a volume, after it."""
+    return Block(
+        {
+            "max_parallel": 1,
+            "canary": canaries,
+            "auto_promote": canaries > 0,
+            "auto_revert": True,
+            "health_check": "checks",
+            "min_healthy_time": "10s",
+            "healthy_deadline": "5m",
+            "progress_deadline": "10m",
+        }
+    )
+
+
+# -- Tasks ---------------------------------------------------------------------------------------------------
+
+
+def _agent(plan: StackPlan) -> Block:
+    agent = plan.agent
+    files = [templates.FILES] if "file" in agent.secrets.values() else []
+    body = {
+        "driver": "docker",
+        "user": container.USER,
+        "kill_timeout": f"{ceil(agent.grace_s + STOP_MARGIN_S)}s",
+        "config": Block({"image": agent.image, "volumes": [templates.ETC, *files], **_HARDENED}),
+        "env": Block(agent.env),
+        "template": [
+            templates.config(plan),
+            templates.policy(plan, policy_variable(plan)),
+            *templates.secrets(agent.secrets, agent_variables(plan)),
+            *(templates.address(server, server_name(server, plan)) for server in plan.apart),
+        ],
+        "identity": templates.identities(plan),
+        "volume_mount": _mounts(plan),
+        "resources": _resources(agent.resources.cpu, agent.resources.memory),
+        "service": Block(
+            {
+                "name": plan.name,
+                "provider": "nomad",
+                "port": "api",
+                "check": [_check("ready", "admin", "/readyz"), _alive("admin")],
+            }
+        ),
+    }
+    return Block(_without_empty(body), AGENT)
+
+
+def _sidecar(server: Sidecar, plan: StackPlan) -> Block:
+    body = _server(server, plan)
+    mounts = _mounts(plan) if server.storage else []
+    first = {"lifecycle": Block({"hook": "prestart", "sidecar": True}), "restart": _AGAIN}
+    return Block(_without_empty({**first, **body, "volume_mount": mounts}), f"mcp-{server.name}")
+
+
+def _server(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
+    """An image of ours is hardened as the agent is; what others built is left alone."""
+    ours = server.program is not None
+    files = [templates.FILES] if "file" in server.secrets.values() else []
+    config = {
+        "image": server.image,
+        "entrypoint": [container.PYTHON, *server.command] if server.command else [],
+        "volumes": files,
+        **(_HARDENED if ours else {}),
+    }
+    body = {
+        "driver": "docker",
+        "user": container.USER if ours else "",
+        "kill_timeout": "15s",
+        "config": Block(_without_empty(config)),
+        "env": Block(server.env) if server.env else "",
+        "template": list(templates.secrets(server.secrets, server_variables(server, plan))),
+        "resources": _resources(server.resources.cpu, server.resources.memory),
+    }
+    return _without_empty(body)
+
+
+# -- Their parts ---------------------------------------------------------------------------------------------
+
+
+def _resources(cpu: int | None, memory: int | None) -> Block:
+    """CPU is a share where others want it too; memory is a limit."""
+    mhz = _UNSAID_MHZ if cpu is None else ceil(cpu * _MHZ_OF_A_CORE / 1000)
+    mb = _UNSAID_MB if memory is None else ceil(memory / 1024**2)
+    return Block({"cpu": max(1, mhz), "memory": max(10, mb)})
+
+
+def _check(name: str, port: str, path: str) -> Block:
+    return Block(
+        {"name": name, "type": "http", "port": port, "path": path, "interval": "10s", "timeout": "5s"}
+    )
+
+
+def _alive(port: str) -> Block:
+    """Of a task that does not live any more, three times in a row: it is started again."""
+    restart = Block({"limit": 3, "grace": "90s"})
+    return Block({**_check("alive", port, "/healthz").body, "check_restart": restart})
+
+
+def _mounts(plan: StackPlan) -> Sequence[Block]:
+    return [Block({"volume": "data", "destination": plan.storage.path})] if plan.storage else []
+
+
+def _without_empty(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value not in ([], {}, "")}
