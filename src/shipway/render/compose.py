@@ -4,28 +4,32 @@ In: a stack; the project's directory, as seen from where the files will be. Out:
 
     pod ── the network namespace, and the ports; all it does is to be there
      ├─ agent        127.0.0.1 means what it means in a pod of Kubernetes: the agent finds its sidecars
-     ├─ mcp-NAME     and they the agent's relay; none of them has to start before another, and each may
-     └─ replay       be restarted by itself
+     ├─ mcp-NAME     and they the agent's relay; none of them waits for another, and each may be
+     └─ replay       restarted by itself
     NAME-mcp-NAME    an MCP server apart from the agent, under its own name
     db               a database, in development
 
-`etc/` is mounted as a directory: a file that is replaced by another is seen, as a single mounted file is not.
+What Compose 1.29 and 2 both read, and no more: docs/reference/compose.md says what follows from that.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from shipway.plan import container
 from shipway.plan.stack import DEVELOPMENT
+from shipway.render import compose_parts as parts
 from shipway.render import yaml
+from shipway.render.compose_parts import HARDENED, KEPT
 from shipway.render.databases import Database, database
 from shipway.render.emit import Rendered
 from shipway.render.targets import STOP_MARGIN_S
+from shipway.render.yaml import MERGE
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from shipway.plan.stack import Replay, Sidecar, StackPlan
 
@@ -34,134 +38,154 @@ PROJECT = "../../.."
 """The project, from deploy/compose/ENVIRONMENT."""
 
 _ETC = "/etc/shipway"
-_HARDENED = {
-    "user": container.USER,
-    "read_only": True,
-    "tmpfs": ["/tmp"],  # noqa: S108 - the container's
-    "cap_drop": ["ALL"],
-    "security_opt": ["no-new-privileges:true"],
-}
+_LOOPBACK = "127.0.0.1"
 _HEAD = """\
 Written by shipway from agent.toml: the stack {name} in {environment}. It is written again; what is to stay
-belongs into compose.override.yaml. Start it: docker compose up --wait
+belongs into compose.override.yaml and .env, which are yours. Start it: docker compose up -d --wait
 """
 
 
 def render(plan: StackPlan, project: str = PROJECT) -> Rendered:
-    """compose.yaml, etc/config.json, and etc/policy.json, which is the operator's to change."""
-    services: dict[str, Any] = {POD: _pod(plan), "agent": _agent(plan)}
+    """compose.yaml and etc/config.json; and, as people's own, etc/policy.json and what is told to Compose."""
+    config, databases = contract.encode(plan.config), _databases(plan)
+    services: dict[str, Any] = {POD: _pod(plan), "agent": _agent(plan, config)}
     services |= {f"mcp-{server.name}": _sidecar(server, plan) for server in plan.sidecars}
     if plan.replay:
         services["replay"] = _replay(plan.replay, project)
-    services |= {f"{plan.name}-mcp-{server.name}": _server(server, plan, {}, []) for server in plan.apart}
-    databases = _databases(plan)
-    services |= {name: found.service for name, found in databases.items()}
-    document: dict[str, Any] = {"services": services}
+    services |= {_apart(server, plan): _server(server, plan) for server in plan.apart}
+    services |= {name: {MERGE: KEPT} | found.service for name, found in databases.items()}
+    document = {f"x-{shared.name}": shared for shared in parts.SHARED} | {"services": services}
     names = ["data"] if plan.storage else []
     names += [found.volume for found in databases.values() if found.volume]
     if names:
         document["volumes"] = {name: {} for name in names}
-    if files := _files(plan):
-        document["secrets"] = {name: {"file": f"./secrets/{name}"} for name in files}
     head = _HEAD.format(name=plan.name, environment=plan.environment)
-    owned = {"compose.yaml": yaml.write([document], head), "etc/config.json": contract.encode(plan.config)}
-    return Rendered(owned, {"etc/policy.json": contract.encode(contract.Policy())})
+    return Rendered({"compose.yaml": yaml.write([document], head), "etc/config.json": config}, _once(plan))
+
+
+def _once(plan: StackPlan) -> dict[str, str]:
+    files = {"etc/policy.json": contract.encode(contract.Policy()), ".env": _environment_file(plan)}
+    files[".gitignore"] = "/.env\n"
+    if _files(plan):  # and so the directory is there: Docker would make one that is root's
+        files["secrets/.gitignore"] = "*\n!.gitignore\n"
+    return files
 
 
 # -- Services ------------------------------------------------------------------------------------------------
 
 
 def _pod(plan: StackPlan) -> dict[str, Any]:
+    """It has the volume because it is first: an empty volume becomes its owner's whose image has the path."""
     api, admin = plan.agent.ports["api"], plan.agent.ports["admin"]
-    everywhere = "127.0.0.1:" if plan.environment == DEVELOPMENT else ""
-    return {
-        "image": plan.agent.image,
-        "entrypoint": list(container.HOLD),
-        "ports": [f"{everywhere}${{API_PORT:-{api}}}:{api}", f"127.0.0.1:${{ADMIN_PORT:-{admin}}}:{admin}"],
-        "restart": "unless-stopped",
-        **_HARDENED,
-    }
+    where = f"{_LOOPBACK}:" if _is_development(plan) else ""
+    hosts = [url.split("/")[2] for url in contract.PROVIDER_URLS.values()] if plan.replay else []
+    return _without_empty(
+        {
+            MERGE: HARDENED,
+            **_image(plan, plan.agent.image),
+            "entrypoint": yaml.Line(container.HOLD),
+            "ports": [f"{where}${{API_PORT:-{api}}}:{api}", f"{_LOOPBACK}:${{ADMIN_PORT:-{admin}}}:{admin}"],
+            "extra_hosts": [f"{host}:{_LOOPBACK}" for host in hosts],
+            "volumes": _data(plan),
+        }
+    )
 
 
-def _agent(plan: StackPlan) -> dict[str, Any]:
-    volumes = [f"./etc:{_ETC}:ro", *([f"data:{plan.storage.path}"] if plan.storage else [])]
+def _agent(plan: StackPlan, config: str) -> dict[str, Any]:
+    """The label: config is read at start, and a change of what is mounted would recreate no container."""
+    secrets = ["./secrets:/run/secrets:ro"] if _files(plan) else []
+    given = {} if _is_development(plan) else {contract.env.ADMIN_TOKEN: None}
     service = {
-        "image": plan.agent.image,
+        MERGE: HARDENED,
+        **_image(plan, plan.agent.image),
         "network_mode": f"service:{POD}",
-        "environment": plan.agent.env | _urls(plan) | _secrets(plan, plan.agent.secrets),
-        "volumes": volumes,
-        "secrets": _files(plan),
-        "healthcheck": _healthcheck(plan.agent.ports["admin"], "/readyz"),
+        "depends_on": _needed(plan),
+        "environment": parts.literal(plan.agent.env) | _values(plan, _own(plan)) | _urls(plan) | given,
+        "volumes": [f"./etc:{_ETC}:ro", *secrets, *_data(plan)],
+        "healthcheck": parts.healthcheck(plan.agent.ports["admin"], "/readyz"),
         "stop_grace_period": f"{plan.agent.grace_s + STOP_MARGIN_S:g}s",
-        "restart": "unless-stopped",
-        **_limits(plan.agent.resources.cpu, plan.agent.resources.memory),
-        **_HARDENED,
+        **parts.limits(plan.agent.resources.cpu, plan.agent.resources.memory),
+        "labels": {"shipway.config": hashlib.sha256(config.encode()).hexdigest()[:12]},
     }
     return _without_empty(service)
 
 
+def _needed(plan: StackPlan) -> list[str]:
+    """All that the agent talks to: it is stopped after the agent, whose last turns still need it."""
+    beside = [f"mcp-{server.name}" for server in plan.sidecars] + ["replay"] * bool(plan.replay)
+    return [*beside, *(_apart(server, plan) for server in plan.apart), *_databases(plan)]
+
+
 def _sidecar(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
-    volumes = [f"data:{plan.storage.path}"] if plan.storage and server.storage else []
-    return _server(server, plan, {"network_mode": f"service:{POD}"}, volumes)
+    joined = {"network_mode": f"service:{POD}"}
+    return _server(server, plan, joined, _data(plan) if server.storage else ())
 
 
 def _server(
-    server: Sidecar, plan: StackPlan, network: Mapping[str, Any], volumes: list[str]
+    server: Sidecar, plan: StackPlan, network: Mapping[str, Any] | None = None, volumes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """An image of ours is hardened as the agent is, and tells its health; what others built is left alone."""
     ours = server.program is not None
     service = {
-        "image": server.image,
-        "entrypoint": [container.PYTHON, *server.command] if server.command else [],
-        **network,
-        "environment": server.env | _secrets(plan, server.secrets),
-        "volumes": volumes,
-        "secrets": [name for name, source in server.secrets.items() if source == "file"],
-        "healthcheck": _healthcheck(server.port, "/readyz") if ours else {},
-        "restart": "unless-stopped",
-        **_limits(server.resources.cpu, server.resources.memory),
-        **(_HARDENED if ours else {}),
+        MERGE: HARDENED if ours else KEPT,
+        **(_image(plan, server.image) if ours else {"image": parts.literal(server.image)}),
+        "entrypoint": yaml.Line(parts.literal([container.PYTHON, *server.command])) if server.command else [],
+        **(network or {}),
+        "environment": parts.literal(server.env) | _values(plan, _given(server)),
+        "volumes": list(volumes),
+        "healthcheck": parts.healthcheck(server.port, "/readyz") if ours else {},
+        **parts.limits(server.resources.cpu, server.resources.memory),
     }
     return _without_empty(service)
 
 
 def _replay(replay: Replay, project: str) -> dict[str, Any]:
     return {
+        MERGE: HARDENED,
         "image": replay.image,
+        "pull_policy": "never",
+        "command": yaml.Line(["--host", _LOOPBACK]),
         "network_mode": f"service:{POD}",
         "volumes": [f"{project}/{replay.directory}:{replay.mount}:ro"],
-        "healthcheck": _healthcheck(replay.port, "/healthz"),
-        "restart": "unless-stopped",
-        **_HARDENED,
+        "healthcheck": parts.healthcheck(replay.port, "/healthz"),
     }
 
 
 # -- Their parts ---------------------------------------------------------------------------------------------
 
 
-def _healthcheck(port: int, path: str) -> dict[str, Any]:
-    """Compose does nothing about a container that is not healthy: it says so, and `up --wait` waits."""
-    return {
-        "test": ["CMD", *container.probe(port, path)],
-        "interval": "10s",
-        "timeout": "6s",
-        "retries": 3,
-        "start_period": "60s",
-    }
+def _image(plan: StackPlan, reference: str) -> dict[str, Any]:
+    """Without a release it is what this machine has built, and nobody else's image of that name."""
+    return {"image": reference} | ({} if plan.revision else {"pull_policy": "never"})
 
 
-def _limits(cpu: int | None, memory: int | None) -> dict[str, Any]:
-    """CPU is a share where others want it too, and no limit; memory is one."""
-    shares = {} if cpu is None else {"cpu_shares": max(2, cpu * 1024 // 1000)}
-    return shares | ({} if memory is None else {"mem_limit": memory})
+def _data(plan: StackPlan) -> list[str]:
+    return [f"data:{parts.literal(plan.storage.path)}"] if plan.storage else []
 
 
-def _secrets(plan: StackPlan, sources: Mapping[str, str]) -> dict[str, str | None]:
-    """Those that come in the environment: from that of Compose, or .env beside compose.yaml."""
+def _apart(server: Sidecar, plan: StackPlan) -> str:
+    return f"{plan.name}-mcp-{server.name}"
+
+
+def _values(plan: StackPlan, names: Iterable[str]) -> dict[str, str | None]:
+    """Secrets that come in the environment: from that of Compose, or .env beside compose.yaml."""
     given = plan.replay.placeholders if plan.replay else {}
-    urls = _urls(plan)
-    names = [name for name, source in sources.items() if source == "env" and name not in urls]
-    return {name: given.get(name) for name in names}
+    return {name: given.get(name) or _required(plan, name) for name in names}
+
+
+def _own(plan: StackPlan) -> list[str]:
+    return [name for name, source in plan.agent.secrets.items() if source == "env"]
+
+
+def _given(server: Sidecar) -> list[str]:
+    """A server has all of its secrets in the environment, also those that are files for the agent."""
+    return [name for name, source in server.secrets.items() if source != "broker"]
+
+
+def _required(plan: StackPlan, name: str) -> str | None:
+    """A value from outside. Without it nothing is deployed: what runs goes on, rather than end for one
+    that is not ready. In development the runtime says what is missing."""
+    return None if _is_development(plan) else f"${{{name}:?is not set: write it into .env}}"
 
 
 def _files(plan: StackPlan) -> list[str]:
@@ -169,17 +193,30 @@ def _files(plan: StackPlan) -> list[str]:
 
 
 def _databases(plan: StackPlan) -> dict[str, Database]:
-    return {service.name: database(service) for service in plan.services} if _runs_databases(plan) else {}
-
-
-def _runs_databases(plan: StackPlan) -> bool:
-    return plan.environment == DEVELOPMENT
+    return {service.name: database(service) for service in plan.services} if _is_development(plan) else {}
 
 
 def _urls(plan: StackPlan) -> dict[str, str | None]:
     """Where the databases are; elsewhere than in development it is given."""
     found = _databases(plan)
-    return {service.env_url: found[service.name].url if found else None for service in plan.services}
+    own = {service.env_url: found[service.name].url if found else None for service in plan.services}
+    return {name: url or _required(plan, name) for name, url in own.items() if name not in _files(plan)}
+
+
+def _environment_file(plan: StackPlan) -> str:
+    """What Compose asks for, with a name for the project: its directory's is that of every other stack."""
+    asked = _values(plan, _own(plan)) | _urls(plan)
+    for server in (*plan.sidecars, *plan.apart):
+        asked |= _values(plan, _given(server))
+    missing = [name for name, value in asked.items() if value is None or value.startswith("${")]
+    if not _is_development(plan):
+        missing.append(contract.env.ADMIN_TOKEN)
+    name = f"{plan.name}-{plan.environment}"
+    return parts.environment_file(name, plan.agent.ports, missing, everywhere=not _is_development(plan))
+
+
+def _is_development(plan: StackPlan) -> bool:
+    return plan.environment == DEVELOPMENT
 
 
 def _without_empty(service: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def database(service: Service) -> Database:
         )
     if service.kind == "redis":
         return Database(_redis(service, volume), volume, f"redis://{service.name}/0")
-    return Database({"image": service.image, "restart": "unless-stopped"}, "", None)
+    return Database({"image": service.image}, "", None)
 
 
 def _postgres(service: Service, volume: str) -> dict[str, Any]:
@@ -44,7 +44,6 @@ def _postgres(service: Service, volume: str) -> dict[str, Any]:
         "environment": {"POSTGRES_PASSWORD": _PASSWORD, "PGDATA": f"{place}/data"},
         "volumes": [f"{volume}:{place}"],
         "healthcheck": {"test": ["CMD", "pg_isready", "-U", "postgres", "-h", "127.0.0.1"], **_OFTEN},
-        "restart": "unless-stopped",
     }
 
 
@@ -53,5 +52,4 @@ def _redis(service: Service, volume: str) -> dict[str, Any]:
         "image": service.image,
         "volumes": [f"{volume}:/data"],
         "healthcheck": {"test": ["CMD", "redis-cli", "ping"], **_OFTEN},
-        "restart": "unless-stopped",
     }

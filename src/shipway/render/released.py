@@ -23,10 +23,12 @@ _BUILD = "run `shipway build --push`, or name another one: --release F"
 
 
 def plan_released(loaded: Loaded, environment: str, root: Path, file: Path | None) -> StackPlan:
-    """The stack. Development goes on with tags where nothing was built yet."""
-    place = file or root / FILE
-    release = _read(place, required=file is not None or environment != DEVELOPMENT)
-    if release and release.name != loaded.spec.name:
+    """The stack. Development has the images that are on this machine under their names: an engine that was
+    given them by `--load` does not know them by digest."""
+    if file is None and environment == DEVELOPMENT:
+        return plan_stack(loaded, environment)
+    release = _read(place := file or root / FILE)
+    if release.name != loaded.spec.name:
         _refuse(f"{place} is a release of {release.name}, and this is {loaded.spec.name}")
     try:
         return plan_stack(loaded, environment, release)
@@ -34,13 +36,11 @@ def plan_released(loaded: Loaded, environment: str, root: Path, file: Path | Non
         _refuse(f"{place} has no image {error.args[0]}: agent.toml has changed since it was built")
 
 
-def _read(place: Path, *, required: bool) -> contract.Release | None:
+def _read(place: Path) -> contract.Release:
     try:
         return contract.decode(contract.Release, place.read_text(encoding="utf-8"), str(place))
     except FileNotFoundError:
-        if required:
-            _refuse(f"there is no release in {place}, and what is deployed is named by its digest")
-        return None
+        _refuse(f"there is no release in {place}, and what is deployed is named by its digest")
     except (OSError, UnicodeDecodeError, contract.ContractError) as error:
         _refuse(f"{place} cannot be read: {error}")
 

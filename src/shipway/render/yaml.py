@@ -1,7 +1,8 @@
 """YAML that people read: values -> text.
 
-In: dicts in the order in which they are to be read, lists, scalars. Out: block style; text of several lines
-as a block, and quotes where another reader might see no text.
+In: dicts in the order in which they are to be read, lists, scalars; `Line` for a list on one line, `Anchor`
+for what is said once. Out: block style; text of several lines as a block, and quotes where another reader
+might see no text.
 """
 
 from __future__ import annotations
@@ -14,8 +15,27 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_AMBIGUOUS = re.compile(r"(?i)y|n|yes|no|on|off|[0-9][0-9_:.]*|0[xo][0-9a-f]+|[-+.]?[0-9].*")
+_AMBIGUOUS = re.compile(r"(?i)y|n|yes|no|on|off|[-+.]?[0-9][0-9a-f_.:xo+-]*|[-+]?\.(inf|nan)")
 """Text that YAML 1.1 or 1.2 takes for something else: Compose and Kubernetes do not read the same."""
+
+
+class Line(list[Any]):
+    """A list that is written on one line, as commands are."""
+
+
+class Anchor:
+    """A value with a name: written where it comes first, and by its name (`*name`) from then on."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.value = name, value
+
+
+class _Merge(str):
+    __slots__ = ()
+
+
+MERGE = _Merge("<<")
+"""A key: here belongs all of the mapping that an anchor names, but for what is written beside it."""
 
 
 def write(documents: Sequence[Any], head: str) -> str:
@@ -34,13 +54,20 @@ def write(documents: Sequence[Any], head: str) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists are indented below their key, and nothing is written as a reference to something before."""
+    """Lists are indented below their key, and nothing but an Anchor is written as a reference."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.names: dict[yaml.Node, str] = {}
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
 
     def ignore_aliases(self, data: Any) -> bool:
-        return True
+        return not isinstance(data, Anchor)
+
+    def generate_anchor(self, node: yaml.Node) -> str:
+        return self.names[node]
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -48,5 +75,23 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
+def _line(dumper: yaml.SafeDumper, items: Line) -> yaml.SequenceNode:
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+
+
+def _anchor(dumper: _Dumper, anchor: Anchor) -> yaml.Node:
+    node = dumper.represent_data(anchor.value)
+    dumper.names[node] = anchor.name
+    dumper.represented_objects[id(anchor)] = node
+    return node
+
+
+def _merge(dumper: yaml.SafeDumper, key: _Merge) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:merge", str(key))
+
+
 _Dumper.add_representer(str, _text)
 _Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
+_Dumper.add_representer(Line, _line)
+_Dumper.add_representer(Anchor, _anchor)
+_Dumper.add_representer(_Merge, _merge)

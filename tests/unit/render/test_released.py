@@ -39,8 +39,8 @@ def test_the_last_build_is_what_is_deployed(project: Path) -> None:
     assert (found.agent.image, str(found.revision)[:13]) == ("r/a@sha256:1", "0123456789ab-")
 
 
-def test_development_goes_on_without(project: Path) -> None:
-    found = plan_released(load(project / "agent.toml"), "development", project, None)
+def test_development_has_what_this_machine_has_built_under_its_name(project: Path) -> None:
+    found = plan_released(load(project / "agent.toml"), "development", written(project, release()), None)
     assert (found.agent.image, found.revision) == ("a", None)
 
 

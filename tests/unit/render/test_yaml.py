@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.render.yaml import write
+from shipway.render.yaml import MERGE, Anchor, Line, write
 
 scalars = st.none() | st.booleans() | st.integers() | st.text()
 values = st.recursive(
@@ -35,7 +35,39 @@ def test_it_is_written_for_people() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["on", "Yes", "n", "1", "1.0", "08", "1e3", "0x10", "8080:8080", "12:30", "1_000"]
+    "text",
+    [
+        "on",
+        "Yes",
+        "n",
+        "1",
+        "1.0",
+        "08",
+        "1e3",
+        "0x10",
+        "8080:8080",
+        "12:30",
+        "1_000",
+        "2026-11-29",
+        ".inf",
+        "0123e4",
+    ],
 )
 def test_text_is_text_for_every_reader(text: str) -> None:
     assert f'"{text}"' in write([{"a": text}], "")
+
+
+def test_what_is_said_once_is_read_everywhere() -> None:
+    often = Anchor("often", {"every": "10s"})
+    probe = Anchor("probe", "one\ntwo\n")
+    document = {"x-often": often, "x-probe": probe, "a": {MERGE: often, "test": Line(["CMD", probe, "80"])}}
+    text = write([document], "")
+    assert text == (
+        "x-often: &often\n  every: 10s\nx-probe: &probe |\n  one\n  two\n"
+        'a:\n  <<: *often\n  test: [CMD, *probe, "80"]\n'
+    )
+    assert yaml.safe_load(text)["a"] == {"every": "10s", "test": ["CMD", "one\ntwo\n", "80"]}
+
+
+def test_an_anchor_that_is_used_once_is_none() -> None:
+    assert write([{"a": {MERGE: Anchor("x", {"b": 1})}}], "") == "a:\n  <<:\n    b: 1\n"

@@ -1,0 +1,97 @@
+"""The parts that services of a Compose file have in common.
+
+In: ports, limits, texts. Out: values for the file; anchors, which are written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from shipway.plan import container
+from shipway.render.yaml import MERGE, Anchor, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_MIB = 1024 * 1024
+Said = TypeVar("Said")
+
+KEPT = Anchor(
+    "kept",
+    {
+        "restart": "unless-stopped",
+        "logging": {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}},
+    },
+)
+HARDENED = Anchor(
+    "hardened",
+    {
+        MERGE: KEPT,
+        "user": container.USER,
+        "read_only": True,
+        "tmpfs": Line(["/tmp"]),  # noqa: S108 - the container's
+        "cap_drop": Line(["ALL"]),
+        "security_opt": Line(["no-new-privileges:true"]),
+    },
+)
+PROBE = Anchor(
+    "probe",
+    """\
+import http.client, os, socket, sys
+if not any(name.startswith("eth") for _, name in socket.if_nameindex()):
+    os.kill(1, 15)  # the pod was restarted, and this is the network it had: start again, and join the new one
+    sys.exit("the pod was restarted")
+asked = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=5)
+asked.request("GET", sys.argv[2])
+answer = asked.getresponse()
+print(answer.read().decode())
+sys.exit(answer.status != 200)
+""",
+)
+"""What `docker inspect` shows of it is what /readyz says. Its arguments: a port and a path."""
+OFTEN = Anchor("often", {"interval": "10s", "timeout": "6s", "retries": 3, "start_period": "60s"})
+SHARED = (KEPT, HARDENED, PROBE, OFTEN)
+"""In the order in which they refer to each other."""
+
+
+def healthcheck(port: int, path: str) -> dict[str, Any]:
+    """Compose does nothing about a container that is not healthy: it says so, and `up --wait` waits."""
+    return {MERGE: OFTEN, "test": Line(["CMD", container.PYTHON, "-IS", "-c", PROBE, str(port), path])}
+
+
+def limits(cpu: int | None, memory: int | None) -> dict[str, Any]:
+    """CPU is a share where others want it too, and no limit; memory is one, and swap adds nothing to it."""
+    shares = {} if cpu is None else {"cpu_shares": max(2, cpu * 1024 // 1000)}
+    if memory is None:
+        return shares
+    size = f"{memory // _MIB}m" if memory % _MIB == 0 else str(memory)
+    return shares | {"mem_limit": size, "memswap_limit": size}
+
+
+def literal(value: Said) -> Said:
+    """What agent.toml says, as Compose reads it back: it replaces what follows a $."""
+    if isinstance(value, str):
+        return value.replace("$", "$$")  # type: ignore[return-value]
+    if isinstance(value, list):
+        return [literal(item) for item in value]  # type: ignore[return-value]
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}  # type: ignore[return-value]
+    return value
+
+
+_ENVIRONMENT = """\
+# Yours: shipway writes it once. Compose reads it beside compose.yaml; variables of the shell come first.
+COMPOSE_PROJECT_NAME={name}
+# Ports of this machine{addresses}
+API_PORT={api}
+ADMIN_PORT={admin}
+"""
+_SECRETS = "# To be filled in, and kept out of version control\n"
+
+
+def environment_file(name: str, ports: Mapping[Any, int], secrets: Iterable[str], *, everywhere: bool) -> str:
+    """.env, with what is to be filled in. `everywhere`: the API's port is on all addresses, or on one."""
+    addresses = "; API_PORT=127.0.0.1:8080 where a proxy on it does TLS" if everywhere else ""
+    text = _ENVIRONMENT.format(name=name, addresses=addresses, **ports)
+    lines = "".join(f"{secret}=\n" for secret in secrets)
+    return text + (_SECRETS + lines if lines else "")
