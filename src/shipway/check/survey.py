@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from shipway.check.dockerfiles.process import scripts
 from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
 from shipway.check.images.subject import read_image
+from shipway.check.manifests.files import find as find_manifests
+from shipway.check.manifests.survey import check_found, check_named
 from shipway.check.rule import below, run
-from shipway.check.rules import DOCKERFILE, IMAGE, RULES
+from shipway.check.rules import DOCKERFILE, IMAGE, PRODUCTION, RULES
 from shipway.check.suppressions import Checked, Settled, read_comments, read_names, settle
 from shipway.errors import BuildError, Finding, SpecError
 
@@ -49,13 +51,18 @@ def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
     dockerfiles = list(asked.dockerfiles)
     if asked.directory is not None:
         found = find_dockerfiles(asked.directory) if asked.directory.is_dir() else []
+        manifests = find_manifests(asked.directory) if asked.directory.is_dir() else []
         if (asked.directory / SPEC).exists():
             yield _project(asked.directory, say)
-        elif not found:
+        elif not found and not manifests:
             yield Checked((_nothing(asked.directory),))
+        if manifests:
+            yield check_found(manifests, asked.directory)
         dockerfiles += (path for path in found if path not in dockerfiles)
     for path in dockerfiles:
         yield _dockerfile(path, asked.directory or Path())
+    for path in asked.manifests:
+        yield check_named(path)
     for reference in asked.images:
         yield _image(reference)
 
@@ -63,15 +70,19 @@ def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
 def _project(directory: Path, say: Callable[[str], None]) -> Checked:
     from shipway.build.cache import Cache, default_root
     from shipway.build.registries.pool import Registries
+    from shipway.check.projects.production import read_production
     from shipway.check.projects.rules import check
     from shipway.check.projects.subject import read_subject
 
+    spec = directory / SPEC
     try:
         with Registries() as registries:
             findings = check(read_subject(directory, Cache(default_root()), registries, say))
+        findings += run(PRODUCTION, read_production(spec), SPEC)
     except SpecError as error:
-        findings = list(error.findings)
-    return Checked(tuple(below(str(directory), findings)))
+        return Checked(tuple(below(str(directory), error.findings)))
+    answers = read_comments(str(spec), spec.read_text(encoding="utf-8"))
+    return Checked(tuple(below(str(directory), findings)), tuple(answers))
 
 
 def _dockerfile(path: Path, directory: Path) -> Checked:
@@ -95,7 +106,7 @@ def _image(reference: str) -> Checked:
 
 
 def _nothing(directory: Path) -> Finding:
-    place = f"nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile"
+    place = f"nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile, no manifest"
     return Finding(
         "nothing-to-check",
         f"there is {place if directory.is_dir() else f'no directory {directory}'}",

@@ -1,0 +1,79 @@
+"""Where manifests are: a file or directory that is named, or a project's directory.
+
+In: paths. Out: names and texts. In a directory that nobody named as manifests, only what looks like some is
+taken: Compose's names, YAML in its top that has a kind, and what is below directories people keep them in.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from pathlib import Path
+
+from shipway.errors import Finding
+
+COMPOSE = ("compose*.y*ml", "docker-compose*.y*ml")
+DIRECTORIES = frozenset(
+    {"deploy", "deployment", "deployments", "k8s", "kubernetes", "kustomize", "manifests", "ecs", "nomad"}
+    | {"helm", "chart", "charts", "infra", "ops", ".k8s"}
+)
+"""Directories of a project that are looked through."""
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+NOMAD = (".nomad", ".hcl")
+_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "vendor", "golden"})
+_LARGEST = 4_000_000
+"""Larger files are data."""
+_LOOKS_LIKE = re.compile(r'^\s*"?(kind|services|containerDefinitions)"?\s*:', re.MULTILINE)
+
+
+def find(directory: Path) -> list[Path]:
+    """The manifests of a project's directory."""
+    top = sorted(path for path in directory.iterdir() if path.is_file() and _is_one(path))
+    below = [
+        p for d in sorted(directory.iterdir()) if d.name in DIRECTORIES and d.is_dir() for p in within(d)
+    ]
+    texts = ((path, read_text(path)) for path in (*top, *below))
+    return [
+        p for p, text in texts if isinstance(text, str) and (_LOOKS_LIKE.search(text) or p.suffix in NOMAD)
+    ]
+
+
+def _is_one(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml") or any(fnmatch.fnmatch(path.name, one) for one in COMPOSE)
+
+
+def within(directory: Path) -> list[Path]:
+    """Every file below a directory that may be a manifest, in the order of their names."""
+    found: list[Path] = []
+    for place, names, files in os.walk(directory):
+        names[:] = sorted(n for n in names if n not in _SKIPPED and not n.startswith("."))
+        found += (Path(place, f) for f in sorted(files) if Path(f).suffix in {*SUFFIXES, *NOMAD})
+    return found
+
+
+def named(path: Path) -> list[Path] | Finding:
+    """The files that a person means by a path."""
+    if not path.is_dir():
+        return [path]
+    found = within(path)
+    if found:
+        return found
+    fix = "name a file or a directory with .yaml, .yml or .json"
+    return Finding("manifest-syntax", "no manifest is in this directory", fix, str(path))
+
+
+def read_text(path: Path) -> str | Finding:
+    """A file's text, or what is wrong with it."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            return _wrong(path, "it is larger than 4 MB, so it is no manifest")
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        return _wrong(path, f"it cannot be read: {error.strerror or error}")
+    except UnicodeDecodeError:
+        return _wrong(path, "it is not UTF-8, so it is no manifest")
+
+
+def _wrong(path: Path, message: str) -> Finding:
+    return Finding("manifest-syntax", message, "name a file that Kubernetes, Compose or ECS reads", str(path))

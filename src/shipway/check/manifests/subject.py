@@ -1,0 +1,166 @@
+"""Files -> `Manifests`: what they run, what stands beside it, and what could not be read.
+
+In: the text of every file that is looked at together. Out: one value. An overlay's image tags, autoscalers
+and ServiceAccounts count across the files, for that is how they are applied.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from shipway.check.manifests import compose, ecs, kubernetes
+from shipway.check.manifests.kubernetes import Object
+from shipway.check.manifests.nodes import Node, Unreadable, read_documents
+from shipway.check.manifests.workload import Workload
+from shipway.errors import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that has been read, by the name that findings give it."""
+
+    name: str
+    text: str
+    documents: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """All that is looked at together. `drain` is what agent.toml says of `health.grace`, if there is one."""
+
+    files: tuple[File, ...]
+    workloads: tuple[Workload, ...]
+    objects: tuple[Object, ...]
+    services: tuple[Object, ...] = ()
+    """ECS services, with the file's name."""
+    unread: tuple[Finding, ...] = ()
+    drain: float | None = None
+    tagged: frozenset[str] = field(default_factory=frozenset)
+    """Images whose tag or digest a kustomization sets."""
+
+    def of_kind(self, *kinds: str) -> Iterator[Object]:
+        return (thing for thing in self.objects if thing.kind in kinds)
+
+    def whole(self) -> Iterator[Workload]:
+        """The workloads that nothing else completes."""
+        return (workload for workload in self.workloads if not workload.partial)
+
+    def selecting(self, workload: Workload, *kinds: str) -> Iterator[Object]:
+        """The objects that select a workload's pods by their labels: Services, budgets."""
+        for thing in self.of_kind(*kinds):
+            selector = thing.node.at("spec", "selector")
+            wanted = selector.pairs.get("matchLabels", selector).pairs
+            labels = workload.labels or {}
+            if wanted and all(labels.get(name) == value.text for name, value in wanted.items()):
+                yield thing
+
+
+def read(texts: Sequence[tuple[str, str]], drain: float | None = None, *, named: bool = True) -> Manifests:
+    """Read files, by name and text. Where nobody `named` them, one that is no manifest is passed over."""
+    files: list[File] = []
+    unread: list[Finding] = []
+    templates = [name for name, text in texts if _is_template(name, text)]
+    for name, text in texts:
+        if name in templates:
+            continue
+        try:
+            files.append(File(name, text, tuple(read_documents(text))))
+        except Unreadable as error:
+            unread.append(_unreadable(name, error))
+    if templates:
+        unread.append(_of_helm(templates))
+    if named and not files and not unread:
+        unread.append(_unknown(texts[0][0] if texts else ""))
+    return _join(files, tuple(unread), drain)
+
+
+def is_known(file: File) -> bool:
+    """Whether a file has anything that is read here."""
+    return any(
+        kubernetes.is_object(d) or d["kind"].text.endswith("List") or compose.is_compose(d) or ecs.is_task(d)
+        or ecs.is_service(d)
+        for d in file.documents
+    )  # fmt: skip
+
+
+def _join(files: list[File], unread: tuple[Finding, ...], drain: float | None) -> Manifests:
+    objects = tuple(o for file in files for o in kubernetes.read_objects(list(file.documents), file.name))
+    workloads = tuple(w for o in objects if (w := kubernetes.workload(o)))
+    tagged = {
+        image["name"].text
+        for o in objects
+        if o.kind == "Kustomization"
+        for image in o.node["images"].items
+        if image["newTag"].is_set or image["digest"].is_set
+    }
+    workloads = tuple(_settled(workload, objects) for workload in workloads)
+    services: list[Object] = []
+    for file in files:
+        for document in file.documents:
+            if compose.is_compose(document):
+                workloads += tuple(compose.workloads(document, file.name))
+            elif ecs.is_task(document):
+                workloads += (ecs.workload(document, file.name),)
+            elif ecs.is_service(document):
+                services.append(Object("service", document["serviceName"].text, file.name, document))
+    return Manifests(tuple(files), workloads, objects, tuple(services), unread, drain, frozenset(tagged))
+
+
+def _settled(workload: Workload, objects: tuple[Object, ...]) -> Workload:
+    """What other objects say of it: an autoscaler how many, a ServiceAccount that no token is wanted."""
+    for thing in objects:
+        spec = thing.node["spec"]
+        scaled = spec.at("scaleTargetRef", "name").text == workload.name and bool(workload.name)
+        if thing.kind in ("HorizontalPodAutoscaler", "ScaledObject") and scaled:
+            most = spec["maxReplicas"].number or spec["maxReplicaCount"].number or 2
+            workload = dataclasses.replace(workload, replicas=max(most, workload.replicas))
+        default = thing.kind == "ServiceAccount" and thing.name == "default"
+        if default and thing.node["automountServiceAccountToken"].truth is False:
+            workload = dataclasses.replace(workload, token=False)
+    return workload
+
+
+def _is_template(name: str, text: str) -> bool:
+    """Whether Helm has to make YAML of it first."""
+    return "{{" in text and (
+        "/templates/" in f"/{name}" or any(line.lstrip().startswith("{{") for line in text.split("\n"))
+    )
+
+
+# -- What is not read ----------------------------------------------------------------------------------------
+
+
+def _unreadable(name: str, error: Unreadable) -> Finding:
+    return Finding("manifest-syntax", f"it is neither YAML nor JSON: {error}", "correct it", name, error.line)
+
+
+def _of_helm(templates: list[str]) -> Finding:
+    files = "this template" if len(templates) == 1 else f"{len(templates)} templates"
+    return Finding(
+        "manifest-unread",
+        f"{files} of Helm cannot be read before Helm has filled it in",
+        "check what it makes: helm template . > rendered.yaml; shipway check --manifests rendered.yaml",
+        templates[0],
+        severity="note",
+    )
+
+
+def _unknown(name: str) -> Finding:
+    message = "nothing in it is a manifest of Kubernetes, Compose or ECS"
+    return Finding("manifest-syntax", message, "name the files that the orchestrator is given", name)
+
+
+def unread_nomad(name: str) -> Finding:
+    """Nomad's own language is not read."""
+    return Finding(
+        "manifest-unread",
+        "a job of Nomad in HCL is not read",
+        "let Nomad judge it: nomad job validate",
+        name,
+        severity="note",
+    )

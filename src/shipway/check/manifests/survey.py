@@ -1,0 +1,78 @@
+"""Files or a directory -> what there is to say about the manifests in them.
+
+In: paths. Out: `Checked`. All files of one path are judged together, as they are applied.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.check.manifests import files
+from shipway.check.manifests.subject import File, Manifests, read, unread_nomad
+from shipway.check.rule import run
+from shipway.check.rules import MANIFEST
+from shipway.check.suppressions import Checked, Suppression, read_comments, read_names
+from shipway.errors import Finding, SpecError
+from shipway.spec.load import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+SPEC = "agent.toml"
+
+
+def check_named(path: Path) -> Checked:
+    """What a person named: a file, or a directory with all below it."""
+    found = files.named(path)
+    if isinstance(found, Finding):
+        return Checked((found,))
+    return _check(found, path, named=path.is_file() or not path.exists())
+
+
+def check_found(paths: Sequence[Path], directory: Path) -> Checked:
+    """What was found in a project's directory."""
+    return _check(paths, directory, named=False)
+
+
+def _check(paths: Sequence[Path], place: Path, *, named: bool) -> Checked:
+    jobs = [path for path in paths if path.suffix in files.NOMAD]
+    texts = [(str(path), files.read_text(path)) for path in paths if path not in jobs]
+    wrong = [text for _, text in texts if isinstance(text, Finding)]
+    read_texts = [(name, text) for name, text in texts if isinstance(text, str)]
+    manifests = read(read_texts, _drain(place), named=named and bool(read_texts))
+    unread = [*wrong, *manifests.unread, *(unread_nomad(str(job)) for job in jobs)]
+    return Checked((*unread, *run(MANIFEST, manifests, "")), tuple(_answers(manifests)))
+
+
+def _answers(manifests: Manifests) -> Iterator[Suppression]:
+    """What comments and annotations answer for."""
+    for file in manifests.files:
+        yield from read_comments(file.name, file.text, _extent(file))
+    for thing in manifests.objects:
+        annotations = thing.node.at("metadata", "annotations").pairs
+        reasons = {name: node.text for name, node in annotations.items()}
+        yield from read_names(thing.file, reasons, thing.node.line, thing.node.last)
+
+
+def _extent(file: File) -> Callable[[int], tuple[int, int]]:
+    """A line stands for all that begins on it: a key with what is below it, a document at its first line."""
+    last: dict[int, int] = {}
+    for document in file.documents:
+        for node in document.walk():
+            last[node.line] = max(node.last, last.get(node.line, 0))
+    return lambda line: (line, last.get(line, line))
+
+
+def _drain(place: Path) -> float | None:
+    """The shortest drain that the agent.toml above says, of any environment."""
+    start = place if place.is_dir() else place.parent
+    above = (start, *start.absolute().parents)[:6]
+    spec = next((directory / SPEC for directory in above if (directory / SPEC).is_file()), None)
+    if spec is None:
+        return None
+    try:
+        base = load(spec).spec
+        return min(load(spec, env).spec.health.grace for env in (None, *base.env))
+    except SpecError:
+        return None

@@ -1,0 +1,72 @@
+"""Rules about agent.toml that hold where users are: in every environment but those of developers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.check.rule import Seen
+from shipway.spec.load import Loaded, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_DEVELOPERS = frozenset({"dev", "local", "test", "ci"})
+_SUITES = ("evals", "eval", "promptfooconfig.yaml", "promptfooconfig.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Production:
+    """A project's environments, as agent.toml has them, and the project's directory."""
+
+    root: Path
+    environments: tuple[Loaded, ...]
+
+
+def read_production(path: Path) -> Production:
+    """The environments of an agent.toml that are for users. Raises SpecError."""
+    names = [name for name in load(path).spec.env if name not in _DEVELOPERS]
+    return Production(path.parent, tuple(load(path, name) for name in names))
+
+
+def spend_is_limited(production: Production) -> Iterator[Seen]:
+    """Outside of development, a day's spend or tokens have a limit.
+
+    A loop in an agent, or one visitor with a script, spends a month's money in a night. Quotas at the
+    provider end all of your agents at once.
+    """
+    for loaded in production.environments:
+        policy = loaded.spec.policy
+        if loaded.spec.model and policy.spend is None and policy.tokens is None:
+            message = f"nothing limits what {loaded.env} spends"
+            fix = 'add [policy] with tokens = "2M/day", or spend = "20USD/day" and the model\'s prices'
+            yield Seen(message, fix, loaded.merged.line(("env", str(loaded.env))))
+
+
+def evals_are_there(production: Production) -> Iterator[Seen]:
+    """A project that is deployed has evals.
+
+    Tests say whether the code works. Whether the answers got worse, by a new prompt or a new model, only
+    questions with judged answers say.
+    """
+    if production.environments and not any((production.root / name).exists() for name in _SUITES):
+        loaded = production.environments[0]
+        if loaded.spec.evals is None:
+            message = f"it goes to {loaded.env}, and no evals say whether its answers got worse"
+            fix = "keep questions, with what a good answer has, in evals/*.jsonl"
+            yield Seen(message, fix, loaded.merged.line(("env", str(loaded.env))))
+
+
+def sidecars_have_limits(production: Production) -> Iterator[Seen]:
+    """A sidecar has a limit of memory.
+
+    MCP servers keep what they fetch, and leak processes. Without a limit of its own, the kernel looks for the
+    largest process when memory ends, and that is the agent.
+    """
+    for loaded in production.environments[:1]:
+        for name, server in loaded.spec.mcp.items():
+            if server.shape == "sidecar" and server.resources.memory is None:
+                message = f"the sidecar {name} has no limit of memory"
+                yield Seen(message, 'resources = { memory = "256Mi" }', loaded.merged.line(("mcp", name)))
