@@ -150,6 +150,23 @@ def test_a_finding_that_is_answered_for(shipway: Run, project: Write) -> None:
     assert rules(shipway("check", "--json", cwd=root)) == {"root-user", "ignore-reason"}
 
 
+def test_a_rule_that_is_ignored_everywhere(shipway: Run, project: Write) -> None:
+    root = project(
+        {"Dockerfile": "FROM python:3.13-slim\nUSER 0\n", "b.Dockerfile": "FROM python:3.13-slim\nUSER 0\n"}
+    )
+    why = "a sandbox of its own"
+    done = shipway("check", "--json", "--ignore", f"root-user: {why}", "--sarif", "out.sarif", cwd=root)
+    assert done.returncode == 0
+    assert rules(done) == {"base-digest"}
+    results = json.loads((root / "out.sarif").read_text())["runs"][0]["results"]
+    given = [one for result in results for one in result.get("suppressions", ())]
+    assert given == [{"kind": "external", "justification": why}] * 2
+    for wrong, said in (("root-user", "has no reason"), ("root: x", "there is no rule `root`")):
+        done = shipway("check", "--ignore", wrong, cwd=root)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_what_is_named_is_looked_at_alone(shipway: Run, project: Write) -> None:
     root = project({"agent.toml": "nme = 1\n", "docker/agent.Dockerfile": CLASSIC})
     done = shipway("check", "--json", "--dockerfile", "docker/agent.Dockerfile", cwd=root)

@@ -18,7 +18,7 @@ from shipway.check.rules import RULES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shipway.check.suppressions import Settled
+    from shipway.check.suppressions import Settled, Suppressed
     from shipway.errors import Finding
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -28,7 +28,7 @@ _TEXTS = {rule.name: rule.text for rule in RULES}
 def sarif(settled: Settled, directory: Path) -> dict[str, Any]:
     """The whole log, one run. `directory` is where findings' files are named from."""
     uri = _from_root(directory.absolute())
-    answered = {one.finding: one.reason for one in settled.suppressed}
+    answered = {one.finding: one for one in settled.suppressed}
     findings = [*settled.findings, *answered]
     names = sorted({finding.rule for finding in findings} | _TEXTS.keys())
     index = {name: position for position, name in enumerate(names)}
@@ -55,7 +55,7 @@ def _rule(name: str, severity: str) -> dict[str, Any]:
 
 
 def _result(
-    finding: Finding, index: Mapping[str, int], reason: str | None, uri: Callable[[str], str]
+    finding: Finding, index: Mapping[str, int], answer: Suppressed | None, uri: Callable[[str], str]
 ) -> dict[str, Any]:
     fix = f"\nFix: {finding.fix}" if finding.fix else ""
     result: dict[str, Any] = {
@@ -66,8 +66,9 @@ def _result(
     }
     if finding.file:
         result["locations"] = [_location(finding, uri)]
-    if reason is not None:
-        result["suppressions"] = [{"kind": "inSource", "justification": reason}]
+    if answer:
+        kind = "inSource" if answer.in_source else "external"
+        result["suppressions"] = [{"kind": kind, "justification": answer.reason}]
     return result
 
 

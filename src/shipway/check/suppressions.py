@@ -55,6 +55,8 @@ class Suppressed:
 
     finding: Finding
     reason: str
+    in_source: bool = True
+    """Whether the file or the image says so itself, or the command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,15 @@ def read_names(
 
 
 def settle(
-    findings: Iterable[Finding], suppressions: Iterable[Suppression], known: Collection[str]
+    findings: Iterable[Finding],
+    suppressions: Iterable[Suppression],
+    known: Collection[str],
+    everywhere: Mapping[str, str] = {},
 ) -> Settled:
-    """Take out what is answered for, and say which suppressions do not hold. `known` are rules' names."""
+    """Take out what is answered for, and say which suppressions do not hold. `known` are rules' names.
+
+    `everywhere` are the rules that are ignored wherever they have something to say, with the reason.
+    """
     findings, suppressions = sorted(findings, key=_place), tuple(suppressions)
     answered = {
         finding: suppression.reason
@@ -113,10 +121,14 @@ def settle(
         for finding in findings
         if suppression.reason and finding.rule in known and suppression.covers(finding)
     }
+    outside = {f: everywhere[f.rule] for f in findings if f.rule in everywhere and f not in answered}
     wrong = [f for s in suppressions for f in _wrong(s, findings, known)]
     return Settled(
-        tuple(sorted({*(f for f in findings if f not in answered), *wrong}, key=_place)),
-        tuple(Suppressed(finding, answered[finding]) for finding in findings if finding in answered),
+        tuple(sorted({*(set(findings) - answered.keys() - outside.keys()), *wrong}, key=_place)),
+        (
+            *(Suppressed(finding, reason) for finding, reason in answered.items()),
+            *(Suppressed(finding, reason, in_source=False) for finding, reason in outside.items()),
+        ),
     )
 
 

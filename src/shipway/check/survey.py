@@ -6,7 +6,8 @@ through for whatever shipway knows: agent.toml, Dockerfiles, manifests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ class Asked:
     dockerfiles: tuple[Path, ...] = ()
     images: tuple[str, ...] = ()
     manifests: tuple[Path, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    """Rules that are to be ignored everywhere, with the reason."""
 
 
 def survey(asked: Asked, say: Callable[[str], None]) -> Settled:
@@ -43,6 +46,7 @@ def survey(asked: Asked, say: Callable[[str], None]) -> Settled:
         (finding for one in checked for finding in one.findings),
         (suppression for one in checked for suppression in one.suppressions),
         {rule.name for rule in RULES},
+        asked.ignored,
     )
     return replace(settled, failures=tuple(one.failure for one in checked if one.failure))
 
@@ -106,9 +110,11 @@ def _image(reference: str) -> Checked:
 
 
 def _nothing(directory: Path) -> Finding:
-    place = f"nothing to check in {directory.absolute()}: no agent.toml, no Dockerfile, no manifest"
-    return Finding(
-        "nothing-to-check",
-        f"there is {place if directory.is_dir() else f'no directory {directory}'}",
-        "name what to look at: DIR, --dockerfile F, --image REF, --manifests F",
-    )
+    message = f"there is no directory {directory}"
+    if directory.is_dir():
+        place = directory.absolute()
+        message = f"there is nothing to check in {place}: no agent.toml, no Dockerfile, no manifest"
+    elif directory.exists():
+        message = f"{directory} is a file, expected a directory"
+    fix = "name what to look at: DIR, --dockerfile F, --image REF, --manifests F"
+    return Finding("nothing-to-check", message, fix)

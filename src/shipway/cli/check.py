@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from shipway.check.suppressions import Settled
     from shipway.errors import Finding, Severity
@@ -35,6 +35,14 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--sarif", "sarif_file", metavar="F", type=_PATH, help="Write the findings to this file, as SARIF."
 )
+@click.option(
+    "--ignore",
+    "ignored",
+    metavar="RULE:REASON",
+    multiple=True,
+    callback=lambda _context, _option, given: _reasons(given),
+    help="Ignore a rule everywhere, and say why.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as a JSON list.")
 @click.option(
     "--fail-on",
@@ -49,6 +57,7 @@ def command(
     images: tuple[str, ...],
     manifests: tuple[Path, ...],
     sarif_file: Path | None,
+    ignored: Mapping[str, str],
     as_json: bool,
     fail_on: Severity,
 ) -> None:
@@ -65,7 +74,7 @@ def command(
 
     named = bool(dockerfiles or images or manifests)
     place = directory if directory or named else Path()
-    settled = survey(Asked(place, dockerfiles, images, manifests), say)
+    settled = survey(Asked(place, dockerfiles, images, manifests, ignored), say)
     if sarif_file:
         _write(sarif_file, settled)
     _print(settled.findings, as_json)
@@ -75,6 +84,22 @@ def command(
     counting = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     found = any(finding.severity in counting for finding in settled.findings)
     sys.exit(2 if found else 1 if settled.failures else 0)
+
+
+def _reasons(given: Iterable[str]) -> dict[str, str]:
+    """The rules of --ignore, with their reasons. Raises click.BadParameter that says what is wrong."""
+    from shipway.check.rules import RULES
+
+    known = {rule.name for rule in RULES}
+    reasons = {}
+    for text in given:
+        rule, _, reason = (part.strip() for part in text.partition(":"))
+        if rule not in known:
+            raise click.BadParameter(f"there is no rule `{rule}` that could be ignored")
+        if not reason:
+            raise click.BadParameter(f"`{rule}` has no reason: --ignore '{rule}: why'")
+        reasons[rule] = reason
+    return reasons
 
 
 def _print(findings: Iterable[Finding], as_json: bool) -> None:

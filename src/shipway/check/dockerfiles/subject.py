@@ -99,6 +99,8 @@ def find_dockerfiles(directory: Path) -> list[Path]:
 def read_dockerfile(path: Path, directory: Path) -> Dockerfile | Finding:
     """The file, or what is wrong with it. `directory` is the context, if what is copied is not beside it."""
     file = str(path)
+    if path.exists() and not path.is_file():
+        return _wrong("it is no file", "name a Dockerfile", file)
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
