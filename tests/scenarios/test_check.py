@@ -141,7 +141,7 @@ def test_severities_make_the_exit_code(shipway: Run, project: Write) -> None:
 def test_a_finding_that_is_answered_for(shipway: Run, project: Write) -> None:
     text = "FROM python:3.13-slim@sha256:0a\n# shipway: ignore root-user: it makes devices\nUSER root\n"
     root = project({"Dockerfile": text})
-    done = shipway("check", "--sarif", "out.sarif", cwd=root)
+    done = shipway("check", "--sarif", "out.sarif", "--with-ignored", cwd=root)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "nothing found, 1 ignored with a reason\n"
     (result,) = json.loads((root / "out.sarif").read_text())["runs"][0]["results"]
@@ -155,7 +155,8 @@ def test_a_rule_that_is_ignored_everywhere(shipway: Run, project: Write) -> None
         {"Dockerfile": "FROM python:3.13-slim\nUSER 0\n", "b.Dockerfile": "FROM python:3.13-slim\nUSER 0\n"}
     )
     why = "a sandbox of its own"
-    done = shipway("check", "--json", "--ignore", f"root-user: {why}", "--sarif", "out.sarif", cwd=root)
+    sarif = ("--sarif", "out.sarif", "--with-ignored")
+    done = shipway("check", "--json", "--ignore", f"root-user: {why}", *sarif, cwd=root)
     assert done.returncode == 0
     assert rules(done) == {"base-digest"}
     results = json.loads((root / "out.sarif").read_text())["runs"][0]["results"]

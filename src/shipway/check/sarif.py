@@ -25,10 +25,13 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 _TEXTS = {rule.name: rule.text for rule in RULES}
 
 
-def sarif(settled: Settled, directory: Path) -> dict[str, Any]:
-    """The whole log, one run. `directory` is where findings' files are named from."""
+def sarif(settled: Settled, directory: Path, with_ignored: bool = False) -> dict[str, Any]:
+    """The whole log, one run. `directory` is where findings' files are named from.
+
+    `with_ignored`: what is answered for is in it, too, as suppressed. GitHub would show that as open.
+    """
     uri = _from_root(directory.absolute())
-    answered = {one.finding: one for one in settled.suppressed}
+    answered = {one.finding: one for one in settled.suppressed if with_ignored}
     findings = [*settled.findings, *answered]
     names = sorted({finding.rule for finding in findings} | _TEXTS.keys())
     index = {name: position for position, name in enumerate(names)}
@@ -44,12 +47,13 @@ def sarif(settled: Settled, directory: Path) -> dict[str, Any]:
 
 
 def _rule(name: str, severity: str) -> dict[str, Any]:
-    text = _TEXTS.get(name, "Something that shipway cannot build from or read.")
+    text = _TEXTS.get(name, f"What shipway cannot read or build from; docs/reference/findings.md#{name}")
+    ignoring = f"\n\nTo ignore it: `# shipway: ignore {name}: why`." if name in _TEXTS else ""
     return {
         "id": name,
         "shortDescription": {"text": text.partition("\n\n")[0]},
         "fullDescription": {"text": text},
-        "help": {"text": text, "markdown": f"{text}\n\nTo ignore it: `# shipway: ignore {name}: why`."},
+        "help": {"text": text, "markdown": f"{text}{ignoring}"},
         "defaultConfiguration": {"level": severity},
     }
 

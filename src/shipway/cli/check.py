@@ -35,6 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--sarif", "sarif_file", metavar="F", type=_PATH, help="Write the findings to this file, as SARIF."
 )
+@click.option("--with-ignored", is_flag=True, help="What is ignored is in the SARIF, too, as suppressed.")
 @click.option(
     "--ignore",
     "ignored",
@@ -57,6 +58,7 @@ def command(
     images: tuple[str, ...],
     manifests: tuple[Path, ...],
     sarif_file: Path | None,
+    with_ignored: bool,
     ignored: Mapping[str, str],
     as_json: bool,
     fail_on: Severity,
@@ -75,9 +77,9 @@ def command(
     named = bool(dockerfiles or images or manifests)
     place = directory if directory or named else Path()
     settled = survey(Asked(place, dockerfiles, images, manifests, ignored), say)
-    if sarif_file:
-        _write(sarif_file, settled)
     _print(settled.findings, as_json)
+    if sarif_file:
+        _write(sarif_file, settled, with_ignored)
     for failure in settled.failures:
         show(failure)
     say(_summary(settled))
@@ -123,13 +125,13 @@ def _summary(settled: Settled) -> str:
     return ", ".join(parts if counts or settled.failures else ["nothing found", *parts])
 
 
-def _write(file: Path, settled: Settled) -> None:
+def _write(file: Path, settled: Settled, with_ignored: bool) -> None:
     import json
 
     from shipway.check.sarif import sarif
     from shipway.errors import ShipwayError
 
-    text = json.dumps(sarif(settled, Path.cwd()), indent=2)
+    text = json.dumps(sarif(settled, Path.cwd(), with_ignored), indent=2)
     try:
         file.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:

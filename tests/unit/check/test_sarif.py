@@ -31,7 +31,7 @@ def schema() -> Draft4Validator:
 
 
 def log(directory: Path, *findings: Finding, suppressed: tuple[Suppressed, ...] = ()) -> dict[str, Any]:
-    return sarif(Settled(findings, suppressed), directory)
+    return sarif(Settled(findings, suppressed), directory, with_ignored=True)
 
 
 def test_it_is_valid_with_everything_in_it(schema: Draft4Validator, tmp_path: Path) -> None:
@@ -73,6 +73,11 @@ def test_results_point_to_their_rule_and_place(tmp_path: Path) -> None:
 def test_what_was_answered_for_is_there_with_its_reason(tmp_path: Path) -> None:
     run = log(tmp_path, suppressed=(Suppressed(ROOT, "a batch job"),))["runs"][0]
     assert run["results"][0]["suppressions"] == [{"kind": "inSource", "justification": "a batch job"}]
+
+
+def test_what_was_answered_for_is_left_out_unless_asked_for(tmp_path: Path) -> None:
+    settled = Settled((), (Suppressed(ROOT, "a batch job"),))
+    assert sarif(settled, tmp_path)["runs"][0]["results"] == []
 
 
 def test_paths_are_from_the_root_of_the_repository(tmp_path: Path) -> None:
