@@ -13,7 +13,6 @@ from shipway.check.rule import run
 from shipway.check.rules import MANIFEST
 from shipway.check.suppressions import Checked, Suppression, read_comments, read_names
 from shipway.errors import Finding, SpecError
-from shipway.spec.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +70,8 @@ def _drain(place: Path) -> float | None:
     spec = next((directory / SPEC for directory in above if (directory / SPEC).is_file()), None)
     if spec is None:
         return None
+    from shipway.spec.load import load  # brings pydantic, which only a project with an agent.toml needs
+
     try:
         base = load(spec).spec
         return min(load(spec, env).spec.health.grace for env in (None, *base.env))

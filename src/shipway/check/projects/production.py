@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.check.rule import Seen
-from shipway.spec.load import Loaded, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from shipway.spec.load import Loaded  # noqa: TC004 - annotations are never evaluated
 
 
 _DEVELOPERS = frozenset({"dev", "local", "test", "ci"})
@@ -27,6 +28,8 @@ class Production:
 
 def read_production(path: Path) -> Production:
     """The environments of an agent.toml that are for users. Raises SpecError."""
+    from shipway.spec.load import load  # brings pydantic, which only a project with an agent.toml needs
+
     names = [name for name in load(path).spec.env if name not in _DEVELOPERS]
     return Production(path.parent, tuple(load(path, name) for name in names))
 
