@@ -13,7 +13,7 @@ from shipway.errors import SpecError
 from shipway.plan import codec
 from shipway.plan.image import ImagePlan, plan_images
 from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack, released
-from shipway.render import compose, dockerfile
+from shipway.render import compose, dockerfile, kubernetes
 from shipway.render.ecs import files as ecs
 from shipway.render.emit import Rendered
 from shipway.render.nomad import files as nomad
@@ -29,6 +29,7 @@ GOLDEN = {"image.json": tuple[ImagePlan, ...], "stack.json": StackPlan}
 
 RENDERERS: dict[Target, Callable[[StackPlan], Rendered]] = {
     "compose": compose.render,
+    "kubernetes": kubernetes.render,
     "ecs": ecs.render,
     "nomad": nomad.render,
 }

@@ -102,6 +102,26 @@ def compose(directory: Path, environment: str | None, release: Path | None, outp
     )
 
 
+@command.command("kubernetes")
+@_directory
+@_environment
+@_release
+@_output
+@click.option(
+    "--plain-sidecars", "plain", is_flag=True, help="For clusters before 1.30: sidecars as plain containers."
+)
+def kubernetes(
+    directory: Path, environment: str | None, release: Path | None, output: Path | None, plain: bool
+) -> None:
+    """Write a Kustomize base, and once an overlay that is yours.
+
+    The agent and its sidecars are a Deployment, MCP servers apart another. stdout is the paths of the files.
+    """
+    from shipway.render.kubernetes import render
+
+    write_stack("kubernetes", lambda plan: render(plan, plain=plain), directory, environment, release, output)
+
+
 @command.command("ecs")
 @_directory
 @_environment

@@ -185,7 +185,7 @@ def plan_stack(
 
 def released(plan: StackPlan, release: contract.Release) -> StackPlan:
     """The stack with the release's images, by digest, as one revision."""
-    revision = f"{release.id}-{_digest(plan.config)}"
+    revision = f"{release.id}-{config_digest(plan.config)}"
     env = plan.agent.env | {contract.env.REVISION: revision}
     return dataclasses.replace(
         plan,
@@ -202,7 +202,7 @@ def _released(server: Sidecar, release: contract.Release) -> Sidecar:
     return dataclasses.replace(server, image=release.images[f"mcp-{server.name}"])
 
 
-def _digest(config: contract.Config) -> str:
+def config_digest(config: contract.Config) -> str:
     """What an environment's config is; where a value was written does not matter."""
     said = contract.encode(dataclasses.replace(config, provenance={}))
     return hashlib.sha256(said.encode()).hexdigest()[:6]

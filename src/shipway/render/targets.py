@@ -117,6 +117,20 @@ def _replicas(plan: StackPlan) -> tuple[str, ...]:
     return (str(plan.agent.replicas),) if plan.agent.replicas > 1 else ()
 
 
+def _scratch(plan: StackPlan) -> tuple[str, ...]:
+    """Storage of several replicas, whose conversations are in PostgreSQL."""
+    return (plan.storage.path,) if plan.storage and plan.agent.replicas > 1 else ()
+
+
+def _foreign(plan: StackPlan) -> tuple[str, ...]:
+    """MCP servers in images that others built."""
+    return tuple(server.name for server in (*plan.sidecars, *plan.apart) if not server.program)
+
+
+def _foreign_optional(plan: StackPlan) -> tuple[str, ...]:
+    return tuple(server.name for server in plan.sidecars if server.optional and not server.program)
+
+
 def _long_grace(plan: StackPlan) -> tuple[str, ...]:
     """A grace that is longer than the two minutes that Fargate gives."""
     return _grace_above(plan, fargate.STOP_S)
@@ -221,7 +235,7 @@ FEATURES: tuple[Feature, ...] = (
         _sidecars,
         {
             "compose": Whole("services in the network namespace of a holder"),
-            "kubernetes": Whole("native sidecars; plain containers by option"),
+            "kubernetes": Whole("native sidecars; plain containers by `--plain-sidecars`"),
             "ecs": Whole("containers of the task, with dependencies"),
             "nomad": Whole("tasks of the group, prestart and sidecar"),
         },
@@ -231,12 +245,44 @@ FEATURES: tuple[Feature, ...] = (
         _optional,
         {
             "compose": Whole("nothing depends on them"),
-            "kubernetes": Whole("without probes, which would block the pod"),
+            "kubernetes": Whole("not asked whether they started or are ready: that would block the pod"),
             "ecs": Whole("not essential; started again where they ran for a minute"),
             "nomad": Otherwise(
                 "started again for ever; a deployment waits for them",
                 "{}: its failure fails nothing that runs, but a deployment waits until it runs",
             ),
+        },
+    ),
+    Feature(
+        "optional sidecars of an image that others built",
+        _foreign_optional,
+        {
+            "compose": Whole("nothing depends on them"),
+            "kubernetes": Otherwise(
+                "optional while they run",
+                "{}: Kubernetes takes a pod out of traffic while one of its containers restarts; an image "
+                "that "
+                "shipway builds restarts its server without that",
+            ),
+            "ecs": Whole("not essential"),
+            "nomad": Otherwise(
+                "started again for ever; a deployment waits for them",
+                "{}: its failure fails nothing that runs, but a deployment waits until it runs",
+            ),
+        },
+    ),
+    Feature(
+        "MCP servers in an image that others built",
+        _foreign,
+        {
+            "compose": Whole("as the image says"),
+            "kubernetes": Otherwise(
+                "restricted pod security, with the image's own user",
+                "{}: the pod starts if the image names its user by number, and that is not root; "
+                "else set runAsUser in your kustomization.yaml",
+            ),
+            "ecs": Whole("as the image says"),
+            "nomad": Whole("as the image says"),
         },
     ),
     Feature(
@@ -324,7 +370,7 @@ FEATURES: tuple[Feature, ...] = (
         _storage,
         {
             "compose": Whole("a named volume"),
-            "kubernetes": Whole("a PersistentVolumeClaim, of one pod at a time"),
+            "kubernetes": Whole("a PersistentVolumeClaim, of one pod at a time: a rollout stops it first"),
             "ecs": Otherwise("an EFS file system", "{}: Fargate keeps files in EFS alone; fill in its id"),
             "nomad": Otherwise(
                 "a host volume", "{}: a host volume that the cluster has to offer, of user 65532"
@@ -359,6 +405,19 @@ FEATURES: tuple[Feature, ...] = (
         },
     ),
     Feature(
+        "storage of several replicas",
+        _scratch,
+        {
+            "compose": Whole("one replica, one volume"),
+            "kubernetes": Otherwise(
+                "a directory of each, which ends with it",
+                "{}: each replica has its own, and it ends with the pod; conversations are in PostgreSQL",
+            ),
+            "ecs": Whole("an EFS file system that all of them share"),
+            "nomad": Whole("a volume that all of them share"),
+        },
+    ),
+    Feature(
         "secrets in files that rotate",
         _files,
         {
@@ -376,7 +435,12 @@ FEATURES: tuple[Feature, ...] = (
         _identities,
         {
             "compose": Refused("no platform gives the token that {} is exchanged for", "use `client_secret`"),
-            "kubernetes": Whole("projected service-account tokens"),
+            "kubernetes": Otherwise(
+                "projected service-account tokens",
+                "{}: its token is for the audience `token_url`; where the broker asks for another, patch "
+                "it in your "
+                "kustomization.yaml",
+            ),
             "ecs": Refused("ECS projects no tokens, and {} is exchanged for one", "use `client_secret`"),
             "nomad": Otherwise(
                 "workload identity, written to a file",

@@ -6,7 +6,6 @@ implements one of them deletes its line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from shipway.spec.merge import whole
 from shipway.spec.words import dotted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shipway.errors import Finding
     from shipway.spec.document import Document
     from shipway.spec.positions import Path
@@ -22,22 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Keys that match `pattern`, and whose value `applies`. Of a table the first match says it all."""
+    """Keys that match `pattern`, and say something. Of a table the first match says it all."""
 
     pattern: str
     missing: str
     """What the key asks for."""
-    applies: Callable[[Any], bool] = bool
-    instead: str = ""
-    """The fix, where it is not to remove the key."""
-
-
-def _several(replicas: Any) -> bool:
-    return isinstance(replicas, int) and replicas > 1
 
 
 PENDING = (
-    Pending("resources.replicas", "more than one replica", _several, "write replicas = 1"),
     Pending("evals", "evals"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),
@@ -48,7 +41,7 @@ def pending(document: Document) -> list[Finding]:
     """One finding for each place of the document that asks for what is not there yet."""
     merged = whole(document)
     return [
-        merged.finding("not-yet", path, _message(row, path), _fix(row, path))
+        merged.finding("not-yet", path, _message(row, path), f"until then remove `{path[-1]}`")
         for path, row in _matches(document.data)
     ]
 
@@ -57,12 +50,8 @@ def _message(row: Pending, path: Path) -> str:
     return f"`{dotted(path)}` asks for {row.missing}, which shipway does not do yet"
 
 
-def _fix(row: Pending, path: Path) -> str:
-    return f"until then {row.instead or f'remove `{path[-1]}`'}"
-
-
 def _matches(value: Any, path: Path = ()) -> Iterator[tuple[Path, Pending]]:
-    row = next((row for row in PENDING if path and _fits(row, path) and row.applies(value)), None)
+    row = next((row for row in PENDING if path and _fits(row, path) and value), None)
     if row:
         yield path, row
     elif isinstance(value, dict):

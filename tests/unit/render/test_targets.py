@@ -86,7 +86,18 @@ def test_what_a_target_cannot_have_is_refused_all_at_once(tmp_path: Path) -> Non
             "    fix: use `client_secret`",
         ],
     ]
-    assert judge(plan, "kubernetes") == ()
+    assert judge(plan, "kubernetes") == (
+        "KEY: its token is for the audience `token_url`; where the broker asks for another, patch it in your "
+        "kustomization.yaml",
+    )
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target != "compose"])
+def test_a_replayed_model_stays_on_this_machine(tmp_path: Path, target: str) -> None:
+    plan = planned(tmp_path, '[model]\nprovider = "anthropic"\nname = "a"\n')
+    with pytest.raises(SpecError, match="in development the model is replayed") as caught:
+        judge(plan, target)  # type: ignore[arg-type]
+    assert "--env prod" in str(caught.value)
 
 
 def test_texts_take_names() -> None:

@@ -22,7 +22,7 @@ def test_every_pattern_is_a_key() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("[env.prod.resources]\nreplicas = 2\n", 4, "more than one replica"),
+        ('[notify]\nwebhook = "HOOK"\n[secrets]\nHOOK = "env"\n', 3, "`notify` asks for notifications"),
         ('[evals]\nsuite = "evals/*.jsonl"\n', 3, "`evals` asks for evals"),
     ],
 )
@@ -42,7 +42,7 @@ def test_what_is_not_there_yet_is_refused_at_its_line(
         '[image]\nrepository = "registry.example.com/x"\ngroups = ["a"]\nextras = ["b"]\n',
         '[image]\ninclude = ["data/**"]\nmirror = "https://deb.example.com/debian"\n',
         MODEL + 'fallbacks = ["b"]\n',
-        "[resources]\nreplicas = 1\n",
+        "[env.prod.resources]\nreplicas = 2\n",
         '[policy]\nrequests = "1/s"\n',
         '[api]\nauth = "none"\n',
         '[api]\nauth = "keys"\nkeys = "K"\n[secrets]\nK = "file"\n',

@@ -1,5 +1,5 @@
 # Written by shipway from agent.toml: the stack support in prod. It is written again.
-# nomad var put nomad/jobs/support ANTHROPIC_API_KEY=…
+# nomad var put nomad/jobs/support ANTHROPIC_API_KEY=… API_KEYS=…
 # (a host volume support-data, of user and group 65532)
 # nomad job run agent.nomad.hcl
 job "support" {
@@ -95,7 +95,7 @@ job "support" {
 
       config {
         image           = "registry.example.com/support@sha256:502229da2214d546600ae7f450ea569ca9b1fbe825f8c27faa4c8aa95ef7baa6"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -113,7 +113,7 @@ job "support" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-3f354e"
+        SHIPWAY_REVISION = "0123456789ab-3d21e6"
       }
 
       template {
@@ -125,11 +125,11 @@ job "support" {
   "format": 1,
   "provenance": {
     "api.audience": "default",
-    "api.auth": "agent.toml:33",
+    "api.auth": "env.prod, agent.toml:49",
     "api.body_limit": "default",
     "api.issuer": "default",
     "api.jwks": "default",
-    "api.keys": "default",
+    "api.keys": "env.prod, agent.toml:50",
     "api.tenant_claim": "default",
     "api.timeout": "default",
     "api.trusted_proxies": "default",
@@ -151,7 +151,8 @@ job "support" {
     "resources.cpu": "default",
     "resources.memory": "default",
     "resources.replicas": "default",
-    "secrets.ANTHROPIC_API_KEY": "agent.toml:16",
+    "secrets.ANTHROPIC_API_KEY": "env.prod, agent.toml:53",
+    "secrets.API_KEYS": "env.prod, agent.toml:54",
     "storage.path": "agent.toml:36",
     "storage.size": "agent.toml:37",
     "storage.url": "default"
@@ -159,11 +160,11 @@ job "support" {
   "settings": {
     "api": {
       "audience": null,
-      "auth": "none",
+      "auth": "keys",
       "body_limit": 4000000,
       "issuer": null,
       "jwks": null,
-      "keys": null,
+      "keys": "API_KEYS",
       "tenant_claim": null,
       "timeout_s": 600.0,
       "trusted_proxies": [],
@@ -196,6 +197,10 @@ job "support" {
       "ANTHROPIC_API_KEY": {
         "broker": null,
         "source": "env"
+      },
+      "API_KEYS": {
+        "broker": null,
+        "source": "file"
       }
     },
     "storage": {
@@ -246,6 +251,16 @@ EOT
 ANTHROPIC_API_KEY={{ .ANTHROPIC_API_KEY.Value | toJSON }}
 {{ end }}
 EOT
+      }
+
+      template {
+        destination          = "secrets/files/API_KEYS"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/support\" }}{{ .API_KEYS }}{{ end }}"
       }
 
       volume_mount {

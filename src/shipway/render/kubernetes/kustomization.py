@@ -1,0 +1,82 @@
+"""What Kustomize reads: the base, its components, and the overlay.
+
+In: a stack, and the names of the files. Out: kustomizations as values; the overlay as a text, for it has
+suggestions in comments and is written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipway.render import yaml
+from shipway.render.kubernetes.config import POLICY, policy_name
+from shipway.render.kubernetes.labels import labels, selector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from shipway.plan.stack import StackPlan
+    from shipway.render.kubernetes.pod import Part
+
+_UNHASHED = {"disableNameSuffixHash": True}
+_HEAD = """\
+Yours: shipway wrote it once and does not write it again. `kubectl apply -k` takes this directory.
+base/ is rewritten by each `shipway render kubernetes`; what differs from it belongs here.
+"""
+_SUGGESTIONS = """\
+
+# components:
+#   - base/monitoring   # PodMonitor, PrometheusRule (both need the Prometheus Operator), Grafana dashboard
+#   - base/egress       # the agent reaches DNS, 443, its MCP servers, what agent.toml names; nothing else
+
+# patches:
+#   - target: {{kind: Deployment, name: {name}}}
+#     patch: |
+#       - op: add       # a variable, such as what an SDK needs beside a token: no secret
+#         path: /spec/template/spec/containers/0/env/-
+#         value: {{name: OTEL_EXPORTER_OTLP_ENDPOINT, value: "http://collector.monitoring:4318"}}
+#   - target: {{kind: NetworkPolicy, name: {name}}}
+#     patch: |
+#       - op: replace   # Prometheus is in another namespace than `monitoring`
+#         path: /spec/ingress/1/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name
+#         value: observability
+"""
+
+
+def base(files: Iterable[str]) -> Part:
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": sorted(files),
+    }
+
+
+def component(plan: StackPlan, name: str, files: Iterable[str], documents: Iterable[str]) -> Part:
+    """Added to an overlay by name. Documents become ConfigMaps that Grafana's sidecar picks up."""
+    own = {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "resources": sorted(files),
+    }
+    marks = labels(plan) | {"grafana_dashboard": "1"}
+    namespace = {"namespace": plan.namespace} if plan.namespace else {}
+    generated = {"name": f"{plan.name}-{name}", **namespace, "files": list(documents), **_options(marks)}
+    return own | ({"configMapGenerator": [generated]} if generated["files"] else {})
+
+
+def overlay(plan: StackPlan) -> str:
+    """The policy keeps its name, so that a change reaches running pods and rolls nothing out."""
+    document = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        **({"namespace": plan.namespace} if plan.namespace else {}),
+        "resources": ["base"],
+        "configMapGenerator": [
+            {"name": policy_name(plan), "files": [POLICY.name], **_options(selector(plan))},
+        ],
+    }
+    return yaml.write([document], _HEAD) + _SUGGESTIONS.format(name=plan.name)
+
+
+def _options(marks: Mapping[str, str]) -> Part:
+    return {"options": {**_UNHASHED, "labels": dict(marks)}}
