@@ -1,0 +1,150 @@
+"""What is rendered for Kubernetes before its judges: Kustomize itself, Kubernetes' schemas."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from tests.installing import missing
+from tests.kubernetes import LARGE, SMALL, stack
+
+from shipway.render.emit import Rendered
+from shipway.render.kubernetes import render
+
+KUSTOMIZE = "pykustomize==0.1.4"
+"""Kustomize as a shared library, from a wheel for a newer Python: it is loaded without that."""
+GOLDEN = sorted(Path("examples").glob("*/golden/kubernetes/*"))
+
+pytestmark = pytest.mark.network
+
+Kustomize = Callable[[Path], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def kustomize(tmp_path_factory: pytest.TempPathFactory) -> Kustomize:
+    """`kustomize build DIR`: the objects, as `kubectl apply -k` would send them."""
+    place = tmp_path_factory.mktemp("kustomize")
+    uv = Path(sys.executable).with_name("uv")
+    words = [
+        uv,
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--python-version",
+        "3.14",
+        "--target",
+        place,
+        KUSTOMIZE,
+    ]
+    done = subprocess.run(words, capture_output=True, text=True)
+    libraries = list(place.glob("pykustomize/_lib/linux-*/libpykustomize.so"))
+    if done.returncode or not libraries:
+        missing(f"{KUSTOMIZE}: {done.stderr.strip()[-300:]}")
+    library = ctypes.CDLL(str(libraries[0]))
+    library.pykustomize_last_error.restype = ctypes.c_char_p
+
+    def build(directory: Path) -> list[dict[str, Any]]:
+        text = ctypes.c_char_p()
+        if library.pykustomize_build(os.fsencode(directory), b"{}", ctypes.byref(text)):
+            raise AssertionError(library.pykustomize_last_error().decode())
+        return list(yaml.safe_load_all((text.value or b"").decode()))
+
+    return build
+
+
+def written(directory: Path, rendered: Rendered) -> Path:
+    for name, text in {**rendered.owned, **rendered.once}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
+
+
+def with_suggestions(overlay: Path) -> None:
+    """As a user takes them: the comments below the overlay, without their signs."""
+    own, _, rest = overlay.read_text().partition("\n# components:")
+    overlay.write_text(own + "\ncomponents:" + re.sub(r"(?m)^# ?", "", rest))
+
+
+def names(objects: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(one["kind"], one["metadata"]["name"]) for one in objects}
+
+
+def judge(objects: list[dict[str, Any]]) -> None:
+    """Strictly by Kubernetes' own schemas; those of Prometheus' operator are not among them."""
+    for one in objects:
+        if "monitoring.coreos.com" not in one["apiVersion"]:
+            kubernetes_validate.validate(one, "1.37", strict=True)
+
+
+@pytest.mark.parametrize("directory", GOLDEN, ids=lambda path: path.parts[1])
+def test_examples_are_built_and_known(kustomize: Kustomize, directory: Path) -> None:
+    objects = kustomize(directory)
+    judge(objects)
+    assert {kind for kind, _ in names(objects)} >= {"Deployment", "Service", "ConfigMap", "ServiceAccount"}
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("text", [SMALL, LARGE], ids=["small", "large"])
+def test_a_stack_is_built_and_known(kustomize: Kustomize, tmp_path: Path, text: str, plain: bool) -> None:
+    plan = stack(tmp_path, text)
+    objects = kustomize(written(tmp_path / "out", render(plan, plain=plain)))
+    judge(objects)
+    assert {one["metadata"]["namespace"] for one in objects} == {"agents"}
+    mounted = [
+        source["configMap"]["name"]
+        for one in objects
+        if one["metadata"]["name"] == "support" and one["kind"] == "Deployment"
+        for source in one["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+    ]
+    assert {("ConfigMap", name) for name in mounted} <= names(objects)
+    assert "support-policy" in mounted  # without a hash: a change of the policy rolls nothing out
+
+
+def test_suggestions_are_right_as_they_stand(kustomize: Kustomize, tmp_path: Path) -> None:
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    before = names(kustomize(out))
+    with_suggestions(out / "kustomization.yaml")
+    objects = kustomize(out)
+    judge(objects)
+    assert names(objects) - before == {
+        ("PodMonitor", "support"),
+        ("PrometheusRule", "support"),
+        ("NetworkPolicy", "support-egress"),
+        ("ConfigMap", "support-monitoring"),
+    }
+    (agent,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("Deployment", "support")]
+    env = agent["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert env[-1]["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    (policy,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("NetworkPolicy", "support")]
+    assert "observability" in str(policy["spec"]["ingress"][1]["from"])
+
+
+def test_another_namespace_of_the_overlay_is_that_of_everything(kustomize: Kustomize, tmp_path: Path) -> None:
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    overlay = out / "kustomization.yaml"
+    with_suggestions(overlay)
+    overlay.write_text(overlay.read_text().replace("namespace: agents", "namespace: elsewhere"))
+    assert {one["metadata"]["namespace"] for one in kustomize(out)} == {"elsewhere"}
+
+
+def test_every_file_of_the_base_is_named_and_every_named_one_is_there(tmp_path: Path) -> None:
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    for found in out.rglob("kustomization.yaml"):
+        own = yaml.safe_load(found.read_text())
+        named = {*own["resources"], *(f for one in own.get("configMapGenerator", ()) for f in one["files"])}
+        there = {path.name for path in found.parent.iterdir()} - {
+            "kustomization.yaml",
+            "monitoring",
+            "egress",
+        }
+        assert named == there, found
