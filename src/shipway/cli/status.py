@@ -76,7 +76,7 @@ def _processes(stack: Stack, now: float) -> Iterator[tuple[str, ...]]:
             pid,
             str(process.restarts),
             tables.age(now - process.since),
-            process.address,
+            process.address or "-",
         )
 
 

@@ -46,19 +46,17 @@ def command(
 
     Ctrl-C ends everything in order; a second one does not wait.
     """
-    from shipway.errors import StackError
     from shipway.local.up import Options, up
 
-    if engine == "docker":
-        raise StackError("--engine docker: not yet", "use --engine processes, or leave it out")
     chosen = {"--live": live, "--record": record, "--record-missing": record_missing}
     asked = [name for name, given in chosen.items() if given]
     if len(asked) > 1:
         raise click.UsageError(f"{' and '.join(asked)} exclude each other: keep one of them")
     if engine is None:
-        say("running as processes of this machine; containers come later")
+        say("running as processes of this machine; --engine docker runs the stack in containers")
+    chosen_engine: Any = engine or "processes"
     model: Any = asked[0] if asked else "replayed"
-    options = Options(directory, detach, port, model, speed, env_file, wait_timeout)
+    options = Options(directory, detach, port, model, speed, env_file, wait_timeout, chosen_engine)
     sys.exit(up(options, say))
 
 

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
-from shipway.local import state
+from shipway.local import docker, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ def down(root: Path, say: Callable[[str], None]) -> bool:
     stack = state.read(root)
     if stack is None and not lock.is_held():
         state.remove(root)
-        return False
+        return docker.remove_left(root)
     if stack is not None:
         _signal(stack.pid, signal.SIGTERM)
         if _released(lock, stack.grace_s + _MARGIN_S, lambda: say(_waiting(root))):
@@ -42,6 +42,7 @@ def down(root: Path, say: Callable[[str], None]) -> bool:
         _signal(owner.pid, signal.SIGTERM)  # an `up` that still installs, or a warden that finishes
     if not _released(lock, _LAST_S, lambda: None):
         raise StackError(f"the stack in {root} did not end", "look at `ps`, and end what is left by hand")
+    docker.remove_left(root)
     state.remove(root)
     return True
 

@@ -1,9 +1,10 @@
-"""LocalPlan: the processes that stand in for the stack's containers, and what they were planned from.
+"""LocalPlan: what `shipway up` runs, and what it was planned from.
 
 In: nothing; these are the types. Out: `Machine`, what was found on this machine, and `LocalPlan`, everything
-that `shipway up --engine processes` will do. planning.py makes the one from the other.
+that `shipway up` will do. planning.py makes the one from the other with processes that stand in for the
+stack's containers, containers.py with containers, each of which is a `docker run` in the foreground.
 
-The paths of the container have counterparts below the project's root:
+Without containers, their paths have counterparts below the project's root:
 
     /app/.venv, /app/mcp/NAME     .shipway/venv, .shipway/mcp/NAME
     /app/src, /app/prompts        the project's own
@@ -52,6 +53,14 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
+class Docker:
+    """An engine on this machine: its program, and the user (UID:GID) as whom our containers run."""
+
+    program: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What was found here. `variables` is shipway's own environment, `dotenv` the project's .env."""
 
@@ -65,6 +74,8 @@ class Machine:
     dotenv: Mapping[str, str] = field(default_factory=dict, repr=False)
     installed: Mapping[str, Installed] = field(default_factory=dict)
     """The server program of each service that has one here, by the service's name."""
+    docker: Docker | None = None
+    """The engine that runs the stack; None for processes."""
 
     def value(self, name: str) -> str | None:
         """The value of a variable: the environment's, else .env's."""
@@ -89,10 +100,15 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process under supervision. `env` is its whole environment; `after` names what must run before."""
+    """One process under supervision. `env` is its whole environment; `after` names what must run before.
+
+    `inside` names the process without whose network it has none: it is started again with that one.
+    `removal` is a command that ends what would outlive it when it is killed. `codes` say in words what an
+    exit code means, where that is more than a number.
+    """
 
     name: str
-    role: Literal["agent", "sidecar", "service", "replay"]
+    role: Literal["agent", "sidecar", "service", "replay", "network"]
     argv: tuple[str, ...]
     env: dict[str, str] = field(repr=False)
     cwd: str
@@ -102,6 +118,24 @@ class Process:
     grace_s: float = GRACE_S
     stop: Literal["SIGTERM", "SIGINT"] = "SIGTERM"
     user: str | None = None
+    inside: str | None = None
+    removal: tuple[str, ...] = ()
+    codes: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """What an engine needs beside the processes.
+
+    `built` are the images that we make, role -> name; `others` those that it has or pulls. `removal` are
+    commands that take away whatever may be left of the stack, in order.
+    """
+
+    program: str
+    network: str
+    built: dict[str, str]
+    others: tuple[str, ...]
+    removal: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +151,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class LocalPlan:
-    """Everything that `shipway up --engine processes` does. `secrets` are file names and values."""
+    """Everything that `shipway up` does. `secrets` are file names and values."""
 
     name: str
     root: str
@@ -135,3 +169,5 @@ class LocalPlan:
     """The directory that the model is replayed from; None when the real one is asked."""
     recorded: str | None = None
     """The directory that it is recorded into, when it is."""
+    containers: Containers | None = None
+    """Where the processes are containers."""

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
-from shipway.local import recording, services
+from shipway.local import recording, remarks, services
 from shipway.local.plan import GRACE_S, JOURNAL, Environment, LocalPlan, Probe, Process
 from shipway.local.ports import LOOPBACK
 from shipway.local.variables import agent_variables, inherited, secret_values
@@ -69,10 +69,7 @@ def plan_local(
         remarks=(
             *run.remarks,
             *_unlimited(stack),
-            *_missing(stack, values),
-            *_brokered(stack, machine),
-            *_replaced(machine, replay if model == "replayed" else None),
-            *_undeclared(stack, machine),
+            *remarks.on_secrets(stack, machine, model, values),
         ),
     )
 
@@ -206,38 +203,6 @@ def _stood_in(server: contract.McpServer, stack: StackPlan, machine: Machine) ->
     return dataclasses.replace(server, env=variables)
 
 
-def _missing(stack: StackPlan, values: Mapping[str, str]) -> tuple[str, ...]:
-    given = [name for name, source in stack.agent.secrets.items() if source != "broker"]
-    names = [name for name in given if name not in values]
-    return tuple(f"secret {name} has no value: set it in the environment or in .env" for name in names)
-
-
-def _brokered(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
-    names = [
-        name for name, source in stack.agent.secrets.items() if source == "broker" and machine.value(name)
-    ]
-    return tuple(
-        f"secret {name} comes from its broker; the value in the environment or in .env is not used"
-        for name in names
-    )
-
-
-def _replaced(machine: Machine, replay: Replay | None) -> tuple[str, ...]:
-    names = [name for name in (replay.placeholders if replay else ()) if machine.value(name)]
-    return tuple(
-        f"{name}: the value in the environment or in .env is not used while the model is replayed"
-        for name in names
-    )
-
-
 def _unlimited(stack: StackPlan) -> tuple[str, ...]:
     names = [server.name for server in _servers(stack) if server.resources.cpu is not None]
     return tuple(f"MCP server {name}: its CPU is not limited without containers" for name in names)
-
-
-def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
-    urls = {service.env_url for service in stack.services}
-    names = [name for name in machine.dotenv if name not in stack.agent.secrets and name not in urls]
-    return tuple(
-        f".env: {name} is not in [secrets] of agent.toml, so the agent does not get it" for name in names
-    )

@@ -75,6 +75,10 @@ class Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)  # what it started and left behind
         code = self._process.returncode or 0
+        if code < 0 and self.plan.removal:
+            await _quietly(self.plan.removal)
+        if code in self.plan.codes:
+            return self.plan.codes[code]
         return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
     async def end(self, hurry: asyncio.Event) -> None:
@@ -111,6 +115,15 @@ class Running:
             transport.close()
             if rest:
                 _emit(rest, line)
+
+
+async def _quietly(command: tuple[str, ...]) -> None:
+    """Run it to its end. It may find nothing to do, and says so to nobody."""
+    with contextlib.suppress(OSError):
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+        )
+        await process.wait()
 
 
 def _emit(text: bytes, line: Callable[[str], None]) -> None:

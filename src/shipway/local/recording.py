@@ -14,18 +14,23 @@ from shipway.plan.sdk_variables import BASE_URLS, PLACEHOLDER
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shipway.local.plan import Machine, Model
     from shipway.plan.stack import StackPlan
 
 
-def arguments(stack: StackPlan, machine: Machine, model: Model) -> tuple[str, ...]:
-    """The option that records, and the APIs that are not where their providers have them."""
+def arguments(
+    stack: StackPlan, machine: Machine, model: Model, seen: Callable[[str], str] = str
+) -> tuple[str, ...]:
+    """The option that records, and the APIs that are not where their providers have them.
+
+    `seen` says what a URL of this machine is called where the recorder runs.
+    """
     if not model.startswith("--record"):
         return ()
     found = _upstreams(stack, machine)
-    return (model, *(word for name, url in found.items() for word in ("--upstream", f"{name}={url}")))
+    return (model, *(word for name, url in found.items() for word in ("--upstream", f"{name}={seen(url)}")))
 
 
 def kept_out(values: Mapping[str, str]) -> dict[str, str]:

@@ -120,6 +120,7 @@ class Supervisor:
             pause = _FIRST_PAUSE_S if time.monotonic() - began > _STEADY_S else pause
             self._output.say(f"{kept.plan.name} {end}; starting it again in {pause:g} s")
             kept.become("restarting", pid=None, restarts=kept.state.restarts + 1, last_end=end)
+            await self._end_inside(kept.plan.name)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
@@ -145,6 +146,11 @@ class Supervisor:
         if kept.once_up.is_set():
             self._output.say(f"{kept.plan.name} runs again")
         kept.once_up.set()
+
+    async def _end_inside(self, network: str) -> None:
+        """A container keeps the network that it has joined, and nobody would reach it there any more."""
+        inside = [k.running for k in self._kept.values() if k.plan.inside == network and k.running]
+        await asyncio.gather(*(running.end(self._hurry) for running in inside))
 
     def _fail(self, plan: Process, end: str) -> None:
         """Starting again would end the same way: whoever called `up` has to change something."""
@@ -180,7 +186,7 @@ class Supervisor:
 
     def _addresses(self) -> list[str]:
         shown = [("API", self._api), ("admin", self._admin)]
-        shown += [(p.name, p.address) for p in self._plan.processes if p.role != "agent"]
+        shown += [(p.name, p.address) for p in self._plan.processes if p.role != "agent" and p.address]
         width = max(len(name) for name, _ in shown)
         known = self._plan.replayed or self._plan.recorded
         model = [state.model(self._plan.replayed, self._plan.recorded)] if known else []
@@ -234,9 +240,17 @@ class _Kept:
 
     async def end(self, hurry: asyncio.Event) -> None:
         if self.running is not None:
+            if self.state.state == "starting" and self.plan.removal:
+                hurry = _set()  # a container that is only being made hears no signal
             self.become("stopping")
             await self.running.end(hurry)
         self.become("stopped", pid=None)
+
+
+def _set() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
 
 
 async def _cancel(tasks: list[asyncio.Task[None]] | list[asyncio.Task[Literal[True]]]) -> None:

@@ -15,12 +15,14 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from shipway.errors import StackError
-from shipway.local import databases, dotenv, environments, ports, replays, state
+from shipway.local import databases, docker, dotenv, environments, ports, replays, state
+from shipway.local.container_process import LABEL
+from shipway.local.containers import plan_containers
 from shipway.local.output import Output, tail
-from shipway.local.plan import STATE, LocalPlan, Machine, Model
+from shipway.local.plan import STATE, Containers, LocalPlan, Machine, Model
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from shipway.local.supervisor import Status
     from shipway.spec.load import Loaded
 
+Engine = Literal["docker", "processes"]
+
 _TAIL = 30  # lines of a failed process that a detached start shows
 
 
@@ -50,6 +54,7 @@ class Options:
     speed: float | None = None
     env_file: Path | None = None
     wait_s: float = 30.0
+    engine: Engine = "processes"
 
 
 def up(options: Options, say: Callable[[str], None]) -> int:
@@ -59,11 +64,14 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     stack = _stack(loaded, project, options.model)
     lock = state.Lock(project.root)
     lock.take()
+    if docker.remove_left(project.root):
+        say("removed the containers of a stack that was killed")
     machine = _survey(stack, project, options)
-    plan = plan_local(stack, machine, model=options.model, speed=options.speed)
+    planned = plan_containers if machine.docker else plan_local
+    plan = planned(stack, machine, model=options.model, speed=options.speed)
     for remark in (*plan.remarks, *replays.remark(loaded)):
         say(remark)
-    _prepare(plan, loaded, machine, say)
+    _prepare(plan, loaded, project, machine, say)
     if options.detach:
         return _detach(plan, lock, options, say)
     return _supervise(plan, lock, options, quiet=False, report=lambda status, lines: None)
@@ -87,21 +95,24 @@ def _survey(stack: StackPlan, project: Project, options: Options) -> Machine:
         prompts_digest=project.prompts_digest,
         variables=dict(os.environ),
         dotenv=dotenv.read(options.env_file or root / ".env"),
-        installed=databases.find(stack, root / STATE),
+        installed=databases.find(stack, root / STATE) if options.engine == "processes" else {},
+        docker=docker.find() if options.engine == "docker" else None,
     )
 
 
-def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[str], None]) -> None:
-    """Everything on disk that the processes need."""
+def _prepare(
+    plan: LocalPlan, loaded: Loaded, project: Project, machine: Machine, say: Callable[[str], None]
+) -> None:
+    """Everything on disk and in the engine that the processes need."""
     root = Path(plan.root)
-    lock, image = read_lock(root, image_python(loaded.spec)), loaded.spec.image
-    sources = environments.Sources(
-        root, lock.path or None, image.groups, image.extras, runtime_extras(loaded.spec)
-    )
-    environments.prepare(plan, sources, Path(machine.source), say)
+    if plan.containers:
+        _provide_containers(plan.containers, loaded, project, say)
+    else:
+        _provide_environments(plan, loaded, machine, say)
     for name in plan.directories:
         if not Path(name).exists():
-            say(f"making {Path(name).relative_to(root)}/, which is empty")
+            if not Path(name).is_relative_to(root / STATE):
+                say(f"making {Path(name).relative_to(root)}/, which is empty")
             Path(name).mkdir(parents=True)
     for name, text in plan.files.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +120,29 @@ def _prepare(plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[s
     _write_secrets(root / STATE / "secrets", plan.secrets)
     for setup in plan.setups:
         databases.set_up(setup, say)
+
+
+def _provide_environments(
+    plan: LocalPlan, loaded: Loaded, machine: Machine, say: Callable[[str], None]
+) -> None:
+    root = Path(plan.root)
+    lock, image = read_lock(root, image_python(loaded.spec)), loaded.spec.image
+    sources = environments.Sources(
+        root, lock.path or None, image.groups, image.extras, runtime_extras(loaded.spec)
+    )
+    environments.prepare(plan, sources, Path(machine.source), say)
+
+
+def _provide_containers(
+    containers: Containers, loaded: Loaded, project: Project, say: Callable[[str], None]
+) -> None:
+    from shipway.build.interruption import interruptible
+    from shipway.local import images  # the builder takes long to import
+
+    with interruptible():
+        images.provide(containers, loaded, project, say)
+    docker.remember(project.root, containers.removal)
+    docker.make_network(containers, f"{LABEL}={containers.network}")
 
 
 def _write_secrets(directory: Path, secrets: dict[str, str]) -> None:
@@ -134,11 +168,12 @@ def _supervise(
 ) -> int:
     root = Path(plan.root)
     lock.sign()
-    warden = Warden.start(lock.fileno())
+    warden = Warden.start(lock.fileno(), plan.containers.removal if plan.containers else ())
     output = Output(root / STATE / "logs", [process.name for process in plan.processes], quiet=quiet)
     try:
         return asyncio.run(_run(plan, output, warden, options.wait_s, report))
     finally:
+        docker.remove_left(root)
         warden.dismiss()
         state.remove(root)
         output.say("ended")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _HERE = ("127.0.0.1", "localhost")
-_PROVIDERS = tuple(host.removeprefix("*") for host in contract.PROVIDER_HOSTS if "*" not in host[1:])
+PROVIDERS = tuple(host.removeprefix("*") for host in contract.PROVIDER_HOSTS if "*" not in host[1:])
 """Providers, as NO_PROXY names them. Behind a proxy their names would never be looked up here, and it is
 there that a replayed agent is kept from them. What has a `*` elsewhere cannot be said in NO_PROXY."""
 
@@ -31,10 +31,16 @@ def inherited(variables: Mapping[str, str], past: tuple[str, ...] = ()) -> dict[
     """What every process gets of shipway's own environment. The stack itself is never behind a proxy, and
     neither are the hosts of `past`."""
     found = {name: value for name, value in variables.items() if name in contract.CHILD_VARIABLES}
+    return proxied(found, past) | {"PYTHONUNBUFFERED": "1"}
+
+
+def proxied(variables: Mapping[str, str], past: tuple[str, ...] = ()) -> dict[str, str]:
+    """The variables, with loopback and the hosts of `past` kept from a proxy, if there is one."""
+    found = dict(variables)
     if any(found.get(name) or found.get(name.lower()) for name in _PROXIES):
         known = [part for part in (found.get("no_proxy") or found.get("NO_PROXY") or "").split(",") if part]
         found["NO_PROXY"] = found["no_proxy"] = ",".join(dict.fromkeys([*known, *_HERE, *past]))
-    return found | {"PYTHONUNBUFFERED": "1"}
+    return found
 
 
 def secret_values(
@@ -74,7 +80,7 @@ def agent_variables(
     """The agent's environment but for its MCP servers."""
     shut = stack.replay is not None and model == "replayed"
     given = {name: value for name, value in values.items() if stack.agent.secrets.get(name) != "file"}
-    shared = inherited(machine.variables, _PROVIDERS if shut else ())
+    shared = inherited(machine.variables, PROVIDERS if shut else ())
     shared["PATH"] = f"{machine.state}/venv/bin:{shared.get('PATH', '/usr/bin:/bin')}"
     return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(stack, machine, model)
 

@@ -12,13 +12,14 @@ import contextlib
 import os
 import select
 import signal
+import subprocess
 import time
 from typing import TYPE_CHECKING
 
 from shipway.local import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _LOOK_S = 1.0
 _GRACE_S = 3.0
@@ -31,15 +32,16 @@ class Warden:
         self._pid, self._pipe = pid, pipe
 
     @classmethod
-    def start(cls, lock: int) -> Warden:
-        """Fork the warden. `lock` is the descriptor that it keeps open."""
+    def start(cls, lock: int, last: Sequence[Sequence[str]] = ()) -> Warden:
+        """Fork the warden. `lock` is the descriptor that it keeps open; `last` are commands that remove what
+        no end of a process removes."""
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             try:
                 os.close(writing)
                 _become_quiet(keep=(reading, lock))
-                _guard(reading)
+                _guard(reading, last)
             finally:
                 os._exit(0)
         os.close(reading)
@@ -72,7 +74,7 @@ def _become_quiet(keep: tuple[int, int]) -> None:
     os.closerange(second + 1, 1024)
 
 
-def _guard(reading: int) -> None:
+def _guard(reading: int, last: Sequence[Sequence[str]]) -> None:
     """Read ids until the supervisor says that all is over, or is gone.
 
     Looks at the tree now and then: when the kernel has ended a process first, what it started cannot be
@@ -93,6 +95,8 @@ def _guard(reading: int) -> None:
             return
         if not data:
             end_all(roots | seen)
+            for command in last:
+                subprocess.run(command, check=False)
             return
 
 

@@ -1,0 +1,87 @@
+"""The container engine of this machine: whether it answers, and what a stack has left in it.
+
+In: this machine's environment. Out: `Docker`; StackError in plain words where there is none that can run a
+stack. An engine on another machine cannot: it mounts no directory of ours and publishes no port here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from shipway.errors import StackError
+from shipway.local.plan import STATE, Docker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from shipway.local.plan import Containers
+
+_LEFT = "containers.json"
+"""Below .shipway while there may be containers: the commands that remove them."""
+_PATIENCE_S = 20.0
+_FIX = "start it, or use --engine processes"
+
+
+def find() -> Docker:
+    """The engine that Docker's own program talks to, by DOCKER_HOST or its context. Raises StackError."""
+    program = shutil.which("docker")
+    if program is None:
+        raise StackError("docker is not on PATH", "install it, or use --engine processes")
+    where = _ask(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    if where and not where.startswith(("unix://", "npipe://", "fd://")):
+        raise StackError(
+            f"Docker's engine is on another machine, {where}: it cannot mount this project's directories",
+            "use an engine of this machine (DOCKER_HOST, docker context use), or --engine processes",
+        )
+    info: dict[str, Any] = json.loads(_ask(program, "info", "--format", "{{json .}}"))
+    if errors := info.get("ServerErrors"):
+        raise StackError(f"Docker does not answer: {errors[0]}", _FIX)
+    rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
+    # Without root, the engine's root is this user.
+    return Docker(program, "0:0" if rootless else f"{os.getuid()}:{os.getgid()}")
+
+
+def _ask(program: str, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            (program, *arguments), capture_output=True, text=True, check=False, timeout=_PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(f"Docker does not answer within {_PATIENCE_S:g} s", _FIX) from None
+    if done.returncode:
+        raise StackError(f"Docker does not answer: {(done.stderr.strip() or 'no reason given')}", _FIX)
+    return done.stdout.strip()
+
+
+def make_network(containers: Containers, label: str) -> None:
+    """The stack's network, unless it is there. Raises StackError."""
+    command = (containers.program, "network", "create", "--label", label, containers.network)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "already exists" not in done.stderr:
+        raise StackError(f"Docker made no network: {done.stderr.strip()}", "docker network prune may help")
+
+
+# -- What may be left ----------------------------------------------------------------------------------------
+
+
+def remember(root: Path, removal: Sequence[Sequence[str]]) -> None:
+    """From here on there may be containers: whoever comes next can remove them."""
+    (root / STATE / _LEFT).write_text(json.dumps(removal))
+
+
+def remove_left(root: Path) -> bool:
+    """Remove what a stack of this directory has in the engine, whoever started it. True if there was any."""
+    left = root / STATE / _LEFT
+    try:
+        commands: list[list[str]] = json.loads(left.read_text())
+    except (OSError, ValueError):
+        return False
+    for command in commands:
+        subprocess.run(command, capture_output=True, check=False)
+    left.unlink(missing_ok=True)
+    return True
