@@ -212,14 +212,6 @@ def test_nothing_runs(project: Project) -> None:
     assert f"nothing answers at http://127.0.0.1:{project.port}" in refused.stderr
 
 
-def test_what_is_not_there_yet_is_refused(project: Project) -> None:
-    project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
-    for option in (("--engine", "docker"), ("--record",), ("--record-missing",)):
-        done = project.run("up", *option)
-        assert done.returncode == 1
-        assert "not yet" in done.stderr
-
-
 def test_secrets_from_dotenv_and_what_lacks_one(project: Project) -> None:
     project.write(
         agent_toml=AGENT_TOML + '[secrets]\nTOKEN = "file"\nKEY = "env"\n',
