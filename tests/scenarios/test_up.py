@@ -1,4 +1,4 @@
-"""`shipway up` and its companions, as a user runs them: real processes, loopback, nothing left behind."""
+"""`shipway up` and its companions, as a user runs them: processes or containers, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -11,95 +11,33 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scenarios.stacks import BOTH_ENGINES, PATIENCE_S, SHIPWAY, Engine, Project, until
 from tests.token_server import TokenServer
 
 pytestmark = pytest.mark.network  # the agent's environment is installed by uv, from its cache or an index
 
-SHIPWAY = Path(sys.executable).with_name("shipway")
 HELLO = Path(__file__).parents[2] / "examples/01-hello"
-PATIENCE_S = 60.0
-
-
-class Project:
-    """A project in a temporary directory, and the shell in which shipway is called."""
-
-    def __init__(self, root: Path, port: int) -> None:
-        self.root, self.port = root, port
-        self.terminals: list[subprocess.Popen[str]] = []
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith("SHIPWAY_")}
-        self.env["SHIPWAY_CACHE"] = str(root / ".cache")
-
-    def write(self, **files: str) -> None:
-        """`agent_toml="…"` writes agent.toml, `agent_py` agent.py."""
-        for name, text in files.items():
-            (self.root / name.replace("_", ".", 1)).write_text(text)
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(SHIPWAY), *arguments]
-        # The answers go to files: a process left behind would keep a pipe open, and hide what went wrong.
-        with (self.root / ".out").open("w+") as out, (self.root / ".err").open("w+") as err:
-            code = subprocess.call(
-                command, cwd=self.root, env=self.env, stdout=out, stderr=err, timeout=PATIENCE_S
-            )
-            out.seek(0)
-            err.seek(0)
-            return subprocess.CompletedProcess(command, code, out.read(), err.read())
-
-    def up(self, *options: str) -> subprocess.CompletedProcess[str]:
-        done = self.run("up", "-d", "--port", str(self.port), *options)
-        assert done.returncode == 0, done.stderr
-        return done
-
-    def foreground(self) -> subprocess.Popen[str]:
-        """`shipway up` in a session of its own, as in a terminal, read until the agent is ready."""
-        process = subprocess.Popen(
-            [str(SHIPWAY), "up", "--port", str(self.port)],
-            cwd=self.root,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.terminals.append(process)
-        assert process.stdout
-        for line in process.stdout:
-            if "ready in" in line:
-                return process
-        raise AssertionError(f"up ended with {process.wait()}")
-
-    def state(self) -> dict[str, object]:
-        return dict(json.loads((self.root / ".shipway/stack.json").read_text()))
-
-    def left(self) -> list[str]:
-        """Every process that has anything to do with this directory."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                known = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-                known += str((process / "cwd").readlink()).encode()
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            except OSError:
-                continue
-            if str(self.root).encode() in known and state != "Z" and int(process.name) != os.getpid():
-                found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
-        return found
 
 
 @pytest.fixture
-def project(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Project]:
-    made = Project(tmp_path, free_port())
+def stack_engine(request: pytest.FixtureRequest) -> Engine:
+    """What runs the stack; a test that says nothing is content with processes."""
+    return getattr(request, "param", "processes")
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, free_port: Callable[[], int], stack_engine: Engine, engine: Callable[[str], str]
+) -> Iterator[Project]:
+    docker = engine("docker") if stack_engine == "docker" else ""
+    made = Project(tmp_path, free_port(), stack_engine, docker)
     yield made
-    made.run("down")
-    for terminal in made.terminals:
-        terminal.kill()
-        terminal.communicate(timeout=PATIENCE_S)
+    made.close()
     assert until(lambda: made.left() == []), made.left()
 
 
@@ -110,20 +48,12 @@ def token_server() -> Iterator[TokenServer]:
     server.close()
 
 
-def until(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 AGENT_TOML = 'name = "small"\nentrypoint = "agent:agent"\n'
 ECHO = "async def agent(messages, ctx):\n    return messages[-1]['content'].upper()\n"
 WITH_A_CHILD = (
-    "import subprocess\n"
-    "child = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+    "import subprocess, sys\n"
+    "sleep = [sys.executable, '-c', 'import time; time.sleep(1000)']\n"
+    "child = subprocess.Popen(sleep, start_new_session=True)\n"
     "async def agent(messages, ctx):\n    return str(child.pid)\n"
 )
 
@@ -131,6 +61,7 @@ WITH_A_CHILD = (
 # -- The road ------------------------------------------------------------------------------------------------
 
 
+@BOTH_ENGINES
 def test_up_ask_status_logs_down(project: Project) -> None:
     for name in ("agent.toml", "hello.py"):
         shutil.copy(HELLO / name, project.root)
@@ -163,7 +94,7 @@ def test_up_ask_status_logs_down(project: Project) -> None:
     assert "no process is called nobody" in project.run("logs", "nobody").stderr
 
     down = project.run("down")
-    assert (down.returncode, down.stderr) == (0, "stopped\n")
+    assert (down.returncode, down.stderr.splitlines()[-1]) == (0, "stopped")
     assert not (project.root / ".shipway/stack.json").exists()
     assert project.left() == []
     assert "ready in" in project.run("logs").stdout  # the last run can still be read
@@ -188,9 +119,10 @@ def test_logs_follow_what_comes(project: Project) -> None:
         assert logs.returncode == 130
 
 
+@BOTH_ENGINES
 def test_an_interrupted_start_leaves_nothing(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=f"import time\ntime.sleep(1000)\n{ECHO}")
-    command = [str(SHIPWAY), "up", "-d", "--port", str(project.port)]
+    command = [str(SHIPWAY), "up", "-d", *project.options]
     with subprocess.Popen(command, cwd=project.root, env=project.env, stdout=-1, stderr=-1) as up:
         assert until((project.root / ".shipway/stack.json").exists)
         up.send_signal(signal.SIGINT)
@@ -212,16 +144,18 @@ def test_nothing_runs(project: Project) -> None:
     assert f"nothing answers at http://127.0.0.1:{project.port}" in refused.stderr
 
 
+@BOTH_ENGINES
 def test_secrets_from_dotenv_and_what_lacks_one(project: Project) -> None:
     project.write(
         agent_toml=AGENT_TOML + '[secrets]\nTOKEN = "file"\nKEY = "env"\n',
         agent_py="import os\nasync def agent(messages, ctx):\n"
         "    return f\"{ctx.secret('TOKEN')} {os.environ['KEY']} {'STRAY' in os.environ}\"\n",
     )
-    lacking = project.run("up", "-d", "--port", str(project.port), "--wait-timeout", "1")
+    wait = "1" if project.engine == "processes" else "10"  # containers take a moment to be made
+    lacking = project.run("up", "-d", *project.options, "--wait-timeout", wait)
     assert lacking.returncode == 1
     assert "secret TOKEN has no value" in lacking.stderr
-    assert "not ready after 1 s" in lacking.stderr
+    assert f"not ready after {wait} s" in lacking.stderr
     assert re.search("secrets is (starting|down): .*TOKEN", lacking.stderr)
     status = project.run("status")
     assert status.returncode == 1
@@ -277,6 +211,7 @@ def test_a_token_comes_from_its_broker(project: Project, token_server: TokenServ
 # -- The end, however it comes -------------------------------------------------------------------------------
 
 
+@BOTH_ENGINES
 def test_ctrl_c_leaves_no_process(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=WITH_A_CHILD)
     up = project.foreground()
@@ -289,6 +224,7 @@ def test_ctrl_c_leaves_no_process(project: Project) -> None:
     assert not (project.root / ".shipway/stack.json").exists()
 
 
+@BOTH_ENGINES
 def test_a_second_ctrl_c_does_not_wait(project: Project) -> None:
     project.write(
         agent_toml=AGENT_TOML,
@@ -312,6 +248,7 @@ def test_a_second_ctrl_c_does_not_wait(project: Project) -> None:
     assert project.left() == []
 
 
+@BOTH_ENGINES
 def test_kill_9_leaves_no_process_and_is_recognised(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=WITH_A_CHILD)
     up = project.foreground()
@@ -320,16 +257,18 @@ def test_kill_9_leaves_no_process_and_is_recognised(project: Project) -> None:
     up.communicate(timeout=PATIENCE_S)
     assert (project.root / ".shipway/stack.json").exists()
     assert until(lambda: project.left() == []), project.left()
-    assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
+    if project.engine == "processes":
+        assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
     assert "no stack runs in" in project.run("status").stderr
     project.up()
     assert project.run("ask", "?").returncode == 0
 
 
+@BOTH_ENGINES
 def test_down_ends_a_stack_in_the_foreground(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
     up = project.foreground()
-    assert project.run("down").stderr == "stopped\n"
+    assert project.run("down").stderr.splitlines()[-1] == "stopped"
     up.communicate(timeout=PATIENCE_S)
     assert up.returncode == 0
 
@@ -356,12 +295,13 @@ def test_a_port_in_use_is_named(project: Project) -> None:
     assert "shipway up --port" in done.stderr
 
 
+@BOTH_ENGINES
 @pytest.mark.parametrize("detach", [(), ("-d",)])
 def test_an_import_that_fails_ends_up(project: Project, detach: tuple[str, ...]) -> None:
     project.write(
         agent_toml=AGENT_TOML, agent_py="import not_installed_anywhere\nasync def agent(m, c): ...\n"
     )
-    done = project.run("up", "--port", str(project.port), *detach)
+    done = project.run("up", *project.options, *detach)
     everything = done.stdout + done.stderr
     assert done.returncode == 1
     assert everything.count("No module named 'not_installed_anywhere'") == 1
@@ -371,6 +311,7 @@ def test_an_import_that_fails_ends_up(project: Project, detach: tuple[str, ...])
     assert project.left() == []
 
 
+@BOTH_ENGINES
 def test_an_agent_that_crashes_later_is_started_again(project: Project) -> None:
     project.write(
         agent_toml=AGENT_TOML,
@@ -386,20 +327,21 @@ def test_an_agent_that_crashes_later_is_started_again(project: Project) -> None:
     assert agent["restarts"] == 1
 
 
+@BOTH_ENGINES
 def test_a_sidecar_that_is_killed_is_started_again(project: Project) -> None:
-    server = '[mcp.side]\nshape = "sidecar"\nrun = ["cat"]\noptional = true\n'
-    project.write(agent_toml=AGENT_TOML + server, agent_py=ECHO)
+    server = '[mcp.side]\nshape = "sidecar"\nrun = "project:side"\noptional = true\n'
+    project.write(agent_toml=AGENT_TOML + server, agent_py=ECHO, side_py="import sys\nsys.stdin.read()\n")
     project.up()
+    before = project.process("mcp-side")
+    assert before["state"] == "running"
+    project.kill("mcp-side")
 
-    def sidecar() -> dict[str, object]:
-        state = json.loads((project.root / ".shipway/stack.json").read_text())
-        return dict(state["processes"][0])
+    def again() -> bool:
+        now = project.process("mcp-side")
+        return (now["restarts"], now["state"]) == (1, "running")
 
-    before = sidecar()
-    assert (before["name"], before["state"]) == ("mcp-side", "running")
-    os.kill(int(str(before["pid"])), signal.SIGKILL)
-    assert until(lambda: (sidecar()["restarts"], sidecar()["state"]) == (1, "running"))
-    assert sidecar()["pid"] != before["pid"]
+    assert until(again)
+    assert project.process("mcp-side")["pid"] != before["pid"]
     assert project.run("ask", "not disturbed").stdout == "NOT DISTURBED\n"
 
 
@@ -417,11 +359,12 @@ def test_without_replays_every_request_is_a_loud_miss(project: Project) -> None:
     assert "replays" in project.run("ask", "?").stdout
 
 
+@BOTH_ENGINES
 def test_bad_replays_end_up_with_their_reason(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
     (project.root / "replays").mkdir()
     (project.root / "replays/broken.json").write_text("{")
-    done = project.run("up", "-d", "--port", str(project.port))
+    done = project.run("up", "-d", *project.options)
     assert done.returncode == 1
     assert "broken.json" in done.stderr
     assert "replay ended with code 2 before it had started" in done.stderr

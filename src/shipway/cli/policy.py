@@ -143,6 +143,7 @@ def _find(urls: Sequence[str], env: str | None, directory: Path) -> tuple[list[R
     from urllib.parse import urlsplit
 
     from shipway.local import replicas, state
+    from shipway.local.plan import ADMIN_TOKEN, STATE
     from shipway_runtime import contract
 
     if env:
@@ -150,8 +151,9 @@ def _find(urls: Sequence[str], env: str | None, directory: Path) -> tuple[list[R
     found = replicas.find(urls or [state.require(directory).admin])
     token = os.environ.get(contract.env.ADMIN_TOKEN)
     if not token and not urls:
-        left = Path(contract.admin_token_file(urlsplit(found[0].url).port or 0))
-        token = left.read_text().strip() if left.exists() else None
+        port = urlsplit(found[0].url).port or 0
+        places = (directory / STATE / ADMIN_TOKEN, Path(contract.admin_token_file(port)))
+        token = next((place.read_text().strip() for place in places if place.exists()), None)
     return found, token
 
 

@@ -103,6 +103,7 @@ class _Planner:
         return Containers(
             program=program,
             network=self.project,
+            admin_token=self.docker.admin_token,
             built={role: self._tag(role) for role in dict.fromkeys(built.values())},
             others=tuple(
                 dict.fromkeys(
@@ -184,7 +185,7 @@ class _Planner:
             "agent",
             self._image(stack.agent.image),
             options=tuple(options),
-            secrets=given | self.services.urls,
+            secrets=given | self.services.urls | {env.ADMIN_TOKEN: self.docker.admin_token},
             address=f"http://{LOOPBACK}:{machine.ports.api}",
             probe=Probe("agent", (f"http://{LOOPBACK}:{machine.ports.admin}/readyz",)),
             after=(POD, *(service.name for service in self.services.started)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import StackError
-from shipway.local.plan import STATE, Docker
+from shipway.local.plan import ADMIN_TOKEN, STATE, Docker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,8 @@ def find() -> Docker:
         raise StackError(f"Docker does not answer: {errors[0]}", _FIX)
     rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
     # Without root, the engine's root is this user.
-    return Docker(program, "0:0" if rootless else f"{os.getuid()}:{os.getgid()}")
+    user = "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+    return Docker(program, user, secrets.token_urlsafe(32))
 
 
 def _ask(program: str, *arguments: str) -> str:
@@ -84,4 +86,5 @@ def remove_left(root: Path) -> bool:
     for command in commands:
         subprocess.run(command, capture_output=True, check=False)
     left.unlink(missing_ok=True)
+    (root / STATE / ADMIN_TOKEN).unlink(missing_ok=True)
     return True

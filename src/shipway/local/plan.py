@@ -24,6 +24,7 @@ from shipway.local.ports import Ports
 
 STATE = ".shipway"
 JOURNAL = "replay/journal.jsonl"  # below it
+ADMIN_TOKEN = "admin.token"  # noqa: S105 - a file below it, where the agent is in a container
 GRACE_S = 10.0  # for everything but the agent, whose grace is its own
 
 
@@ -54,10 +55,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Docker:
-    """An engine on this machine: its program, and the user (UID:GID) as whom our containers run."""
+    """An engine on this machine: its program, and the user (UID:GID) as whom our containers run.
+
+    `admin_token` opens the agent's admin port: one that it made itself would stay in its container.
+    """
 
     program: str
     user: str
+    admin_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ class Containers:
 
     program: str
     network: str
+    admin_token: str = field(repr=False)
     built: dict[str, str]
     others: tuple[str, ...]
     removal: tuple[tuple[str, ...], ...]

@@ -112,6 +112,7 @@ class Supervisor:
             await self._kept[name].once_up.wait()
         pause = _FIRST_PAUSE_S
         while True:
+            await self._wait_for(kept.plan.inside)
             began = time.monotonic()
             end = await self._run_once(kept, client)
             if not kept.once_up.is_set():
@@ -148,9 +149,13 @@ class Supervisor:
         kept.once_up.set()
 
     async def _end_inside(self, network: str) -> None:
-        """A container keeps the network that it has joined, and nobody would reach it there any more."""
+        """A container keeps the network that it has joined, and nobody reaches it there any more."""
         inside = [k.running for k in self._kept.values() if k.plan.inside == network and k.running]
-        await asyncio.gather(*(running.end(self._hurry) for running in inside))
+        await asyncio.gather(*(running.end(_set()) for running in inside))
+
+    async def _wait_for(self, network: str | None) -> None:
+        while network and self._kept[network].state.state != "running":  # noqa: ASYNC110 - it is restarted
+            await asyncio.sleep(_POLL_S)
 
     def _fail(self, plan: Process, end: str) -> None:
         """Starting again would end the same way: whoever called `up` has to change something."""

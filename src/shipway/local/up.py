@@ -22,7 +22,7 @@ from shipway.local import databases, docker, dotenv, environments, ports, replay
 from shipway.local.container_process import LABEL
 from shipway.local.containers import plan_containers
 from shipway.local.output import Output, tail
-from shipway.local.plan import STATE, Containers, LocalPlan, Machine, Model
+from shipway.local.plan import ADMIN_TOKEN, STATE, Containers, LocalPlan, Machine, Model
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
@@ -141,6 +141,7 @@ def _provide_containers(
 
     with interruptible():
         images.provide(containers, loaded, project, say)
+    _write_private(project.root / STATE / ADMIN_TOKEN, containers.admin_token)
     docker.remember(project.root, containers.removal)
     docker.make_network(containers, f"{LABEL}={containers.network}")
 
@@ -152,10 +153,14 @@ def _write_secrets(directory: Path, secrets: dict[str, str]) -> None:
         if old.name not in secrets:
             old.unlink()
     for name, value in secrets.items():
-        new = directory / f".{name}.new"
-        new.touch(mode=0o600)
-        new.write_text(value)
-        new.replace(directory / name)
+        _write_private(directory / name, value)
+
+
+def _write_private(file: Path, text: str) -> None:
+    new = file.with_name(f".{file.name}.new")
+    new.touch(mode=0o600)
+    new.write_text(text)
+    new.replace(file)
 
 
 def _supervise(

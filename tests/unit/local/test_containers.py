@@ -17,7 +17,7 @@ from shipway.local.plan import Docker, LocalPlan, Model, Probe
 from shipway.plan import container
 from shipway_runtime import contract
 
-ENGINE = Docker("/usr/bin/docker", "1000:1001")
+ENGINE = Docker("/usr/bin/docker", "1000:1001", "t0ken")
 DIGEST = hashlib.sha256(ROOT.encode()).hexdigest()[:6]
 NAME = f"support-{DIGEST}"
 HARDENED = (
@@ -99,7 +99,7 @@ def test_the_agent_is_started_as_its_image_says(tmp_path: Path) -> None:
         == found
     )
     assert not {"PATH", "LANG", "X", "SHIPWAY_API_PORT", "SHIPWAY_STORAGE"} & set(found)
-    assert agent.env == {"PATH": "/bin", "ANTHROPIC_API_KEY": "replayed"}
+    assert agent.env == {"PATH": "/bin", "ANTHROPIC_API_KEY": "replayed", "SHIPWAY_ADMIN_TOKEN": "t0ken"}
     assert agent.probe == Probe("agent", ("http://127.0.0.1:8081/readyz",))
     assert agent.after == ("pod",)
     assert agent.removal == ("/usr/bin/docker", "rm", "--force", "--volumes", f"{NAME}-agent")
