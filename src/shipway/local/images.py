@@ -58,11 +58,22 @@ def _build(
         for plan in plan_images(loaded, project, own)
     ]
     locked = use_lock(plan_lock(plans, own), read_shipway_lock(root), own, False, say)
+    images: list[BuiltImage] = []
     with Registries() as registries:
-        images = [build_image(plan, root, project.source, cache, say, locked, registries) for plan in plans]
+        for plan in plans:
+            images.append(build_image(plan, root, project.source, cache, say, locked, registries))
+            _tell(images[-1], say)
         if name := containers.built.get("replay"):
             images.append(build_replay(plan_replay(name, here), root, cache, say, registries))
+            _tell(images[-1], say)
     return images
+
+
+def _tell(image: BuiltImage, say: Callable[[str], None]) -> None:
+    """What was made, as soon as it is; nothing of an image that was in the cache."""
+    (made,) = image.platforms
+    if new := [layer.name for layer in made.layers if not layer.cached]:
+        say(f"{image.role}: made {len(new)} of {len(made.layers)} layers: {', '.join(new)}")
 
 
 def _load(
