@@ -1,4 +1,4 @@
-"""docs/reference/check.md: every rule is on it in its own words, with two examples that are run.
+"""check.md and check-manifests.md: every rule is there in its own words, with two examples that are run.
 
 The first block of a section is an example, the second what shipway says about it under that rule, the third
 an example about which it says nothing. A block is a Dockerfile, or files with their names. `image` blocks are
@@ -21,7 +21,8 @@ from shipway.check.rule import run
 from shipway.check.rules import IMAGE, RULES
 from shipway.check.survey import Asked, survey
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/check.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs/reference"
+PAGE = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("check.md", "check-manifests.md"))
 SECTION = re.compile(r"^### `([a-z-]+)` · (\w+)\n(.*?)(?=^##|\Z)", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
 SECTIONS = {name: (severity, text) for name, severity, text in SECTION.findall(PAGE)}
@@ -61,8 +62,13 @@ def test_the_other_example_passes(rule: str, tmp_path: Path, monkeypatch: pytest
     assert said(rule, *blocks[2], tmp_path, monkeypatch) == ""
 
 
+def test_the_usual_road_is_said_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example, output = BLOCK.findall(PAGE[PAGE.index("## The usual road") :])
+    assert said("", *example, tmp_path, monkeypatch) == output[1].strip()
+
+
 def said(rule: str, info: str, block: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What shipway says under one rule about an example, which is where one is."""
+    """What shipway says under one rule, or under all, about an example, which is where one is."""
     monkeypatch.chdir(root)
     files = {FILES[info]: block} if info in FILES else named(block)
     if info == "image":
@@ -72,7 +78,7 @@ def said(rule: str, info: str, block: str, root: Path, monkeypatch: pytest.Monke
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content, encoding="utf-8")
         found = list(survey(Asked(Path()), lambda _: None).findings)
-    return "\n".join(str(finding) for finding in found if finding.rule == rule)
+    return "\n".join(str(finding) for finding in found if rule in ("", finding.rule))
 
 
 def named(block: str) -> dict[str, str]:

@@ -24,7 +24,9 @@ NOMAD = (".nomad", ".hcl")
 _SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "vendor", "golden"})
 _LARGEST = 4_000_000
 """Larger files are data."""
-_LOOKS_LIKE = re.compile(r'^\s*"?(kind|services|containerDefinitions)"?\s*:', re.MULTILINE)
+_LOOKS_LIKE = re.compile(
+    r'^[\s{]*"?(kind|services|containerDefinitions|taskDefinition)"?\s*:', re.MULTILINE
+)
 
 
 def find(directory: Path) -> list[Path]:
