@@ -1,48 +1,36 @@
 """Where manifests are: a file or directory that is named, or a project's directory.
 
-In: paths. Out: names and texts. In a directory that nobody named as manifests, only what looks like some is
-taken: Compose's names, YAML in its top that has a kind, and what is below directories people keep them in.
+In: paths. Out: paths and texts. In a directory that nobody named as manifests, only what looks like some is
+taken: YAML in its top, and what is below the directories that people keep manifests in.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from pathlib import Path
 
 from shipway.errors import Finding
 
-COMPOSE = ("compose*.y*ml", "docker-compose*.y*ml")
 DIRECTORIES = frozenset(
     {"deploy", "deployment", "deployments", "k8s", "kubernetes", "kustomize", "manifests", "ecs", "nomad"}
     | {"helm", "chart", "charts", "infra", "ops", ".k8s"}
 )
 """Directories of a project that are looked through."""
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-NOMAD = (".nomad", ".hcl")
-_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "vendor", "golden"})
+_SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages"})
 _LARGEST = 4_000_000
 """Larger files are data."""
-_LOOKS_LIKE = re.compile(
-    r'^[\s{]*"?(kind|services|containerDefinitions|taskDefinition)"?\s*:', re.MULTILINE
-)
+_LOOKS_LIKE = re.compile(r'^[\s{]*"?(kind|services|containerDefinitions|taskDefinition)"?\s*:', re.MULTILINE)
 
 
 def find(directory: Path) -> list[Path]:
     """The manifests of a project's directory."""
-    top = sorted(path for path in directory.iterdir() if path.is_file() and _is_one(path))
-    below = [
-        p for d in sorted(directory.iterdir()) if d.name in DIRECTORIES and d.is_dir() for p in within(d)
-    ]
+    inside = sorted(directory.iterdir())
+    top = [path for path in inside if path.suffix in (".yaml", ".yml") and path.is_file()]
+    below = [path for place in inside if place.name in DIRECTORIES for path in within(place)]
     texts = ((path, read_text(path)) for path in (*top, *below))
-    return [
-        p for p, text in texts if isinstance(text, str) and (_LOOKS_LIKE.search(text) or p.suffix in NOMAD)
-    ]
-
-
-def _is_one(path: Path) -> bool:
-    return path.suffix in (".yaml", ".yml") or any(fnmatch.fnmatch(path.name, one) for one in COMPOSE)
+    return [path for path, text in texts if isinstance(text, str) and _LOOKS_LIKE.search(text)]
 
 
 def within(directory: Path) -> list[Path]:
@@ -50,7 +38,7 @@ def within(directory: Path) -> list[Path]:
     found: list[Path] = []
     for place, names, files in os.walk(directory):
         names[:] = sorted(n for n in names if n not in _SKIPPED and not n.startswith("."))
-        found += (Path(place, f) for f in sorted(files) if Path(f).suffix in {*SUFFIXES, *NOMAD})
+        found += (Path(place, f) for f in sorted(files) if Path(f).suffix in SUFFIXES)
     return found
 
 
@@ -61,8 +49,14 @@ def named(path: Path) -> list[Path] | Finding:
     found = within(path)
     if found:
         return found
-    fix = "name a file or a directory with .yaml, .yml or .json"
-    return Finding("manifest-syntax", "no manifest is in this directory", fix, str(path))
+    return nothing_in(path)
+
+
+def nothing_in(directory: Path) -> Finding:
+    """The finding about a directory that was named in vain."""
+    message = "no manifest of Kubernetes, Compose or ECS is in this directory"
+    fix = "name one with .yaml, .yml or .json that the orchestrator is given; Nomad's jobs are not read"
+    return Finding("manifest-syntax", message, fix, str(directory))
 
 
 def read_text(path: Path) -> str | Finding:

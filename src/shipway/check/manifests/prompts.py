@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"prompt|system|instruction|persona", re.I)
 _INNER = re.compile(
-    r"^[^\S\n]*[\"']?\w*(?:prompt|system_message|instructions?|persona)\w*[\"']?"
+    r"(?:^|[{,])[^\S\n]*[\"']?\w*(?:prompt|system_message|instructions?|persona)\w*[\"']?"
     r"[^\S\n]*[:=][^\S\n]*[|>]?[-+]?\s*(?P<text>.{100,})",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -66,15 +66,14 @@ def volume_can_move(manifests: Manifests) -> Iterator[Seen]:
 
 
 def nodes_can_be_drained(manifests: Manifests) -> Iterator[Seen]:
-    """A PodDisruptionBudget says how many replicas may be taken away at once.
+    """Where there are several replicas, a PodDisruptionBudget says how many may be taken away at once.
 
-    When a node is emptied, for an upgrade or by an autoscaler, all replicas on it end at the same time
-    otherwise.
+    When nodes are emptied, for an upgrade or by an autoscaler, all replicas may end at once otherwise. Of one
+    replica nothing is said: a budget for it keeps its node from ever being emptied.
     """
     for workload in manifests.whole():
-        counts = workload.kind in (*_ROLLING, "StatefulSet") and bool(workload.mains)
+        counts = workload.kind in (*_ROLLING, "StatefulSet") and workload.replicas > 1 and workload.mains
         if counts and not any(manifests.selecting(workload, "PodDisruptionBudget")):
-            one = ", which has one replica" if workload.replicas <= 1 else ""
-            message = f"no PodDisruptionBudget is about {workload.name}{one}"
-            fix = "two replicas, and a PodDisruptionBudget with maxUnavailable: 1"
+            message = f"no PodDisruptionBudget is about the {workload.replicas:g} replicas of {workload.name}"
+            fix = "add a PodDisruptionBudget that selects its pods, with maxUnavailable: 1"
             yield Seen(message, fix, workload.line, workload.file)

@@ -20,6 +20,9 @@ _KEYS = {
 """What each platform calls it, and its default in seconds."""
 _OPTIONS = ("--timeout-graceful-shutdown", "--graceful-timeout", "--timeout-worker-graceful-shutdown")
 
+_DELAY = "SHIPWAY_DRAIN_DELAY"
+"""The seconds that the runtime goes on accepting after SIGTERM."""
+
 
 def drain_fits(manifests: Manifests) -> Iterator[Seen]:
     """The grace period is longer than the preStop hook and the drain together.
@@ -62,12 +65,13 @@ def requests_stop_first(manifests: Manifests) -> Iterator[Seen]:
     """A preStop hook waits until no more requests come.
 
     Kubernetes sends SIGTERM and takes the pod out of its Services at the same time, and the second takes
-    seconds to be known everywhere. Most servers close their port at SIGTERM: every rollout refuses
-    requests.
+    seconds to be known everywhere. Most servers close their port at SIGTERM: every rollout refuses requests.
+    An agent that shipway's runtime drains goes on accepting for `SHIPWAY_DRAIN_DELAY` and needs no hook.
     """
     for workload, container in _ending(manifests):
         asked = workload.platform == "kubernetes" and container.probe("readiness") is not None
-        if asked and container.pre_stop is None and not workload.partial:
+        waits = any(variable.name == _DELAY for variable in container.env)
+        if asked and not waits and container.pre_stop is None and not workload.partial:
             message = f"{container.name} has no preStop hook: requests that come after SIGTERM are refused"
             fix = "lifecycle: {preStop: {sleep: {seconds: 5}}}"
             yield Seen(message, fix, container.line, workload.file)

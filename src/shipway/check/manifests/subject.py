@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+HCL = (".nomad", ".hcl")
+"""How the names of Nomad's jobs end."""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file that has been read, by the name that findings give it."""
@@ -65,8 +69,9 @@ def read(texts: Sequence[tuple[str, str]], drain: float | None = None, *, named:
     files: list[File] = []
     unread: list[Finding] = []
     templates = [name for name, text in texts if _is_template(name, text)]
+    jobs = [name for name, text in texts if name.endswith(HCL)]
     for name, text in texts:
-        if name in templates:
+        if name in templates or name in jobs:
             continue
         try:
             files.append(File(name, text, tuple(read_documents(text))))
@@ -74,8 +79,9 @@ def read(texts: Sequence[tuple[str, str]], drain: float | None = None, *, named:
             unread.append(_unreadable(name, error))
     if templates:
         unread.append(_of_helm(templates))
-    if named and not files and not unread:
-        unread.append(_unknown(texts[0][0] if texts else ""))
+    if named:
+        unread += (_of_nomad(job) for job in jobs)
+        unread += (_unknown(file.name) for file in files if not is_known(file))
     return _join(files, tuple(unread), drain)
 
 
@@ -155,12 +161,8 @@ def _unknown(name: str) -> Finding:
     return Finding("manifest-syntax", message, "name the files that the orchestrator is given", name)
 
 
-def unread_nomad(name: str) -> Finding:
-    """Nomad's own language is not read."""
+def _of_nomad(name: str) -> Finding:
+    message = "a job of Nomad in HCL is not read"
     return Finding(
-        "manifest-unread",
-        "a job of Nomad in HCL is not read",
-        "let Nomad judge it: nomad job validate",
-        name,
-        severity="note",
+        "manifest-unread", message, "let Nomad judge it: nomad job validate", name, severity="note"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipway.check.manifests import files
-from shipway.check.manifests.subject import File, Manifests, read, unread_nomad
+from shipway.check.manifests.subject import File, Manifests, is_known, read
 from shipway.check.rule import run
 from shipway.check.rules import MANIFEST
 from shipway.check.suppressions import Checked, Suppression, read_comments, read_names
@@ -26,7 +26,7 @@ def check_named(path: Path) -> Checked:
     found = files.named(path)
     if isinstance(found, Finding):
         return Checked((found,))
-    return _check(found, path, named=path.is_file() or not path.exists())
+    return _check(found, path, named=True)
 
 
 def check_found(paths: Sequence[Path], directory: Path) -> Checked:
@@ -35,12 +35,13 @@ def check_found(paths: Sequence[Path], directory: Path) -> Checked:
 
 
 def _check(paths: Sequence[Path], place: Path, *, named: bool) -> Checked:
-    jobs = [path for path in paths if path.suffix in files.NOMAD]
-    texts = [(str(path), files.read_text(path)) for path in paths if path not in jobs]
+    texts = [(str(path), files.read_text(path)) for path in paths]
     wrong = [text for _, text in texts if isinstance(text, Finding)]
-    read_texts = [(name, text) for name, text in texts if isinstance(text, str)]
-    manifests = read(read_texts, _drain(place), named=named and bool(read_texts))
-    unread = [*wrong, *manifests.unread, *(unread_nomad(str(job)) for job in jobs)]
+    readable = [(name, text) for name, text in texts if isinstance(text, str)]
+    manifests = read(readable, _drain(place), named=named and not place.is_dir())
+    unread = [*wrong, *manifests.unread]
+    if named and place.is_dir() and not unread and not any(map(is_known, manifests.files)):
+        unread.append(files.nothing_in(place))
     return Checked((*unread, *run(MANIFEST, manifests, "")), tuple(_answers(manifests)))
 
 

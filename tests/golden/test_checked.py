@@ -1,0 +1,26 @@
+"""`shipway check` has nothing to say about what shipway itself renders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipway.check.manifests.survey import check_named
+
+RENDERED = sorted(
+    path
+    for target in ("compose", "kubernetes", "ecs")
+    for path in Path("examples").glob(f"*/golden/{target}/*")
+)
+
+
+def test_every_example_is_there() -> None:
+    assert {path.parts[1] for path in RENDERED} >= {
+        path.parent.name for path in Path("examples").glob("*/agent.toml")
+    }
+
+
+@pytest.mark.parametrize("directory", RENDERED, ids=lambda path: "-".join(path.parts[1:2] + path.parts[3:]))
+def test_nothing_is_found_in_what_is_rendered(directory: Path) -> None:
+    assert [str(finding) for finding in check_named(directory).findings] == []
