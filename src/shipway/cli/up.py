@@ -11,7 +11,9 @@ import click
 
 @click.command("up")
 @click.argument("directory", type=click.Path(path_type=Path), default=".")
-@click.option("--engine", type=click.Choice(["docker", "processes"]), help="What runs the stack; default: processes.")
+@click.option(
+    "--engine", type=click.Choice(["docker", "processes"]), help="What runs the stack; default: processes."
+)
 @click.option("-d", "--detach", is_flag=True, help="Go to the background when the agent is ready.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the API; default: 8080.")
 @click.option("--live", is_flag=True, help="Ask the real model, with your key, instead of replaying it.")

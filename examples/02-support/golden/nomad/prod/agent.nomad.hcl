@@ -79,7 +79,7 @@ job "support" {
 
       resources {
         cpu    = 100
-        memory = 128
+        memory = 256
       }
 
       volume_mount {
@@ -125,20 +125,20 @@ job "support" {
   "format": 1,
   "provenance": {
     "api.audience": "default",
-    "api.auth": "env.prod, agent.toml:49",
+    "api.auth": "env.prod, agent.toml:50",
     "api.body_limit": "default",
     "api.issuer": "default",
     "api.jwks": "default",
-    "api.keys": "env.prod, agent.toml:50",
+    "api.keys": "env.prod, agent.toml:51",
     "api.tenant_claim": "default",
     "api.timeout": "default",
     "api.trusted_proxies": "default",
     "api.when_busy": "default",
-    "config.greeting": "agent.toml:44",
-    "config.repository": "agent.toml:45",
-    "config.tool_rounds": "agent.toml:46",
-    "health.grace": "agent.toml:41",
-    "health.when_model_down": "agent.toml:40",
+    "config.greeting": "agent.toml:45",
+    "config.repository": "agent.toml:46",
+    "config.tool_rounds": "agent.toml:47",
+    "health.grace": "agent.toml:42",
+    "health.when_model_down": "agent.toml:41",
     "model.fallbacks": "default",
     "model.max_tokens": "agent.toml:12",
     "model.name": "agent.toml:11",
@@ -151,10 +151,10 @@ job "support" {
     "resources.cpu": "default",
     "resources.memory": "default",
     "resources.replicas": "default",
-    "secrets.ANTHROPIC_API_KEY": "env.prod, agent.toml:53",
-    "secrets.API_KEYS": "env.prod, agent.toml:54",
-    "storage.path": "agent.toml:36",
-    "storage.size": "agent.toml:37",
+    "secrets.ANTHROPIC_API_KEY": "env.prod, agent.toml:54",
+    "secrets.API_KEYS": "env.prod, agent.toml:55",
+    "storage.path": "agent.toml:37",
+    "storage.size": "agent.toml:38",
     "storage.url": "default"
   },
   "settings": {
