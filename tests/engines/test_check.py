@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,30 @@ def test_the_classic_road(docker: Docker, tmp_path: Path) -> None:
     saved = tmp_path / "image.tar"
     docker("save", "--output", str(saved), image)
     assert check("--image", "image.tar", cwd=tmp_path) == found
+
+
+BESIDE = {
+    "COPY --from=ghcr.io/astral-sh/uv:latest /uv /bin/": (set(), {"base-latest", "root-user"}),
+    'CMD ["python"]': (set(), {"root-user"}),
+    "USER root": ({"DL3002", "DL3066"}, {"root-user"}),
+    "USER agent": ({"DL3066"}, {"user-name"}),
+    "USER 1\nCMD exec uvicorn a:b --host 0.0.0.0": ({"DL3025"}, set()),
+    'USER 1\nCMD ["npm", "start"]': (set(), {"signals"}),
+    "USER 1\nRUN uv sync --compile-bytecode": (set(), {"cache-in-layer"}),
+    "USER 1\nENV OPENAI_API_KEY=": ({"DL3064"}, set()),
+    "USER 1\nENV DATABASE_URL=postgresql://a:q7Vd2mKx93@db.internal/a": (set(), {"secret-in-dockerfile"}),
+}
+"""Instructions, what hadolint says of them, and what shipway says: the table in docs/reference/check.md."""
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("text", BESIDE)
+def test_the_table_beside_hadolint(hadolint: Callable[..., str], text: str, tmp_path: Path) -> None:
+    file = tmp_path / "Dockerfile"
+    file.write_text(f"FROM python:3.13-slim\n{text}\n")
+    theirs, ours = BESIDE[text]
+    assert set(re.findall(r"DL\d+", hadolint(str(file)))) == theirs
+    assert set(check(cwd=tmp_path)) - {"base-digest", "single-stage"} == ours
 
 
 @pytest.mark.network
