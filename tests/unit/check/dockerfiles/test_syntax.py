@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,9 +133,9 @@ def test_no_text_makes_the_reader_fail(lines: list[str]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_LINES, max_size=12))
 def test_no_instructions_make_a_rule_fail(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
-    file = tmp_path_factory.getbasetemp() / "Dockerfile"
-    file.write_text("\n".join(["FROM python:3.13", *lines]), encoding="utf-8")
-    read = read_dockerfile(file, Path())
+    (context := tmp_path_factory.getbasetemp() / "context").mkdir(exist_ok=True)
+    (file := context / "Dockerfile").write_text("\n".join(["FROM python:3.13", *lines]), encoding="utf-8")
+    read = read_dockerfile(file, context)
     assert isinstance(read, Dockerfile)
     for finding in run(DOCKERFILE, read, "Dockerfile"):
         assert 1 <= finding.line <= len(lines) + 1
@@ -146,9 +144,9 @@ def test_no_instructions_make_a_rule_fail(tmp_path_factory: pytest.TempPathFacto
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_reader_fail(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
-    file = tmp_path_factory.getbasetemp() / "Dockerfile"
-    file.write_bytes(data)
-    read_dockerfile(file, Path())
+    (context := tmp_path_factory.getbasetemp() / "context").mkdir(exist_ok=True)
+    (file := context / "Dockerfile").write_bytes(data)
+    read_dockerfile(file, context)
 
 
 def test_a_long_file_takes_time_by_its_length() -> None:
