@@ -113,7 +113,7 @@ job "support" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-3d21e6"
+        SHIPWAY_REVISION = "0123456789ab-76c675"
       }
 
       template {
@@ -147,12 +147,12 @@ job "support" {
     "policy.concurrency": "default",
     "policy.requests": "default",
     "policy.spend": "default",
-    "policy.tokens": "default",
+    "policy.tokens": "env.prod, agent.toml:54",
     "resources.cpu": "default",
     "resources.memory": "default",
     "resources.replicas": "default",
-    "secrets.ANTHROPIC_API_KEY": "env.prod, agent.toml:54",
-    "secrets.API_KEYS": "env.prod, agent.toml:55",
+    "secrets.ANTHROPIC_API_KEY": "env.prod, agent.toml:57",
+    "secrets.API_KEYS": "env.prod, agent.toml:58",
     "storage.path": "agent.toml:37",
     "storage.size": "agent.toml:38",
     "storage.url": "default"
@@ -183,7 +183,10 @@ job "support" {
       "concurrency": null,
       "requests": null,
       "spend_usd": null,
-      "tokens": null
+      "tokens": [
+        2000000,
+        86400
+      ]
     },
     "model": {
       "fallbacks": [],
@@ -230,7 +233,10 @@ EOT
     "concurrency": null,
     "requests": null,
     "spend_usd": null,
-    "tokens": null
+    "tokens": [
+      2000000,
+      86400
+    ]
   },
   "model": null,
   "tenants": {}
