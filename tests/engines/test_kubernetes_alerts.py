@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import yaml
 from tests.docs.test_metrics import ROWS as METRICS
+from tests.installing import from_pypi
 from tests.kubernetes import stack
 
 from shipway.render.kubernetes import render
@@ -17,6 +19,8 @@ from shipway.render.kubernetes.monitoring.alerts import ALERTS, for_job
 from shipway.render.kubernetes.monitoring.dashboard import ROWS
 
 JOB = "support-prod"
+OPERATOR = "cloudcoil-models-prometheus-operator==0.80.1.0"
+"""Types made from the Prometheus Operator's own definitions."""
 
 
 def expressions() -> list[str]:
@@ -158,3 +162,27 @@ def test_nobody_is_woken_while_all_is_well(tmp_path: Path, engine: Callable[[str
     case = {"interval": "1m", "input_series": own, "promql_expr_test": [test]}
     (tmp_path / "tests.yaml").write_text(json.dumps({"rule_files": [str(rules(tmp_path))], "tests": [case]}))
     promtool(engine, "test", "rules", tmp_path / "tests.yaml")
+
+
+ROUND_TRIP = """\
+import sys, yaml
+from cloudcoil.models.prometheus_operator import v1
+for document in yaml.safe_load_all(sys.stdin):
+    model = getattr(v1, document["kind"]).model_validate(document)
+    print(document["kind"], model.model_dump(mode="json", by_alias=True, exclude_unset=True) == document)
+"""
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(("more", "known"), [({}, True), ({"podTargetLabel": ["x"]}, False)])
+def test_the_operator_knows_its_objects(tmp_path: Path, more: dict[str, object], known: bool) -> None:
+    """A key that the operator's own types do not have would be lost on the way through them."""
+    python = from_pypi(tmp_path / "operator", OPERATOR) / "python"
+    owned = render(stack(tmp_path)).owned
+    documents = [
+        yaml.safe_load(owned[f"base/monitoring/{name}.yaml"]) for name in ("podmonitor", "prometheusrule")
+    ]
+    documents[0]["spec"] |= more
+    text = yaml.safe_dump_all(documents)
+    done = subprocess.run([python, "-c", ROUND_TRIP], input=text, capture_output=True, text=True)
+    assert done.stdout.splitlines() == [f"PodMonitor {known}", "PrometheusRule True"], done.stderr

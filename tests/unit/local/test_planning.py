@@ -150,6 +150,12 @@ def test_a_missing_secret_and_an_undeclared_one_are_remarked(tmp_path: Path) -> 
     assert [r.partition(":")[0] for r in remarks] == ["secret GITHUB_TOKEN has no value", ".env"]
 
 
+def test_one_agent_runs_however_many_there_are_elsewhere(tmp_path: Path) -> None:
+    few = 'name = "a"\nentrypoint = "a:a"\n[resources]\nreplicas = 3\n'
+    assert plan(tmp_path, few).remarks == ("one agent runs here, not 3: replicas are for other targets",)
+    assert plan(tmp_path, few.replace("3", "1")).remarks == ()
+
+
 BROKER = """
 name = "brokered"
 entrypoint = "brokered:agent"

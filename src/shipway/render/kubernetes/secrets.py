@@ -55,15 +55,13 @@ GOOGLE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
 def variables(plan: StackPlan) -> list[Part]:
-    """Of the agent: secrets, URLs of databases, and the admin token, without which the runtime makes one."""
+    """Of the agent: secrets, and the URLs of databases."""
     names = [name for name, source in plan.agent.secrets.items() if source == "env"]
     urls = [service.env_url for service in plan.services if service.env_url not in plan.agent.secrets]
     paths = {name: _identity_file(name) for name in names if name in IDENTITIES or name == GOOGLE}
-    admin = contract.env.ADMIN_TOKEN
     return [
         *({"name": name, "value": str(path)} for name, path in paths.items()),
         *(_variable(plan, name) for name in (*names, *urls) if name not in paths),
-        _variable(plan, admin, optional=True),
     ]
 
 
@@ -72,10 +70,9 @@ def server_variables(plan: StackPlan, names: Mapping[str, str]) -> list[Part]:
     return [_variable(plan, name) for name in names]
 
 
-def _variable(plan: StackPlan, name: str, *, optional: bool = False) -> Part:
+def _variable(plan: StackPlan, name: str) -> Part:
     secret, key = kept(plan, name)
-    reference = {"name": secret, "key": key} | ({"optional": True} if optional else {})
-    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 
 
 def kept(plan: StackPlan, name: str) -> tuple[str, str]:
@@ -110,8 +107,10 @@ def volumes(plan: StackPlan) -> tuple[list[Part], list[Part]]:
 
 
 def _files(plan: StackPlan) -> list[tuple[PurePosixPath, _Source]]:
-    """Every file that a secret of the agent is in, and what puts it there."""
-    found: list[tuple[PurePosixPath, _Source]] = []
+    """Every file that a secret of the agent is in, and what puts it there. Without an admin token the runtime
+    makes one."""
+    admin = contract.env.ADMIN_TOKEN
+    found: list[tuple[PurePosixPath, _Source]] = [(_RUN[0] / admin, _Key(*kept(plan, admin), optional=True))]
     for name, arrives in plan.agent.secrets.items():
         if arrives == "file" or name == GOOGLE:
             place = _RUN[0] / name if arrives == "file" else _identity_file(name)
@@ -150,9 +149,11 @@ class _Key:
 
     secret: str
     key: str
+    optional: bool = False
 
     def __call__(self, path: str) -> Part:
-        return {"secret": {"name": self.secret, "items": [{"key": self.key, "path": path}]}}
+        source: Part = {"name": self.secret, "items": [{"key": self.key, "path": path}]}
+        return {"secret": source | ({"optional": True} if self.optional else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,15 +41,13 @@ def test_the_url_of_a_database_is_one_too(rendered: Rendered) -> None:
 
 
 def test_the_admin_token_alone_may_be_missing(rendered: Rendered) -> None:
-    optional = [
-        (one["kind"], variable["name"])
-        for one in objects(rendered)
-        if one["kind"] == "Deployment"
-        for part in one["spec"]["template"]["spec"]["containers"]
-        for variable in part.get("env", ())
-        if variable.get("valueFrom", {}).get("secretKeyRef", {}).get("optional")
-    ]
-    assert optional == [("Deployment", "SHIPWAY_ADMIN_TOKEN")]
+    (admin, *others) = volume(rendered, "secrets")
+    name = "SHIPWAY_ADMIN_TOKEN"
+    source = {"name": "support-secrets", "items": [{"key": name, "path": name}], "optional": True}
+    assert admin == {"secret": source}
+    everything = [one for one in objects(rendered) if one["kind"] == "Deployment"]
+    assert str(everything).count("'optional'") == 1
+    assert str(others).count("'optional'") == 0
 
 
 def test_a_file_is_mounted_with_its_directory_and_rotates(rendered: Rendered) -> None:
@@ -106,9 +104,10 @@ def test_a_server_finds_its_secrets_in_its_environment_and_no_others(rendered: R
     }
 
 
-def test_no_secrets_no_volume(tmp_path: Path) -> None:
+def test_a_small_agent_waits_for_no_secret(tmp_path: Path) -> None:
     rendered = render(stack(tmp_path, SMALL))
-    assert [volume["name"] for volume in pod(rendered)["volumes"]] == ["etc", "tmp-agent"]
+    assert [one["name"] for one in pod(rendered)["volumes"]] == ["etc", "secrets", "tmp-agent"]
+    assert all(source["secret"]["optional"] for source in volume(rendered, "secrets"))
 
 
 @pytest.mark.parametrize("place", ["Shared/key", "a/b/c", "/key", "a/"])
