@@ -410,7 +410,7 @@ FEATURES: tuple[Feature, ...] = (
         {
             "compose": Whole("one replica, one volume"),
             "kubernetes": Otherwise(
-                "a directory of each, which ends with it",
+                "a volume of each, which ends with it",
                 "{}: each replica has its own, and it ends with the pod; conversations are in PostgreSQL",
             ),
             "ecs": Whole("an EFS file system that all of them share"),

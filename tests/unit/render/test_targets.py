@@ -95,7 +95,7 @@ def test_what_a_target_cannot_have_is_refused_all_at_once(tmp_path: Path) -> Non
 @pytest.mark.parametrize("target", [target for target in TARGETS if target != "compose"])
 def test_a_replayed_model_stays_on_this_machine(tmp_path: Path, target: str) -> None:
     plan = planned(tmp_path, '[model]\nprovider = "anthropic"\nname = "a"\n')
-    with pytest.raises(SpecError, match="in development the model is replayed") as caught:
+    with pytest.raises(SpecError, match="the model of development is replayed") as caught:
         judge(plan, target)  # type: ignore[arg-type]
     assert "--env prod" in str(caught.value)
 

@@ -64,8 +64,8 @@ def _base(plan: StackPlan, plain: bool) -> dict[str, Objects]:
         "service": [network.service(plan)],
         "networkpolicy": [network.ingress(plan)],
     }
-    if storage.is_claimed(plan):
-        files["pvc"] = [storage.claim(plan)]
+    if claims := storage.claims(plan):
+        files["pvc"] = claims
     if plan.agent.replicas > 1:
         files["poddisruptionbudget"] = [disruption.budget(plan)]
     return files | {f"mcp-{server.name}": apart.objects(plan, server, plain=plain) for server in plan.apart}

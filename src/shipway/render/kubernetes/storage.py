@@ -1,6 +1,6 @@
 """The agent's volume.
 
-In: a stack. Out: a PersistentVolumeClaim that one pod has at a time; of several replicas each has a directory
+In: a stack. Out: a PersistentVolumeClaim that one pod has at a time; of several replicas each claims a volume
 of its own that ends with it, because their conversations are in PostgreSQL.
 """
 
@@ -22,17 +22,12 @@ def is_claimed(plan: StackPlan) -> bool:
     return plan.storage is not None and plan.agent.replicas == 1
 
 
-def claim(plan: StackPlan) -> Part:
-    assert plan.storage
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": metadata(plan, _claim_name(plan)),
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": quantity(plan.storage.size)}},
-        },
-    }
+def claims(plan: StackPlan) -> list[Part]:
+    if not plan.storage or not is_claimed(plan):
+        return []
+    own = metadata(plan, _claim_name(plan))
+    spec = _claimed(plan.storage)
+    return [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": own, "spec": spec}]
 
 
 def volumes(plan: StackPlan) -> list[Part]:
@@ -40,11 +35,15 @@ def volumes(plan: StackPlan) -> list[Part]:
         return []
     if is_claimed(plan):
         return [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": _claim_name(plan)}}]
-    return [{"name": _VOLUME, "emptyDir": {"sizeLimit": quantity(plan.storage.size)}}]
+    return [{"name": _VOLUME, "ephemeral": {"volumeClaimTemplate": {"spec": _claimed(plan.storage)}}}]
 
 
 def mount(storage: Volume | None) -> list[Part]:
     return [{"name": _VOLUME, "mountPath": storage.path}] if storage else []
+
+
+def _claimed(storage: Volume) -> Part:
+    return {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": quantity(storage.size)}}}
 
 
 def _claim_name(plan: StackPlan) -> str:

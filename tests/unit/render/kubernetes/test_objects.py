@@ -56,7 +56,9 @@ def test_replicas_are_spread_and_go_one_at_a_time(tmp_path: Path) -> None:
     assert find(rendered, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
     keys = [one["topologyKey"] for one in pod(rendered)["topologySpreadConstraints"]]
     assert keys == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-    assert {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}} in pod(rendered)["volumes"]
+    (data,) = [volume for volume in pod(rendered)["volumes"] if volume["name"] == "data"]
+    assert data["ephemeral"]["volumeClaimTemplate"]["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+    assert not [one for one in objects(rendered) if one["kind"] == "PersistentVolumeClaim"]
 
 
 def test_one_alone_keeps_no_node_from_being_drained(tmp_path: Path) -> None:
