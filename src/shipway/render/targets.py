@@ -154,6 +154,16 @@ def _limits(plan: StackPlan) -> tuple[str, ...]:
     return ("[policy]",) if plan.config.settings.limits != contract.Limits() else ()
 
 
+def _long_hosts(plan: StackPlan) -> tuple[str, ...]:
+    hosts = [f"{plan.name}-mcp-{server.name}" for server in plan.apart]
+    return tuple(host for host in hosts if len(host) > _LABEL)
+
+
+def _long_instance(plan: StackPlan) -> tuple[str, ...]:
+    instance = f"{plan.name}-{plan.environment}"
+    return (instance,) if len(instance) > _LABEL else ()
+
+
 def _replayed(plan: StackPlan) -> tuple[str, ...]:
     return (plan.environment,) if plan.replay else ()
 
@@ -162,6 +172,8 @@ def _always(plan: StackPlan) -> tuple[str, ...]:
     return (plan.name,)
 
 
+_LABEL = 63
+"""Letters that a part of a host name may have, and a label of Kubernetes."""
 STOP_MARGIN_S = 12.0
 """Beside the drain: a moment in which the API port goes on accepting, and the end of the relay's servers."""
 _NOMAD_KILL_S = 30.0
@@ -172,6 +184,9 @@ _NO_REPLAY = Refused(
 _NO_IMAGE = Refused(
     "{} is a command of your own, and no image has it",
     'write run = "image:…", "pypi:…", "npm:…" or "project:…"',
+)
+_NO_HOST = Refused(
+    "{} is no host name: it has more than 63 letters", "give the agent or the MCP server a shorter name"
 )
 FEATURES: tuple[Feature, ...] = (
     Feature(
@@ -348,6 +363,22 @@ FEATURES: tuple[Feature, ...] = (
         "a replayed model",
         _replayed,
         {**dict.fromkeys(TARGETS, _NO_REPLAY), "compose": Whole("a container in the agent's network")},
+    ),
+    Feature(
+        "host names of MCP servers apart, of more than 63 letters",
+        _long_hosts,
+        dict.fromkeys(TARGETS, _NO_HOST),
+    ),
+    Feature(
+        "names of agent and environment, of more than 63 letters together",
+        _long_instance,
+        {
+            **{target: Whole("as they are") for target in TARGETS},
+            "kubernetes": Refused(
+                "{} is no label: it has more than 63 letters",
+                "give the agent or the environment a shorter name",
+            ),
+        },
     ),
     Feature(
         "databases of [services]",

@@ -100,6 +100,17 @@ def test_a_replayed_model_stays_on_this_machine(tmp_path: Path, target: str) -> 
     assert "--env prod" in str(caught.value)
 
 
+def test_names_that_are_too_long_are_refused_before_an_engine_does(tmp_path: Path) -> None:
+    name, server = "a" * 40, "b" * 40
+    text = f'name = "{name}"\nentrypoint = "a:a"\n[env.{server}.config]\n'
+    (tmp_path / "agent.toml").write_text(text + f'[mcp.{server}]\nshape = "service"\nrun = "pypi:t"\n')
+    plan = plan_stack(load(tmp_path / "agent.toml", server), server)
+    with pytest.raises(SpecError, match=f"{name}-mcp-{server} is no host name"):
+        judge(plan, "compose")
+    with pytest.raises(SpecError, match=f"{name}-{server} is no label"):
+        judge(plan, "kubernetes")
+
+
 def test_texts_take_names() -> None:
     for feature in FEATURES:
         for expression in feature.by.values():

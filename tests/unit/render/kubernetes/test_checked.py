@@ -5,14 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.kubernetes import LARGE, SMALL, stack
 
 from shipway.check.manifests.survey import check_named
 from shipway.render.kubernetes import render
-from tests.kubernetes import LARGE, SMALL, stack
 
 CHOSEN = {
     # of the user's own: a limit that is not said, an image that others built
-    *("sidecar-limit", "memory-limit", "manifest-digest", "writable-root", "probes-missing", "readiness-shallow"),
+    *(
+        "sidecar-limit",
+        "memory-limit",
+        "manifest-digest",
+        "writable-root",
+        "probes-missing",
+        "readiness-shallow",
+    ),
 }
 
 
