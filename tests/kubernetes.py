@@ -22,6 +22,8 @@ namespace = "agents"
 LARGE = """\
 name = "support"
 entrypoint = "support:agent"
+[image]
+repository = "registry.example.com/support"
 [model]
 provider = "anthropic"
 name = "claude-sonnet-5"

@@ -148,3 +148,36 @@ def test_every_file_of_the_base_is_named_and_every_named_one_is_there(tmp_path: 
             "egress",
         }
         assert named == there, found
+
+
+def test_the_pages_overlay_is_right(kustomize: Kustomize, tmp_path: Path) -> None:
+    page = Path("docs/reference/kubernetes.md").read_text()
+    overlay, scaler = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    file = out / "kustomization.yaml"
+    file.write_text(file.read_text().replace("resources:\n  - base\n", overlay))
+    (out / "autoscaler.yaml").write_text(scaler)
+    (out / "ingress.yaml").write_text(INGRESS)
+    objects = kustomize(out)
+    judge(objects)
+    found = {(one["kind"], one["metadata"]["name"]): one for one in objects}
+    agent = found["Deployment", "support"]["spec"]
+    (container,) = agent["template"]["spec"]["containers"]
+    assert container["image"].startswith("mirror.example.com/support@sha256:")
+    assert "replicas" not in agent
+    assert agent["template"]["spec"]["tolerations"] == [{"key": "spot", "operator": "Exists"}]
+    assert found["Deployment", "support-mcp-crm"]["spec"]["replicas"] == 2
+    assert found["ServiceAccount", "support"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert found["HorizontalPodAutoscaler", "support"]["metadata"]["namespace"] == "agents"
+    assert all(one["metadata"]["labels"]["release"] == "prometheus" for one in objects)
+
+
+INGRESS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: support
+spec:
+  defaultBackend:
+    service: {name: support, port: {number: 80}}
+"""

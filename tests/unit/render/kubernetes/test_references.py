@@ -1,4 +1,4 @@
-"""What Kubernetes' server refuses and no schema does: names that lead nowhere, and names that are there twice."""
+"""What Kubernetes' server refuses and no schema does: names that lead nowhere, or are there twice."""
 
 from __future__ import annotations
 
