@@ -16,11 +16,7 @@ CANARY_PERCENT = 5.0
 CANARY_MINUTES = 60
 BAKE_MINUTES = 10
 
-_SAFE = {
-    "maximumPercent": 200,
-    "minimumHealthyPercent": 100,
-    "deploymentCircuitBreaker": {"enable": True, "rollback": True},
-}
+_NEW_FIRST = {"maximumPercent": 200, "minimumHealthyPercent": 100}
 
 
 def create(plan: StackPlan, server: Sidecar | None = None) -> dict[str, Any]:
@@ -46,7 +42,8 @@ def canary() -> dict[str, Any]:
         "canaryConfiguration": {"canaryPercent": CANARY_PERCENT, "canaryBakeTimeInMinutes": CANARY_MINUTES},
         "bakeTimeInMinutes": BAKE_MINUTES,
         "alarms": {"alarmNames": ["${ALARMS}"], "enable": True, "rollback": True},
-        **_SAFE,
+        "deploymentCircuitBreaker": {"enable": False, "rollback": False},  # of rolling deployments alone
+        **_NEW_FIRST,
     }
 
 
@@ -63,7 +60,11 @@ def _both(plan: StackPlan, server: Sidecar | None) -> dict[str, Any]:
                 "assignPublicIp": "${ASSIGN_PUBLIC_IP}",
             }
         },
-        "deploymentConfiguration": {"strategy": "ROLLING", **_SAFE},
+        "deploymentConfiguration": {
+            "strategy": "ROLLING",
+            "deploymentCircuitBreaker": {"enable": True, "rollback": True},
+            **_NEW_FIRST,
+        },
         "availabilityZoneRebalancing": "ENABLED",
         "enableExecuteCommand": False,
         "enableECSManagedTags": True,
