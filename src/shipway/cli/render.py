@@ -72,7 +72,10 @@ def dockerfile(directory: Path, output: Path | None) -> None:
 _directory = click.argument("directory", type=click.Path(path_type=Path), default=".")
 _environment = click.option("--env", "environment", help="As in [env.NAME]; default: development.")
 _release = click.option(
-    "--release", type=click.Path(path_type=Path), metavar="F", help="Default: .shipway/release.json."
+    "--release",
+    type=click.Path(path_type=Path),
+    metavar="F",
+    help="Default: .shipway/release.json; in development images by their names on this machine.",
 )
 _output = click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Default: deploy/TARGET/ENVIRONMENT."
@@ -87,7 +90,8 @@ _output = click.option(
 def compose(directory: Path, environment: str | None, release: Path | None, output: Path | None) -> None:
     """Write compose.yaml, and what it mounts: the agent and its sidecars, as in a pod.
 
-    In development a replayed model and the databases run beside them. stdout is the paths of the files.
+    In development a replayed model and the databases run beside them. What is yours (.env, etc/policy.json,
+    secrets/) is written once. stdout is the paths of the files.
     """
     from shipway.render.compose import render
 

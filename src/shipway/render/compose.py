@@ -48,10 +48,15 @@ belongs into compose.override.yaml and .env, which are yours. Start it: docker c
 def render(plan: StackPlan, project: str = PROJECT) -> Rendered:
     """compose.yaml and etc/config.json; and, as people's own, etc/policy.json and what is told to Compose."""
     config, databases = contract.encode(plan.config), _databases(plan)
-    services: dict[str, Any] = {POD: _pod(plan), "agent": _agent(plan, config)}
-    services |= {f"mcp-{server.name}": _sidecar(server, plan) for server in plan.sidecars}
+    pod = _pod(plan)
+    joined = {"agent": _agent(plan)}
+    joined |= {f"mcp-{server.name}": _sidecar(server, plan) for server in plan.sidecars}
     if plan.replay:
-        services["replay"] = _replay(plan.replay, project)
+        joined["replay"] = _replay(plan.replay, project)
+    services: dict[str, Any] = {POD: pod} | {
+        name: _labelled(service, pod) for name, service in joined.items()
+    }
+    services["agent"]["labels"]["shipway.config"] = _digest(config)
     services |= {_apart(server, plan): _server(server, plan) for server in plan.apart}
     services |= {name: {MERGE: KEPT} | found.service for name, found in databases.items()}
     document = {f"x-{shared.name}": shared for shared in parts.SHARED} | {"services": services}
@@ -91,8 +96,15 @@ def _pod(plan: StackPlan) -> dict[str, Any]:
     )
 
 
-def _agent(plan: StackPlan, config: str) -> dict[str, Any]:
-    """The label: config is read at start, and a change of what is mounted would recreate no container."""
+def _labelled(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, Any]:
+    """What joins the pod's network is recreated with it: Compose 1.29 sees by nothing else that it must.
+
+    And the agent, which reads config once, with its config: what is in a mounted file is nothing to Compose.
+    """
+    return {**service, "labels": {"shipway.pod": _digest(yaml.write([pod], ""))}}
+
+
+def _agent(plan: StackPlan) -> dict[str, Any]:
     secrets = ["./secrets:/run/secrets:ro"] if _files(plan) else []
     given = {} if _is_development(plan) else {contract.env.ADMIN_TOKEN: None}
     service = {
@@ -105,7 +117,6 @@ def _agent(plan: StackPlan, config: str) -> dict[str, Any]:
         "healthcheck": parts.healthcheck(plan.agent.ports["admin"], "/readyz"),
         "stop_grace_period": f"{plan.agent.grace_s + STOP_MARGIN_S:g}s",
         **parts.limits(plan.agent.resources.cpu, plan.agent.resources.memory),
-        "labels": {"shipway.config": hashlib.sha256(config.encode()).hexdigest()[:12]},
     }
     return _without_empty(service)
 
@@ -161,6 +172,10 @@ def _image(plan: StackPlan, reference: str) -> dict[str, Any]:
 
 def _data(plan: StackPlan) -> list[str]:
     return [f"data:{parts.literal(plan.storage.path)}"] if plan.storage else []
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _apart(server: Sidecar, plan: StackPlan) -> str:

