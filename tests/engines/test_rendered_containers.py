@@ -107,7 +107,8 @@ def test_a_container_of_ecs(plan: StackPlan, docker: Docker) -> None:
     """Secrets in files come in the environment, and the agent sees no difference."""
     task = json.loads(ecs.render(plan).owned["register-task-definition.json"])
     (container,) = task["containerDefinitions"]
-    store = {f"/seen/prod/{name}": value for name, value in VALUES.items()}
+    kept = VALUES | {"SHIPWAY_ADMIN_TOKEN": "of sixteen or more"}
+    store = {f"/seen/prod/{name}": value for name, value in kept.items()}
     variables = {one["name"]: one["value"] for one in container["environment"]}
     variables |= {one["name"]: store[one["valueFrom"]] for one in container["secrets"]}
     linux = container["linuxParameters"]
@@ -127,6 +128,9 @@ def test_a_container_of_ecs(plan: StackPlan, docker: Docker) -> None:
     kind, *probe = container["healthCheck"]["command"]
     assert kind == "CMD"
     docker("exec", name, *probe)
+    bearer = {"authorization": "Bearer of sixteen or more"}
+    policy = httpx2.get(f"{docker.address(name, '8081')}/policy", headers=bearer)
+    assert policy.status_code == 200, "the operator's token opens the admin port"
     docker("stop", "--time", str(container["stopTimeout"]), name)
     assert docker("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
 

@@ -13,6 +13,7 @@ from typing import Literal
 from shipway.errors import Finding, SpecError
 from shipway.plan.stack import StackPlan
 from shipway.render.ecs import fargate
+from shipway.render.identities import GOOGLE, IDENTITIES
 from shipway_runtime import contract
 
 Target = Literal["compose", "kubernetes", "ecs", "nomad"]
@@ -88,6 +89,10 @@ def _files(plan: StackPlan) -> tuple[str, ...]:
 def _identities(plan: StackPlan) -> tuple[str, ...]:
     secrets = plan.config.settings.secrets.items()
     return tuple(name for name, secret in secrets if secret.broker and secret.broker.identity_token)
+
+
+def _identity_files(plan: StackPlan) -> tuple[str, ...]:
+    return tuple(name for name in (*IDENTITIES, GOOGLE) if name in plan.agent.secrets)
 
 
 def _storage(plan: StackPlan) -> tuple[str, ...]:
@@ -482,6 +487,19 @@ FEATURES: tuple[Feature, ...] = (
                 "workload identity, written to a file",
                 "{}: Nomad's own token, for the audience of its `token_url`",
             ),
+        },
+    ),
+    Feature(
+        "variables of SDKs that name a token's file",
+        _identity_files,
+        {
+            "compose": Whole("a path that is given, and mounted by you"),
+            "kubernetes": Whole("projected service-account tokens, a mounted Secret"),
+            "ecs": Refused(
+                "{} names a file, and ECS mounts no secrets and projects no tokens",
+                "use the provider's key; AWS's own SDKs find the task role without a variable",
+            ),
+            "nomad": Whole("workload identity, a template in the task's secrets directory"),
         },
     ),
 )

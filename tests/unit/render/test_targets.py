@@ -53,6 +53,12 @@ def test_sqlite_is_not_put_where_its_log_does_not_work(tmp_path: Path) -> None:
     )
 
 
+def test_a_variable_that_names_a_tokens_file_is_nothing_for_ecs(tmp_path: Path) -> None:
+    plan = planned(tmp_path, '[secrets]\nAWS_WEB_IDENTITY_TOKEN_FILE = "env"\n')
+    with pytest.raises(SpecError, match="AWS_WEB_IDENTITY_TOKEN_FILE names a file"):
+        judge(plan, "ecs")
+
+
 @pytest.mark.parametrize("target", TARGETS[1:])
 def test_a_replayed_model_stays_where_its_recordings_are(tmp_path: Path, target: Target) -> None:
     model = planned(tmp_path, '[model]\nprovider = "openai"\nname = "gpt-5"\n')

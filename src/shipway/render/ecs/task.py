@@ -21,7 +21,7 @@ from shipway.render.targets import STOP_MARGIN_S
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from shipway.plan.stack import Sidecar, StackPlan
 
@@ -108,7 +108,7 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
                 }
             ],
             "environment": _environment(agent.env | {contract.env.CONFIG_JSON: _config(plan)}),
-            "secrets": _secrets(plan, agent.secrets, (service.env_url for service in plan.services)),
+            "secrets": _secrets(plan, agent.secrets, _beside(plan)),
             "mountPoints": _mounts(plan),
             "dependsOn": [
                 # When the task ends it is the other way round: tools are there until the last turn is done.
@@ -175,6 +175,12 @@ def _secrets(plan: StackPlan, sources: Mapping[str, str], more: Iterable[str] = 
     """Those of a broker are fetched by the runtime; a file's come in the environment, too."""
     names = dict.fromkeys([*(name for name, source in sources.items() if source != "broker"), *more])
     return [{"name": name, "valueFrom": value_from(plan, name)} for name in names]
+
+
+def _beside(plan: StackPlan) -> Iterator[str]:
+    """The URLs of databases, and the token without which nobody could use the admin port: no kill switch."""
+    yield from (service.env_url for service in plan.services)
+    yield contract.env.ADMIN_TOKEN
 
 
 def value_from(plan: StackPlan, name: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding, SpecError
+from shipway.render.identities import GOOGLE, IDENTITIES, Token
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -31,24 +32,6 @@ _RUN = (PurePosixPath(contract.SECRETS), PurePosixPath("/var/run/secrets"))
 """Both are one place: /var/run is /run."""
 _TAKEN = {"/", "/app", "/data", "/etc", "/etc/shipway", "/run", "/tmp", "/usr", "/var", "/var/run"}  # noqa: S108
 """Directories that nothing can be mounted over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of the service account: whose eyes it is for, and how long it lives, in seconds."""
-
-    audience: str
-    life: int = 3600
-
-
-IDENTITIES: Mapping[str, Token] = {
-    "ANTHROPIC_IDENTITY_TOKEN_FILE": Token("https://api.anthropic.com", 600),  # takes each token once
-    "AWS_WEB_IDENTITY_TOKEN_FILE": Token("sts.amazonaws.com"),
-    "AZURE_FEDERATED_TOKEN_FILE": Token("api://AzureADTokenExchange"),
-}
-"""Variables that name the file of a token which an SDK exchanges, and what their provider asks of it."""
-GOOGLE = "GOOGLE_APPLICATION_CREDENTIALS"
-"""Names a file, too: a document out of a Secret."""
 
 
 # -- Variables -----------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def server_job(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
     name = server_name(server, plan)
     task = _server(server, plan)
     ours = server.program is not None
-    check = {"check": [_check("ready", "mcp", "/readyz")]} if ours else {}
+    check = {"check": [_check("ready", "mcp", "/readyz"), _alive("mcp")]} if ours else {}
     service = Block({"name": name, "provider": "nomad", "port": "mcp", **check})
     group = {
         "count": 1,
@@ -138,13 +138,13 @@ def _update(canaries: int) -> Block:
 
 def _agent(plan: StackPlan) -> Block:
     agent = plan.agent
-    files = [templates.FILES] if "file" in agent.secrets.values() else []
+    files = [templates.FILES] if templates.in_files(agent.secrets) else []
     body = {
         "driver": "docker",
         "user": container.USER,
         "kill_timeout": f"{ceil(agent.grace_s + STOP_MARGIN_S)}s",
         "config": Block({"image": agent.image, "volumes": [templates.ETC, *files], **_HARDENED}),
-        "env": Block(agent.env),
+        "env": Block(agent.env | templates.paths(plan)),
         "template": [
             templates.config(plan),
             templates.policy(plan, policy_variable(plan)),
@@ -176,7 +176,7 @@ def _sidecar(server: Sidecar, plan: StackPlan) -> Block:
 def _server(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
     """An image of ours is hardened as the agent is; what others built is left alone."""
     ours = server.program is not None
-    files = [templates.FILES] if "file" in server.secrets.values() else []
+    files = [templates.FILES] if templates.in_files(server.secrets) else []
     config = {
         "image": server.image,
         "entrypoint": [container.PYTHON, *server.command] if server.command else [],

@@ -11,6 +11,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from shipway.render.hcl import Block
+from shipway.render.identities import GOOGLE, IDENTITIES, Token
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 ETC = "local/etc:/etc/shipway:ro"
 FILES = f"secrets/files:{contract.SECRETS}:ro"
 _IDENTITIES = "secrets/identities"
-_IDENTITY_TTL = "1h"
 _SPLAY = "30s"
 
 
@@ -40,6 +40,13 @@ def policy(plan: StackPlan, variable: str) -> Block:
     return _template("local/etc/policy.json", data, "noop")
 
 
+def paths(plan: StackPlan) -> dict[str, str]:
+    """Variables of SDKs that name a file, and where it is here."""
+    given = plan.agent.secrets
+    found = {name: f"/{_IDENTITIES}/{name}" for name in IDENTITIES if name in given}
+    return found | ({GOOGLE: f"{contract.SECRETS}/{GOOGLE}"} if GOOGLE in given else {})
+
+
 def variables(
     plan: StackPlan, sources: Mapping[str, str], own: str, more: Iterable[str] = ()
 ) -> dict[str, list[str]]:
@@ -47,18 +54,23 @@ def variables(
 
     `own` is the one that agent.toml does not have to name; `more` are names beside those of `sources`.
     """
-    names = dict.fromkeys([*(name for name, source in sources.items() if source != "broker"), *more])
-    paths: dict[str, list[str]] = {}
-    for name in names:
+    kept = [name for name, source in sources.items() if source != "broker" and name not in IDENTITIES]
+    found: dict[str, list[str]] = {}
+    for name in dict.fromkeys([*kept, *more]):
         stored = plan.stores.get(name)
-        paths.setdefault((stored.nomad if stored else None) or own, []).append(name)
-    return paths
+        found.setdefault((stored.nomad if stored else None) or own, []).append(name)
+    return found
 
 
-def secrets(sources: Mapping[str, str], paths: Mapping[str, list[str]]) -> Iterator[Block]:
+def in_files(sources: Mapping[str, str]) -> list[str]:
+    """Secrets that are read from a file."""
+    return [name for name, source in sources.items() if source == "file" or name == GOOGLE]
+
+
+def secrets(sources: Mapping[str, str], kept: Mapping[str, list[str]]) -> Iterator[Block]:
     """Those in the environment start a task again when they change; files the runtime reads again itself."""
-    for number, (path, found) in enumerate(paths.items()):
-        files = [name for name in found if sources.get(name) == "file"]
+    for number, (path, found) in enumerate(kept.items()):
+        files = [name for name in found if name in in_files(sources)]
         if lines := "".join(
             f"{name}={{{{ .{name}.Value | toJSON }}}}\n" for name in found if name not in files
         ):
@@ -80,19 +92,21 @@ def address(server: Sidecar, service: str) -> Block:
 
 
 def identities(plan: StackPlan) -> list[Block]:
-    """Nomad's own tokens, for those who exchange them; they are files that rotate."""
+    """Nomad's own tokens, for those who exchange them, SDKs among them; they are files that rotate."""
+    brokers = {name: secret.broker for name, secret in plan.config.settings.secrets.items() if secret.broker}
+    tokens = {name: Token(broker.token_url) for name, broker in brokers.items() if broker.identity_token}
+    tokens |= {name: token for name, token in IDENTITIES.items() if name in plan.agent.secrets}
     return [
         Block(
             {
                 "name": f"shipway_{name.lower()}",
-                "aud": [secret.broker.token_url],
+                "aud": [token.audience],
                 "file": True,
                 "filepath": f"{_IDENTITIES}/{name}",
-                "ttl": _IDENTITY_TTL,
+                "ttl": f"{token.life}s",
             }
         )
-        for name, secret in plan.config.settings.secrets.items()
-        if secret.broker and secret.broker.identity_token
+        for name, token in tokens.items()
     ]
 
 

@@ -63,6 +63,7 @@ def test_secrets_come_from_where_agent_toml_says_or_from_parameters(plan: StackP
         "DATABASE_URL": "/desk/prod/DATABASE_URL",
         "CRM_SECRET": "/desk/prod/CRM_SECRET",
         "REDIS_URL": "/desk/prod/REDIS_URL",
+        "SHIPWAY_ADMIN_TOKEN": "/desk/prod/SHIPWAY_ADMIN_TOKEN",
     }
     assert containers(plan)["mcp-git"]["secrets"] == [
         {"name": "GITHUB_TOKEN", "valueFrom": "/desk/prod/GITHUB_TOKEN"}

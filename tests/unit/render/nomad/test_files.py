@@ -168,6 +168,21 @@ def test_the_platforms_token_is_where_the_config_says(tmp_path: Path) -> None:
     assert broker.identity_token == f"/{identity['filepath']}"
 
 
+def test_variables_of_sdks_name_files_that_are_there(tmp_path: Path) -> None:
+    more = 'ANTHROPIC_IDENTITY_TOKEN_FILE = "env"\nGOOGLE_APPLICATION_CREDENTIALS = "env"\n'
+    task = tasks(desk(tmp_path, ("[secrets]\n", f"[secrets]\n{more}")))["agent"]
+    (identity,) = task["identity"]
+    (variables,) = task["env"]
+    assert variables["ANTHROPIC_IDENTITY_TOKEN_FILE"] == f"/{identity['filepath']}"
+    assert (identity["aud"], identity["ttl"]) == (["https://api.anthropic.com"], "600s")
+    found = templates(task)
+    assert "secrets/files/GOOGLE_APPLICATION_CREDENTIALS" in found
+    assert variables["GOOGLE_APPLICATION_CREDENTIALS"] == "/run/secrets/GOOGLE_APPLICATION_CREDENTIALS"
+    assert not any(
+        "IDENTITY_TOKEN_FILE" in template["data"] for path, template in found.items() if "secrets" in path
+    )
+
+
 def test_the_head_says_what_has_to_be_there(plan: StackPlan) -> None:
     head = render(plan).owned["agent.nomad.hcl"].partition("job ")[0]
     assert "# nomad var put nomad/jobs/desk GITHUB_TOKEN=… DATABASE_URL=… CRM_SECRET=… REDIS_URL=…" in head
