@@ -163,7 +163,9 @@ def _command(name: str, program: ServerProgram, stack: StackPlan, machine: Machi
 
 
 def _here(text: str, stack: StackPlan, machine: Machine) -> str:
-    """A path below storage.path, also after `--option=`, as it is on this machine."""
+    """The source, or a path below storage.path, also after `--option=`, as it is on this machine."""
+    if text == contract.SOURCE:
+        return machine.source
     option, equals, value = text.rpartition("=") if text.startswith("-") else ("", "", text)
     if stack.storage and PurePosixPath(value).is_relative_to(stack.storage.path):
         below = PurePosixPath(value).relative_to(stack.storage.path)

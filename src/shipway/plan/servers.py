@@ -151,7 +151,7 @@ def _relay_server(spec: Spec, name: str) -> contract.McpServer:
         shape=server.shape,
         command=started.command(environment_path(name), python) if inside and started else (),
         url=_url(spec, name),
-        env=_environment(server, started) if inside and started else {},
+        env=environment(server, started) if inside and started else {},
         secrets=server.secrets if inside else (),
         auth=server.auth,
         headers=dict(server.headers),
@@ -175,6 +175,6 @@ def platforms(spec: Spec) -> tuple[str, ...]:
     return spec.image.platforms or ("linux/amd64",)
 
 
-def _environment(server: Mcp, started: ServerProgram) -> dict[str, str]:
+def environment(server: Mcp, started: ServerProgram) -> dict[str, str]:
     """What `env` says; a server that is a module of the project has to find it as well."""
     return ({"PYTHONPATH": contract.SOURCE} if started.kind == "project" else {}) | server.env

@@ -247,7 +247,7 @@ def _sidecar(spec: model.Spec, name: str) -> Sidecar:
         port=place.port,
         path=place.path,
         command=_command(server, name, place, started) if started else (),
-        env=dict(server.env) | ({} if started else {"PORT": str(place.port)}),
+        env=servers.environment(server, started) if started else server.env | {"PORT": str(place.port)},
         secrets=_sources(spec, server.secrets),
         storage=server.storage,
         optional=server.optional,

@@ -117,6 +117,13 @@ def test_commands_of_inside_servers_are_of_this_machine(tmp_path: Path) -> None:
     ]
 
 
+def test_a_server_of_the_project_finds_its_module_in_the_source(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    manifest = contract.decode(contract.Manifest, made.files[f"{ROOT}/.shipway/run/shipway.json"], "manifest")
+    (own,) = [server for server in manifest.mcp if server.name == "own"]
+    assert own.env["PYTHONPATH"] == f"{ROOT}/src"
+
+
 def test_a_sidecar_is_a_relay_in_front_of_its_server(tmp_path: Path) -> None:
     git = process(plan(tmp_path, dotenv={"GITHUB_TOKEN": "t"}), "mcp-git")
     assert git.argv == (

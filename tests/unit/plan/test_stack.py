@@ -101,6 +101,13 @@ def test_what_a_container_starts_with(directory: Path) -> None:
         assert server(plan, name).env == {"PORT": str(server(plan, name).port)}
 
 
+def test_a_module_of_the_project_is_found_in_a_container_of_its_own(directory: Path) -> None:
+    plan = plan_stack(load(directory / "agent.toml"))
+    found = {server.name: server.env for server in (*plan.sidecars, *plan.apart)}
+    assert found["three"] == {"PYTHONPATH": contract.SOURCE}
+    assert found["one"] == {}
+
+
 def test_servers_apart_have_images_too(directory: Path) -> None:
     loaded = load(directory / "agent.toml")
     roles = {plan.role: plan.also for plan in plan_images(loaded, read_project(loaded), read_lock(directory))}
