@@ -33,15 +33,18 @@ def shipway(*arguments: str, cwd: Path) -> str:
 class Compose:
     """A directory with compose.yaml, and the program that runs it, under a project's name of its own."""
 
-    def __init__(self, program: str, docker: str, directory: Path, ports: tuple[int, int]) -> None:
+    def __init__(self, program: str, docker: str, directory: Path) -> None:
         self.program, self.docker, self.directory = program, docker, directory
-        self.name = f"shipway-test-{uuid.uuid4().hex[:8]}"
-        self.is_first = "1.29" in self("version")
-        api, admin = ports
-        file = directory / ".env"
-        text = re.sub("(?m)^COMPOSE_PROJECT_NAME=.*", f"COMPOSE_PROJECT_NAME={self.name}", file.read_text())
-        text = re.sub("(?m)^API_PORT=.*", f"API_PORT={api}", text)
-        file.write_text(re.sub("(?m)^ADMIN_PORT=.*", f"ADMIN_PORT={admin}", text))
+
+    def take(self, api: int, admin: int) -> None:
+        """A name of its own, and these ports: what .env is for."""
+        if not hasattr(self, "name"):
+            self.name = f"shipway-test-{uuid.uuid4().hex[:8]}"
+        text = (self.directory / ".env").read_text()
+        said = {"COMPOSE_PROJECT_NAME": self.name, "API_PORT": api, "ADMIN_PORT": admin}
+        for key, value in said.items():
+            text = re.sub(f"(?m)^{key}=.*", f"{key}={value}", text)
+        (self.directory / ".env").write_text(text)
         self.api, self.admin = f"http://127.0.0.1:{api}", f"http://127.0.0.1:{admin}"
 
     def __call__(self, *arguments: str, fails: bool = False, stdin: str | None = None) -> str:
@@ -58,9 +61,11 @@ class Compose:
         assert (done.returncode != 0) is fails, done.stdout + done.stderr
         return done.stderr + done.stdout if fails else done.stdout.strip()
 
-    def override(self, service: str, **environment: str) -> None:
-        document = {"services": {service: {"environment": environment}}}
-        (self.directory / "compose.override.yaml").write_text(yaml.safe_dump(document))
+    def hurry(self, *services: str) -> None:
+        """Health is asked for more often, by the file that is people's."""
+        often = {name: {"healthcheck": {"interval": "2s"}} for name in services}
+        often["agent"] |= {"environment": {"SHIPWAY_CHECK_INTERVAL": "0.5"}}
+        (self.directory / "compose.override.yaml").write_text(yaml.safe_dump({"services": often}))
 
     def down(self) -> None:
         self("down", "--volumes", "--timeout", "5")

@@ -3,10 +3,14 @@ die, what may change while it runs, and what the agent's container may not do.""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +21,12 @@ from tests.conftest import _engine
 from tests.installing import from_pypi
 from tests.postgres import free_port
 
+from shipway.plan import container
+
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
-GOLDEN = sorted(Path("examples").resolve().glob("*/golden/compose/*/compose.yaml"))
+EXAMPLES = Path("examples").resolve()
+GOLDEN = sorted(EXAMPLES.glob("*/golden/compose/*/compose.yaml"))
 SERVER = "pypi:mcp-server-time==2026.10.19"
 TOML = f"""\
 name = "harbour"
@@ -97,30 +104,39 @@ def program(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Its images are in the engine."""
     root = tmp_path_factory.mktemp("harbour")
     (root / "agent.toml").write_text(TOML)
     (root / "harbour.py").write_text(AGENT)
-    _engine("docker")
+    engine = _engine("docker")
     shipway("build", "--load", cwd=root)
-    return root
+    yield root
+    images = ("harbour", "harbour-mcp-clock", "harbour-mcp-zones")
+    subprocess.run((engine, "rmi", "--force", *images), capture_output=True)
 
 
-@pytest.fixture(scope="session")
-def stack(program: str, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    directory = tmp_path_factory.mktemp("rendered")
+@contextlib.contextmanager
+def running(program: str, project: Path, directory: Path) -> Iterator[Compose]:
+    """The project, rendered and up; nothing of it is left."""
     shipway("render", "compose", "-o", str(directory), cwd=project)
-    compose = Compose(program, _engine("docker"), directory, (free_port(), free_port()))
-    compose.override("agent", SHIPWAY_CHECK_INTERVAL="0.5")
+    compose = Compose(program, _engine("docker"), directory)
+    compose.take(free_port(), free_port())
+    compose.hurry("agent", "mcp-clock")
     keep_secret(compose, "first")
-    compose("up", "-d")
     try:
+        compose("up", "-d")
         compose.wait_until_ready()
         yield compose
     finally:
         compose.down()
         assert compose.left() == []
+
+
+@pytest.fixture(scope="module")
+def stack(second: str, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    with running(second, project, tmp_path_factory.mktemp("rendered")) as compose:
+        yield compose
 
 
 def keep_secret(compose: Compose, value: str) -> None:
@@ -138,18 +154,13 @@ def test_both_versions_of_compose_take_it(file: Path, program: str, monkeypatch:
     for line in (file.parent / ".env").read_text().splitlines():
         if line.endswith("="):
             monkeypatch.setenv(line.removesuffix("="), "given")
-    compose = Compose.__new__(Compose)
-    compose.program, compose.docker, compose.directory = program, "/usr/bin/docker", file.parent
-    assert compose("config", "--services").split()
+    assert Compose(program, _engine("docker"), file.parent)("config", "--services").split()
 
 
 def test_what_is_missing_is_named_before_anything_is_touched(program: str) -> None:
-    compose = Compose.__new__(Compose)
     directory = next(file.parent for file in GOLDEN if file.parent.name == "prod")
-    compose.program, compose.docker, compose.directory = program, "/usr/bin/docker", directory
-    said = compose("up", "-d", fails=True)
-    assert "is not set: write it into .env" in said
-    assert "ANTHROPIC_API_KEY" in said or "environment" in said  # 1.29 names the place alone
+    said = Compose(program, _engine("docker"), directory)("up", "-d", fails=True)
+    assert "write ANTHROPIC_API_KEY into .env" in said
 
 
 # -- As a pod does -------------------------------------------------------------------------------------------
@@ -192,7 +203,7 @@ def test_a_pod_that_dies_takes_everything_along_and_is_joined_again(stack: Compo
 
 def test_up_again_mends_a_pod_that_was_removed(stack: Compose) -> None:
     stack("rm", "--stop", "--force", "pod")
-    stack("up", "-d", *(["--force-recreate"] if stack.is_first else []))
+    stack("up", "-d")
     stack.until(lambda: stack.readiness()["status"] == "ready")
     assert stack.ask("reach 127.0.0.1 8100") == "reached"
 
@@ -263,7 +274,7 @@ def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
     assert any(line.startswith("event: response.completed") for line in pieces), pieces[-5:]
     stack.wait_until_ready()
     assert stack.container("agent") != agent
-    assert stack.inspect("agent")["Config"]["StopTimeout"] == 37
+    assert stack.inspect("agent")["Config"]["StopTimeout"] == 40
 
 
 # -- What the agent's container may not ----------------------------------------------------------------------
@@ -285,3 +296,53 @@ def test_more_memory_than_its_limit_is_its_end_alone(stack: Compose) -> None:
     stack.until(lambda: stack.pid("agent") not in (0, agent))
     stack.wait_until_ready()
     assert stack.pid("mcp-clock") == sidecar
+
+
+# -- Others --------------------------------------------------------------------------------------------------
+
+
+def test_the_first_version_runs_it_too(project: Path, tmp_path: Path) -> None:
+    with running(_engine("docker-compose"), project, tmp_path) as stack:
+        sidecar = stack.container("mcp-clock")
+        stack.take(free_port(), free_port())  # another port is another pod
+        stack("up", "-d")
+        stack.wait_until_ready()
+        assert stack.ask("reach 127.0.0.1 8100") == "reached"
+        assert stack.container("mcp-clock") != sidecar
+
+
+QUESTIONS = {
+    "hello": "Hello! What can I look up for you about Larkspur?",
+    "What time is it in Tokyo?": "It is 19:42 on Friday, 20 November 2026 in Tokyo.",
+    "What changed last in the repository?": (
+        "The last change is commit 51fba265 by Mika Lund, of 19 November 2026: "
+        '"Retry a payment webhook three times before giving up".'
+    ),
+}
+
+
+def test_the_support_agent_answers_by_its_recordings(second: str, tmp_path: Path) -> None:
+    root, name = tmp_path / "support", f"shipway-test-{uuid.uuid4().hex[:8]}"
+    shutil.copytree(
+        GOLDEN[0].parents[4] / "02-support", root, ignore=shutil.ignore_patterns("golden", ".shipway")
+    )
+    spec = root / "agent.toml"
+    spec.write_text(spec.read_text().replace("registry.example.com/support", name))
+    docker = _engine("docker")
+    for command in (("build", "--load"), ("replay", "image", "--load"), ("render", "compose")):
+        shipway(*command, cwd=root)
+    stack = Compose(second, docker, root / "deploy/compose/development")
+    stack.take(free_port(), free_port())
+    stack.hurry("agent")
+    try:
+        stack("up", "-d")
+        seed = (root / "seed.py").read_text()
+        stack("exec", "-T", "mcp-git", container.PYTHON, "-", "/data/repo", stdin=seed)
+        stack.until(lambda: stack.readiness()["status"] == "ready")
+        assert {question: stack.ask(question) for question in QUESTIONS} == QUESTIONS
+        reach = "import socket\ntry: socket.create_connection(('api.anthropic.com', 443), 5)\n"
+        reach += "except ConnectionRefusedError: print('refused')"
+        assert stack("exec", "-T", "mcp-git", container.PYTHON, "-", stdin=reach) == "refused"
+    finally:
+        stack.down()
+        subprocess.run((docker, "rmi", "--force", name, f"{name}-mcp-git"), capture_output=True)

@@ -24,7 +24,6 @@ from shipway.render import yaml
 from shipway.render.compose_parts import HARDENED, KEPT
 from shipway.render.databases import Database, database
 from shipway.render.emit import Rendered
-from shipway.render.targets import STOP_MARGIN_S
 from shipway.render.yaml import MERGE
 from shipway_runtime import contract
 
@@ -101,7 +100,8 @@ def _labelled(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, A
 
     And the agent, which reads config once, with its config: what is in a mounted file is nothing to Compose.
     """
-    return {**service, "labels": {"shipway.pod": _digest(yaml.write([pod], ""))}}
+    ports = " ".join(port.rpartition(":")[0] for port in pod["ports"])
+    return {**service, "labels": {"shipway.pod": f"{_digest(yaml.write([pod], ''))} {ports}"}}
 
 
 def _agent(plan: StackPlan) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
         "environment": parts.literal(plan.agent.env) | _values(plan, _own(plan)) | _urls(plan) | given,
         "volumes": [f"./etc:{_ETC}:ro", *secrets, *_data(plan)],
         "healthcheck": parts.healthcheck(plan.agent.ports["admin"], "/readyz"),
-        "stop_grace_period": f"{plan.agent.grace_s + STOP_MARGIN_S:g}s",
+        "stop_grace_period": f"{plan.agent.grace_s + container.ENDING_S:g}s",
         **parts.limits(plan.agent.resources.cpu, plan.agent.resources.memory),
     }
     return _without_empty(service)
@@ -200,7 +200,7 @@ def _given(server: Sidecar) -> list[str]:
 def _required(plan: StackPlan, name: str) -> str | None:
     """A value from outside. Without it nothing is deployed: what runs goes on, rather than end for one
     that is not ready. In development the runtime says what is missing."""
-    return None if _is_development(plan) else f"${{{name}:?is not set: write it into .env}}"
+    return None if _is_development(plan) else f"${{{name}:?write {name} into .env}}"
 
 
 def _files(plan: StackPlan) -> list[str]:
