@@ -44,7 +44,7 @@ CANARY = BALANCER | {
     "ALTERNATE_TARGET_GROUP_ARN": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/b/2",
     "LISTENER_RULE_ARN": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/a/1/2/3",
     "BALANCER_ROLE_ARN": "arn:aws:iam::123456789012:role/balancer",
-    "ALARMS": "errors, latency",
+    "ALARMS": "errors & more, latency",
 }
 
 
@@ -142,7 +142,7 @@ def test_a_canary_goes_by_the_balancer(files: Path, aws: Path, ecs: Ecs) -> None
     assert deploy(files, aws, ecs, ACCOUNT | CANARY).returncode == 0
     (created,) = (b for call, b in ecs.calls if call == "CreateService" and b["serviceName"] == "desk-prod")
     assert created["deploymentConfiguration"]["strategy"] == "CANARY"
-    assert created["deploymentConfiguration"]["alarms"]["alarmNames"] == ["errors", "latency"]
+    assert created["deploymentConfiguration"]["alarms"]["alarmNames"] == ["errors & more", "latency"]
     (balancer,) = created["loadBalancers"]
     assert (balancer["containerName"], balancer["containerPort"]) == ("agent", 8080)
     assert balancer["advancedConfiguration"] == {

@@ -12,7 +12,7 @@ need() {
   done
 }
 
-list() { printf '%s' "$1" | sed 's/ *, */", "/g'; }
+list() { printf '%s' "$1" | sed -e 's/[\&|]/\\&/g' -e 's/ *, */", "/g'; } # of sed, and of JSON
 
 fill() {
   sed \
