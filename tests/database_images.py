@@ -11,7 +11,10 @@ from pathlib import Path
 _USER = 999
 _POSTGRES = """#!/bin/sh
 set -e
-test -e "$PGDATA/PG_VERSION" || initdb -D "$PGDATA" -U postgres --auth=trust --no-sync -E UTF8 --locale=C
+if ! test -e "$PGDATA/PG_VERSION"; then
+    initdb -D "$PGDATA" -U postgres --auth=trust --no-sync -E UTF8 --locale=C
+    echo "host all all all trust" >>"$PGDATA/pg_hba.conf"
+fi
 exec postgres -D "$PGDATA" -h 0.0.0.0 -c unix_socket_directories=/tmp
 """
 
@@ -25,9 +28,7 @@ def import_postgres(docker: str, name: str, server: Path) -> None:
     share = [path for path in Path(f"/usr/share/postgresql/{version}").rglob("*") if path.is_file()]
     archive = _archive([*files, *share], {"start": _POSTGRES}, "var/lib/postgresql/shipway")
     path = f"ENV PATH={programs}:/bin"
-    _import(
-        docker, name, archive, path, f"USER {_USER}:{_USER}", 'ENTRYPOINT ["/start"]', "STOPSIGNAL SIGINT"
-    )
+    _import(docker, name, archive, path, f"USER {_USER}:{_USER}", 'ENTRYPOINT ["/start"]')
 
 
 def import_redis(docker: str, name: str, server: Path) -> None:
