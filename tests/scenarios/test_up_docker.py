@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -182,3 +183,52 @@ def test_redis_runs_beside_the_agent(project: Project, database: Callable[[str],
     project.run("down")
     project.up()
     assert project.run("ask", "?").stdout == ":2\n"  # what was stored is still there
+
+
+# -- The model -----------------------------------------------------------------------------------------------
+
+ASKS_A_MODEL = """
+import json, os, urllib.request
+async def agent(messages, ctx):
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": messages[-1]["content"]}]}
+    headers = {"content-type": "application/json", "x-api-key": os.environ["ANTHROPIC_API_KEY"]}
+    url = os.environ["ANTHROPIC_BASE_URL"] + "/v1/messages"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    return json.load(urllib.request.urlopen(request))["content"][0]["text"]
+"""
+
+
+@pytest.fixture
+def real_api(project: Project, free_port: Callable[[], int], tmp_path: Path) -> Iterator[int]:
+    """The port of a model's API on this machine, where containers find it: a replay plays its part."""
+    gateway = ("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+    host = subprocess.run((project.docker, *gateway), capture_output=True, text=True, check=True)
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/said.toml").write_text('[[reply]]\nsay = "The real one speaks."\n')
+    port = free_port()
+    serve = (sys.executable, "-m", "shipway.replay", str(tmp_path / "real"), "--port", str(port))
+    with subprocess.Popen((*serve, "--host", host.stdout.strip()), stderr=subprocess.DEVNULL) as process:
+        yield port
+        process.terminate()
+
+
+def test_a_model_is_recorded_and_then_replayed(project: Project, real_api: int) -> None:
+    project.write(
+        agent_toml=AGENT_TOML
+        + '[model]\nprovider = "anthropic"\nname = "m"\n[secrets]\nANTHROPIC_API_KEY = "env"\n',
+        agent_py=ASKS_A_MODEL,
+    )
+    env = f"ANTHROPIC_API_KEY=sk-of-mine\nANTHROPIC_BASE_URL=http://127.0.0.1:{real_api}\n"
+    (project.root / ".env").write_text(env)
+    project.up("--record")
+    assert project.run("ask", "hello").stdout == "The real one speaks.\n"
+    project.run("down")
+    (recording,) = (project.root / "replays").glob("*.json")
+    assert recording.stat().st_uid == os.getuid()
+    assert "sk-of-mine" not in recording.read_text()
+    (project.root / ".env").unlink()
+    project.up()
+    assert project.run("ask", "hello").stdout == "The real one speaks.\n"
+    assert project.run("replay", "fault", "overloaded").returncode == 0
+    assert project.run("ask", "hello").returncode == 1
+    assert (project.root / ".shipway/replay/journal.jsonl").stat().st_uid == os.getuid()
