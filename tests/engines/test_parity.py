@@ -87,7 +87,7 @@ def of_process(pid: int) -> dict[str, str]:
 
 def up(project: Project) -> Iterator[Seen]:
     """As `shipway up` runs it."""
-    project.up("--wait-timeout", "120")
+    project.up()
     stack = project.state()
     given = (
         of_process(project.process("agent")["pid"])

@@ -51,14 +51,15 @@ class Project:
         # The answers go to files: a process left behind would keep a pipe open, and hide what went wrong.
         with (self.root / ".out").open("w+") as out, (self.root / ".err").open("w+") as err:
             code = subprocess.call(
-                command, cwd=self.root, env=self.env, stdout=out, stderr=err, timeout=2 * PATIENCE_S
+                command, cwd=self.root, env=self.env, stdout=out, stderr=err, timeout=4 * PATIENCE_S
             )
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(command, code, out.read(), err.read())
 
     def up(self, *options: str) -> subprocess.CompletedProcess[str]:
-        done = self.run("up", "-d", *self.options, *options)
+        patient = ("--wait-timeout", f"{3 * PATIENCE_S:g}")  # a busy machine is no failure
+        done = self.run("up", "-d", *self.options, *patient, *options)
         assert done.returncode == 0, done.stderr
         return done
 

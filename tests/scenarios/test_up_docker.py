@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -183,6 +184,34 @@ def test_redis_runs_beside_the_agent(project: Project, database: Callable[[str],
     project.run("down")
     project.up()
     assert project.run("ask", "?").stdout == ":2\n"  # what was stored is still there
+
+
+# -- MCP servers ---------------------------------------------------------------------------------------------
+
+
+def test_servers_apart_from_the_agent_and_images_of_others_answer(project: Project) -> None:
+    time = 'shape = "service"\nrun = "pypi:mcp-server-time==2026.10.19"\nargs = ["--local-timezone", "UTC"]\n'
+    project.write(agent_toml=f"{AGENT_TOML}[mcp.time]\n{time}", agent_py=ECHO)
+    project.up()
+
+    def states() -> dict[str, str]:
+        servers = json.loads(project.run("status", "--json").stdout)["mcp"]
+        return {server["name"]: server["state"] for server in servers}
+
+    assert until(lambda: states() == {"time": "up"})
+    project.kill("mcp-time")
+    assert until(lambda: project.process("mcp-time")["restarts"] == 1)
+    assert until(lambda: states() == {"time": "up"})
+    given = f"shipway.test/{uuid.uuid4().hex[:8]}/time:1"
+    subprocess.run((project.docker, "tag", f"{project.container('mcp-time')}:up", given), check=True)
+    project.run("down")
+    project.write(agent_toml=f'{AGENT_TOML}[mcp.given]\nshape = "sidecar"\nrun = "image:{given}"\n')
+    try:
+        project.up()
+        assert until(lambda: states() == {"given": "up"})
+    finally:
+        project.run("down")
+        subprocess.run((project.docker, "rmi", "--force", given), capture_output=True)
 
 
 # -- The model -----------------------------------------------------------------------------------------------
