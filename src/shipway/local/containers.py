@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from shipway.errors import StackError
 from shipway.local import recording, remarks
 from shipway.local.addresses import HOST, from_container
+from shipway.local.container_images import name_images
 from shipway.local.container_process import HARDENED, each, limit, mount, run_container, variables
 from shipway.local.container_services import Started, plan_services
 from shipway.local.container_variables import agent_variables, inherited
@@ -69,6 +70,7 @@ class _Planner:
         self.services = plan_services(stack, machine)
         self.values = secret_values(stack, machine, model, self.services.urls)
         self.replay = None if model == "--live" else stack.replay
+        self.images = name_images(stack, self.replay, self.project)
         self.pace = ("--speed", f"{speed:g}") if speed is not None else ()
 
     def plan(self) -> LocalPlan:
@@ -99,20 +101,12 @@ class _Planner:
         program = self.docker.program
         names = [self._name(process.name) for process in processes]
         given = [server.image for server in (*self.stack.sidecars, *self.stack.apart)]
-        built = self._built()
         return Containers(
             program=program,
             network=self.project,
             admin_token=self.docker.admin_token,
-            built={role: self._tag(role) for role in dict.fromkeys(built.values())},
-            others=tuple(
-                dict.fromkeys(
-                    [
-                        *(image for image in given if image not in built),
-                        *(service.image for service in self.services.started),
-                    ]
-                )
-            ),
+            built=self.images.built,
+            others=self.images.others([*given, *(service.image for service in self.services.started)]),
             removal=(
                 (program, "rm", "--force", "--volumes", *names),
                 (program, "network", "rm", self.project),
@@ -126,24 +120,6 @@ class _Planner:
         if self.replay:
             yield f"{self.machine.root}/{self.replay.directory}"
             yield f"{state}/{JOURNAL}".rpartition("/")[0]
-
-    # -- Images --------------------------------------------------------------------------------------------
-
-    def _built(self) -> dict[str, str]:
-        """The images that we make -> their roles. Modules of the project run from the agent's."""
-        own = {self.stack.agent.image: "agent"}
-        for server in (*self.stack.sidecars, *self.stack.apart):
-            if server.program and server.program.requirement:
-                own[server.image] = f"mcp-{server.name}"
-        return own | ({self.replay.image: "replay"} if self.replay else {})
-
-    def _tag(self, role: str) -> str:
-        """A name of this directory's own: `docker push` of the deployed image stays what it was."""
-        return self.replay.image if role == "replay" and self.replay else f"{self.project}-{role}:up"
-
-    def _image(self, image: str) -> str:
-        role = self._built().get(image)
-        return self._tag(role) if role else image
 
     # -- Processes -----------------------------------------------------------------------------------------
 
@@ -159,7 +135,7 @@ class _Planner:
         return self._run(
             POD,
             "network",
-            self._image(self.stack.agent.image),
+            self.images.name(self.stack.agent.image),
             options=(
                 *("--network", self.project),
                 *each("--publish", (f"{LOOPBACK}:{here}:{there}" for here, there in published.items())),
@@ -183,7 +159,7 @@ class _Planner:
         return self._run(
             "agent",
             "agent",
-            self._image(stack.agent.image),
+            self.images.name(stack.agent.image),
             options=tuple(options),
             secrets=given | self.services.urls | {env.ADMIN_TOKEN: self.docker.admin_token},
             address=f"http://{LOOPBACK}:{machine.ports.api}",
@@ -211,7 +187,7 @@ class _Planner:
         return self._run(
             f"mcp-{server.name}",
             "sidecar",
-            self._image(server.image),
+            self.images.name(server.image),
             options=tuple(options),
             arguments=_command(server),
             secrets={n: self.values[n] for n, s in server.secrets.items() if s == "env" and n in self.values},
