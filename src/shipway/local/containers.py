@@ -91,7 +91,11 @@ class _Planner:
             files={f"{machine.state}/run/config.json": contract.encode(stack.config)},
             secrets={name: value for name, value in self.values.items() if sources.get(name) == "file"},
             directories=tuple(self._directories()),
-            remarks=(*self.services.remarks, *remarks.on_secrets(stack, machine, self.model, self.values)),
+            remarks=(
+                *remarks.on_replicas(stack),
+                *self.services.remarks,
+                *remarks.on_secrets(stack, machine, self.model, self.values),
+            ),
             replayed=replay.directory if replay and self.model == "replayed" else None,
             recorded=replay.directory if replay and self.model != "replayed" else None,
             containers=self._containers(processes),

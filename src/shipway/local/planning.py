@@ -67,17 +67,12 @@ def plan_local(
         replayed=replay.directory if replay and model == "replayed" else None,
         recorded=replay.directory if replay and model != "replayed" else None,
         remarks=(
-            *_alone(stack),
+            *remarks.on_replicas(stack),
             *run.remarks,
             *_unlimited(stack),
             *remarks.on_secrets(stack, machine, model, values),
         ),
     )
-
-
-def _alone(stack: StackPlan) -> tuple[str, ...]:
-    asked = stack.agent.replicas
-    return (f"one agent runs here, not {asked}: replicas are for other targets",) if asked > 1 else ()
 
 
 def _directories(stack: StackPlan, machine: Machine, replay: Replay | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What whoever starts a stack should know of its secrets, in one line each.
+"""What whoever starts a stack should know of it, in one line each.
 
 In: the stack, the machine, the values that secrets have. Out: lines, whatever runs the stack.
 """
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from shipway.local.plan import Machine, Model
     from shipway.plan.stack import StackPlan
+
+
+def on_replicas(stack: StackPlan) -> tuple[str, ...]:
+    asked = stack.agent.replicas
+    return (f"one agent runs here, not {asked}: replicas are for other targets",) if asked > 1 else ()
 
 
 def on_secrets(

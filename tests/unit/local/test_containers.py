@@ -288,3 +288,10 @@ def test_the_config_is_the_environments(tmp_path: Path) -> None:
     planned = plan(tmp_path)
     (document,) = planned.files.values()
     assert contract.decode(contract.Config, document, "").environment == "development"
+
+
+def test_what_is_not_done_here_is_remarked(tmp_path: Path) -> None:
+    few = 'name = "a"\nentrypoint = "a:a"\n[resources]\nreplicas = 3\n[secrets]\nKEY = "env"\n'
+    alone, lacking = plan(tmp_path, few).remarks
+    assert alone == "one agent runs here, not 3: replicas are for other targets"
+    assert lacking == "secret KEY has no value: set it in the environment or in .env"
