@@ -13,15 +13,18 @@ if TYPE_CHECKING:
     from shipway.check.manifests.workload import Container, Workload
 
 
+_MOVING = frozenset({"", "latest", "main", "master", "dev", "develop", "nightly", "edge", "stable"})
+"""Tags that are moved at every build, by their own meaning."""
+
+
 def tag_is_given(manifests: Manifests) -> Iterator[Seen]:
-    """Images have a tag that is not `latest`.
+    """Images have a tag that stays: not `latest`, `main`, `nightly`.
 
     What `latest` is differs between two nodes of one rollout, and going back means to go back to the same
     word. In development it is what one has just built, so there it may be.
     """
     for workload, container in _images(manifests):
-        tag = _tag(container.image)
-        if tag in ("", "latest"):
+        if _moves(container.image):
             message = f"{container.image} is whatever it is when a node pulls it"
             fix = "name the release, best by its digest"
             yield Seen(message, fix, container.image_line, workload.file)
@@ -34,7 +37,7 @@ def digest_is_given(manifests: Manifests) -> Iterator[Seen]:
     only.
     """
     for workload, container in _images(manifests):
-        if _tag(container.image) not in ("", "latest"):
+        if not _moves(container.image):
             message = f"{container.image} is named by tag"
             yield Seen(message, "add @sha256:…", container.image_line, workload.file)
 
@@ -49,5 +52,6 @@ def _images(manifests: Manifests) -> Iterator[tuple[Workload, Container]]:
                 yield workload, container
 
 
-def _tag(image: str) -> str:
-    return image.rpartition("/")[2].partition(":")[2]
+def _moves(image: str) -> bool:
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return tag in _MOVING or tag.endswith("-latest")
