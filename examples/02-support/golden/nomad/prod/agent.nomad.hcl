@@ -148,6 +148,7 @@ job "support" {
     "policy.requests": "default",
     "policy.spend": "default",
     "policy.tokens": "env.prod, agent.toml:54",
+    "policy.tokens": "env.prod, agent.toml:61",
     "resources.cpu": "default",
     "resources.memory": "default",
     "resources.replicas": "default",
