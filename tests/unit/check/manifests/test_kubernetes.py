@@ -110,6 +110,23 @@ def test_a_patch_answers_for_what_it_says(judge: Judge) -> None:
     assert rules(judge(patch)) == {"manifest-root", "privileged"}
 
 
+@pytest.mark.parametrize(
+    ("image", "rule"),
+    [
+        ("team/agent", "manifest-latest"),
+        ("team/agent:main", "manifest-latest"),
+        ("team/agent:main-latest", "manifest-latest"),
+        ("localhost:5000/agent", "manifest-latest"),
+        ("localhost:5000/agent:1", "manifest-digest"),
+        ("team/agent:${VERSION}", ""),
+        ("team/agent:1@sha256:0a", ""),
+    ],
+)
+def test_names_of_images(judge: Judge, image: str, rule: str) -> None:
+    found = rules(judge(pod().replace("team/agent:1", image)))
+    assert found & {"manifest-latest", "manifest-digest"} == ({rule} if rule else set())
+
+
 def test_a_kustomization_gives_images_their_tags(judge: Judge) -> None:
     set_ = (
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
