@@ -118,6 +118,7 @@ PRODUCTION: tuple[Rule[Production], ...] = (
     Rule("spend-limit", "warning", production.spend_is_limited),
     Rule("evals-missing", "note", production.evals_are_there),
     Rule("mcp-sidecar-limit", "warning", production.sidecars_have_limits),
+    Rule("mcp-heavy", "warning", production.heavy_servers_are_shared),
 )
 
 RULES: tuple[Rule[Any], ...] = (*DOCKERFILE, *IMAGE, *MANIFEST, *PRODUCTION)

@@ -47,10 +47,10 @@ def nothing_is_privileged(manifests: Manifests) -> Iterator[Seen]:
             if volume.source == "hostPath" and volume.target.endswith(_SOCKETS):
                 message = f"{volume.target} is the machine's engine: who has it is root there"
                 yield Seen(message, fix, volume.line, workload.file)
-        pod = workload.spec.at("spec", "template", "spec")
-        for key in _HOST:
-            if workload.platform == "kubernetes" and pod[key].truth is True:
-                yield Seen(f"{workload.name} is given {key}", fix, pod[key].line, workload.file)
+        for node in workload.spec.walk() if workload.platform == "kubernetes" else ():
+            for key in _HOST:
+                if node[key].truth is True:
+                    yield Seen(f"{workload.name} is given {key}", fix, node[key].line, workload.file)
 
 
 def pod_is_restricted(manifests: Manifests) -> Iterator[Seen]:

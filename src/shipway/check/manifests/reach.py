@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 _LOOPBACK = re.compile(r"(?:[a-z]+://)?(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(?::[\d*]+)?")
 _OPTIONS = ("--host", "--bind", "-b", "--address", "--listen")
-_VARIABLES = re.compile(r"(\w+_)?(HOST|BIND|BIND_ADDRESS|LISTEN_ADDRESS)")
-_OF_OTHERS = re.compile(
-    r"(DB|DATABASE|REDIS|POSTGRES|PG|MYSQL|MONGO|OTEL|PROXY|SMTP|LANGFUSE|QDRANT|RABBITMQ|OLLAMA)"
+_VARIABLES = frozenset(
+    {
+        *("HOST", "BIND", "BIND_ADDRESS", "LISTEN_ADDRESS", "SERVER_HOST", "UVICORN_HOST", "FASTMCP_HOST"),
+        *(
+            "FLASK_RUN_HOST",
+            "GRANIAN_HOST",
+            "CHAINLIT_HOST",
+            "GRADIO_SERVER_NAME",
+            "STREAMLIT_SERVER_ADDRESS",
+        ),
+    }
 )
+"""Variables that say where a server listens. Other names that end with HOST are mostly those of its peers."""
 _ALLOWED = re.compile(r"(\w+_)?ALLOWED_HOSTS|--allowed-hosts?|--allow-hosts?")
 _AUTH = re.compile(r"auth|oidc|oauth|jwt", re.I)
 
@@ -31,37 +40,34 @@ def port_is_reachable(manifests: Manifests) -> Iterator[Seen]:
     That is what most servers do when nothing is said.
     """
     for workload, container in _reached(manifests):
-        variables = ((v.name, v.value or "", v.line) for v in container.env if _says_where(v.name))
-        said = next(((n, v, line) for n, v, line in variables if _LOOPBACK.fullmatch(v)), None)
-        address = said[1] if said else _listens(container)
-        if address:
-            line = said[2] if said else container.command_line
+        if place := _listens(container):
+            address, line = place
             message = f"{container.name} listens on {address}, and is asked from outside"
             yield Seen(message, "let it listen on 0.0.0.0", line, workload.file)
 
 
-def _says_where(name: str) -> bool:
-    return bool(_VARIABLES.fullmatch(name)) and not _OF_OTHERS.search(name)
-
-
-def _listens(container: Container) -> str:
-    """The address of loopback that its command says, or that its server takes when nothing is said."""
+def _listens(container: Container) -> tuple[str, int] | None:
+    """The address of loopback that it is told, or that its server takes unless it is told, and the line."""
     for command in container.commands:
-        host = command.option(*_OPTIONS)
-        if host is not None:
-            return host if _LOOPBACK.fullmatch(host) else ""
+        if (host := command.option(*_OPTIONS)) is not None:
+            return (host, container.command_line) if _LOOPBACK.fullmatch(host) else None
+    for variable in container.env:
+        if variable.name in _VARIABLES or (variable.name == "MCP_HOST" and container.is_mcp):
+            local = _LOOPBACK.fullmatch(variable.value or "")
+            return (local[0], variable.line) if local else None
+    for command in container.commands:
         for server in SERVERS.get(command.program, ()):
-            said = {variable.name for variable in container.env}
-            elsewhere = command.has("-c", "--config", "--uds", "--fd") or server.variable in said
+            elsewhere = command.has("-c", "--config", "--uds", "--fd")
             if server.local and not elsewhere and (not server.verb or command.says(server.verb)):
-                return "127.0.0.1"
-    return ""
+                return "127.0.0.1", container.command_line
+    return None
 
 
 def _reached(manifests: Manifests) -> Iterator[tuple[Workload, Container]]:
     """Containers that something outside of them asks for certain."""
     for workload in manifests.workloads:
-        called = any(manifests.selecting(workload, "Service")) or workload.platform == "compose"
+        bridged = workload.platform == "compose" and workload.spec["network_mode"].text != "host"
+        called = bridged or any(manifests.selecting(workload, "Service"))
         for container in workload.own:
             probed = any(probe.from_outside for probe in container.probes)
             if probed or (called and container.published and container.role == "main"):

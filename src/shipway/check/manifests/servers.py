@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from shipway.check.manifests.subject import Manifests
     from shipway.check.manifests.workload import Container, Workload
 
-_HEAVY = re.compile(r"playwright|puppeteer|browser|chrom(e|ium)|selenium|libreoffice|torch|whisper", re.I)
+HEAVY = re.compile(r"playwright|puppeteer|browser|chrom(e|ium)|selenium|libreoffice|torch|whisper", re.I)
+"""What takes hundreds of megabytes, or a core."""
 _STDIO = re.compile(r"(^|=|\s)stdio($|\s)")
 _HTTP = re.compile(r"http|sse|--port\b")
 _ONLY_STDIO = re.compile(
@@ -106,7 +107,7 @@ def servers_are_shared(manifests: Manifests) -> Iterator[Seen]:
 
 
 def _is_heavy(container: Container) -> bool:
-    return any(_HEAVY.search(text) for text in (container.name, container.image, " ".join(container.command)))
+    return any(HEAVY.search(text) for text in (container.name, container.image, " ".join(container.command)))
 
 
 def sidecars_have_limits(manifests: Manifests) -> Iterator[Seen]:

@@ -7,6 +7,7 @@ and ServiceAccounts count across the files, for that is how they are applied.
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_HELM = re.compile(r"\{\{-?\s*(\.(Values|Release|Chart)|include|define|template|if|range|with|end)\b")
 HCL = (".nomad", ".hcl")
 """How the names of Nomad's jobs end."""
 
@@ -68,15 +70,21 @@ def read(texts: Sequence[tuple[str, str]], drain: float | None = None, *, named:
     """Read files, by name and text. Where nobody `named` them, one that is no manifest is passed over."""
     files: list[File] = []
     unread: list[Finding] = []
-    templates = [name for name, text in texts if _is_template(name, text)]
-    jobs = [name for name, text in texts if name.endswith(HCL)]
+    templates: list[str] = []
+    jobs = [name for name, _ in texts if name.endswith(HCL)]
     for name, text in texts:
-        if name in templates or name in jobs:
+        if name in jobs:
             continue
         try:
-            files.append(File(name, text, tuple(read_documents(text))))
+            if _is_template(name, text):
+                templates.append(name)
+            else:
+                files.append(File(name, text, tuple(read_documents(text))))
         except Unreadable as error:
-            unread.append(_unreadable(name, error))
+            if _HELM.search(text):
+                templates.append(name)
+            else:
+                unread.append(_unreadable(name, error))
     if templates:
         unread.append(_of_helm(templates))
     if named:
@@ -133,9 +141,7 @@ def _settled(workload: Workload, objects: tuple[Object, ...]) -> Workload:
 
 def _is_template(name: str, text: str) -> bool:
     """Whether Helm has to make YAML of it first."""
-    return "{{" in text and (
-        "/templates/" in f"/{name}" or any(line.lstrip().startswith("{{") for line in text.split("\n"))
-    )
+    return "/templates/" in f"/{name}" and bool(_HELM.search(text))
 
 
 # -- What is not read ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipway.check.manifests.servers import HEAVY
 from shipway.check.rule import Seen
 
 if TYPE_CHECKING:
@@ -73,3 +74,18 @@ def sidecars_have_limits(production: Production) -> Iterator[Seen]:
             if server.shape == "sidecar" and server.resources.memory is None:
                 message = f"the sidecar {name} has no limit of memory"
                 yield Seen(message, 'resources = { memory = "256Mi" }', loaded.merged.line(("mcp", name)))
+
+
+def heavy_servers_are_shared(production: Production) -> Iterator[Seen]:
+    """Where there are several replicas, a heavy MCP server is a service.
+
+    Each replica brings along what is inside of it or beside it. Ten replicas are ten browsers, which are idle
+    most of the time, and an agent waits for its own at every start.
+    """
+    for loaded in production.environments:
+        replicas = loaded.spec.resources.replicas
+        for name, server in loaded.spec.mcp.items() if replicas > 1 else ():
+            words = " ".join([name, *([server.run] if isinstance(server.run, str) else server.run or ())])
+            if server.shape != "service" and HEAVY.search(words):
+                message = f"{name} is heavy, and each of {replicas} replicas in {loaded.env} has one"
+                yield Seen(message, 'write shape = "service"', loaded.merged.line(("mcp", name)))

@@ -76,6 +76,12 @@ services:
     assert rules(judge(text)) == {"replica-state", "cpu-limit", "memory-small", "privileged"}
 
 
+def test_on_the_network_of_the_machine_loopback_is_right(judge: Judge) -> None:
+    text = "services:\n  a: {build: ., command: [uvicorn, 'a:b'], ports: ['80:80']%s}\n"
+    assert "manifest-loopback" in rules(judge(text % ""))
+    assert judge(text % ", network_mode: host") == []
+
+
 def test_development_may_run_the_latest(judge: Judge) -> None:
     text = "services:\n  agent: {image: team/agent, stop_grace_period: 90s%s}\n"
     assert rules(judge(text % "")) == {"manifest-latest"}

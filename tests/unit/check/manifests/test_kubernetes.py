@@ -278,3 +278,31 @@ def test_the_steps_of_a_rollout(judge: Judge, steps: str, said: str) -> None:
     )
     assert ("rollout-single-step" in rules(judge(text))) == bool(said)
     assert "rollout-unjudged" not in rules(judge(text))
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        ("          args: [uvicorn, 'a:b']\n", True),
+        ("          args: [sh, -c, 'exec uvicorn a:b --host 0.0.0.0']\n", False),
+        ("          args: [uvicorn, 'a:b']\n          env: [{name: UVICORN_HOST, value: 0.0.0.0}]\n", False),
+        ("          env: [{name: HOST, value: localhost}]\n", True),
+        ("          args: [x, --host, 0.0.0.0]\n          env: [{name: HOST, value: 127.0.0.1}]\n", False),
+        ("          env: [{name: MCP_TIME_HOST, value: localhost}]\n", False),
+        ("", False),
+    ],
+)
+def test_what_listens_on_loopback_and_is_probed(judge: Judge, container: str, said: bool) -> None:
+    probe = "          readinessProbe: {httpGet: {path: /readyz, port: 80}}\n"
+    assert ("manifest-loopback" in rules(judge(pod(container + probe)))) == said
+    assert "manifest-loopback" not in rules(judge(pod(container))), "a sidecar may well listen there"
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Pod", "CronJob"])
+def test_the_network_of_the_machine(judge: Judge, kind: str) -> None:
+    spec = "{hostNetwork: true, containers: [{name: a, image: 'a:1'}]}"
+    nested = {"Pod": spec, "CronJob": f"{{jobTemplate: {{spec: {{template: {{spec: {spec}}}}}}}}}"}
+    text = nested.get(kind, f"{{template: {{spec: {spec}}}}}")
+    assert "privileged" in rules(
+        judge(f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {text}\n")
+    )

@@ -94,6 +94,12 @@ def test_templates_of_helm_are_said_once_and_the_rest_is_read(tmp_path: Path) ->
     assert any(f.rule == "manifest-root" for f in findings)
 
 
+def test_braces_of_others_are_no_template(tmp_path: Path) -> None:
+    rule = "apiVersion: v1\nkind: PrometheusRule\nspec:\n  text: |\n    {{ $labels.pod }} {{ if 1 }}\n"
+    (tmp_path / "rules.yaml").write_text(f"{rule}---\n{ROOT}")
+    assert said(tmp_path / "rules.yaml") == ["rules.yaml:14 manifest-root"]
+
+
 def test_jobs_of_nomad_are_said_not_to_be_read(tmp_path: Path) -> None:
     (tmp_path / "agent.nomad.hcl").write_text('job "agent" {}\n')
     (finding,) = check_named(tmp_path / "agent.nomad.hcl").findings
