@@ -15,7 +15,6 @@ from shipway.check.dockerfiles.process import scripts
 from shipway.check.dockerfiles.subject import find_dockerfiles, read_dockerfile
 from shipway.check.images.subject import read_image
 from shipway.check.manifests.files import find as find_manifests
-from shipway.check.manifests.survey import check_found, check_named
 from shipway.check.rule import below, run
 from shipway.check.rules import DOCKERFILE, IMAGE, PRODUCTION, RULES
 from shipway.check.suppressions import Checked, Settled, read_comments, read_names, settle
@@ -61,12 +60,12 @@ def _each(asked: Asked, say: Callable[[str], None]) -> Iterator[Checked]:
         elif not found and not manifests:
             yield Checked((_nothing(asked.directory),))
         if manifests:
-            yield check_found(manifests, asked.directory)
+            yield _manifests(manifests, asked.directory)
         dockerfiles += (path for path in found if path not in dockerfiles)
     for path in dockerfiles:
         yield _dockerfile(path, asked.directory or Path())
     for path in asked.manifests:
-        yield check_named(path)
+        yield _manifests(None, path)
     for reference in asked.images:
         yield _image(reference)
 
@@ -98,6 +97,13 @@ def _dockerfile(path: Path, directory: Path) -> Checked:
     for file in sorted({script.file for script in scripts(read)} | {f.file for f in findings} - {read.file}):
         answers += read_comments(file, Path(file).read_text(encoding="utf-8", errors="replace"))
     return Checked(tuple(findings), tuple(answers))
+
+
+def _manifests(found: list[Path] | None, place: Path) -> Checked:
+    """Those that were found in a directory, or, with None, what is named by a path."""
+    from shipway.check.manifests.survey import check_found, check_named  # brings the reader of YAML
+
+    return check_named(place) if found is None else check_found(found, place)
 
 
 def _image(reference: str) -> Checked:

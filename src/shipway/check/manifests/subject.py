@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 _HELM = re.compile(r"\{\{-?\s*(\.(Values|Release|Chart)|include|define|template|if|range|with|end)\b")
 HCL = (".nomad", ".hcl")
 """How the names of Nomad's jobs end."""
@@ -112,7 +113,8 @@ def _join(files: list[File], unread: tuple[Finding, ...], drain: float | None) -
         for image in o.node["images"].items
         if image["newTag"].is_set or image["digest"].is_set
     }
-    workloads = tuple(_settled(workload, objects) for workload in workloads)
+    shaping = [o for o in objects if o.kind in (*_SCALERS, "ServiceAccount")]
+    workloads = tuple(_settled(workload, shaping) for workload in workloads)
     services: list[Object] = []
     for file in files:
         for document in file.documents:
@@ -125,12 +127,12 @@ def _join(files: list[File], unread: tuple[Finding, ...], drain: float | None) -
     return Manifests(tuple(files), workloads, objects, tuple(services), unread, drain, frozenset(tagged))
 
 
-def _settled(workload: Workload, objects: tuple[Object, ...]) -> Workload:
+def _settled(workload: Workload, objects: list[Object]) -> Workload:
     """What other objects say of it: an autoscaler how many, a ServiceAccount that no token is wanted."""
     for thing in objects:
         spec = thing.node["spec"]
         scaled = spec.at("scaleTargetRef", "name").text == workload.name and bool(workload.name)
-        if thing.kind in ("HorizontalPodAutoscaler", "ScaledObject") and scaled:
+        if thing.kind in _SCALERS and scaled:
             most = spec["maxReplicas"].number or spec["maxReplicaCount"].number or 2
             workload = dataclasses.replace(workload, replicas=max(most, workload.replicas))
         default = thing.kind == "ServiceAccount" and thing.name == "default"
