@@ -7,6 +7,7 @@ and ServiceAccounts count across the files, for that is how they are applied.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -115,6 +116,8 @@ def _join(files: list[File], unread: tuple[Finding, ...], drain: float | None) -
     }
     shaping = [o for o in objects if o.kind in (*_SCALERS, "ServiceAccount")]
     workloads = tuple(_settled(workload, shaping) for workload in workloads)
+    patches = {path for o in objects if o.kind == "Kustomization" for path in _patches(o)}
+    workloads = tuple(dataclasses.replace(w, partial=w.partial or w.file in patches) for w in workloads)
     services: list[Object] = []
     for file in files:
         for document in file.documents:
@@ -125,6 +128,16 @@ def _join(files: list[File], unread: tuple[Finding, ...], drain: float | None) -
             elif ecs.is_service(document):
                 services.append(Object("service", document["serviceName"].text, file.name, document))
     return Manifests(tuple(files), workloads, objects, tuple(services), unread, drain, frozenset(tagged))
+
+
+def _patches(kustomization: Object) -> Iterator[str]:
+    """The files that a kustomization lays over others."""
+    node = kustomization.node
+    named = [patch["path"].text for patch in node["patches"].items] + list(
+        node["patchesStrategicMerge"].words
+    )
+    for name in filter(None, named):
+        yield os.path.normpath(os.path.join(os.path.dirname(kustomization.file), name))
 
 
 def _settled(workload: Workload, objects: list[Object]) -> Workload:

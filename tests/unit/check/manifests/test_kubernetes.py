@@ -103,6 +103,13 @@ spec:
     assert judge(patch) == []
 
 
+@pytest.mark.parametrize("said", ["patches: [{path: 1.yaml}]", "patchesStrategicMerge: [./1.yaml]"])
+def test_a_patch_that_names_an_image_is_known_by_its_kustomization(judge: Judge, said: str) -> None:
+    kustomization = f"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n{said}\n"
+    assert "pod-security" in rules(judge(pod()))
+    assert rules(judge(pod(), kustomization)) == {"manifest-digest"}
+
+
 def test_a_patch_answers_for_what_it_says(judge: Judge) -> None:
     patch = pod("          securityContext: {runAsUser: 0, privileged: true}\n").replace(
         "          image: team/agent:1\n", ""
