@@ -137,7 +137,7 @@ def _patches(kustomization: Object) -> Iterator[str]:
         node["patchesStrategicMerge"].words
     )
     for name in filter(None, named):
-        yield os.path.normpath(os.path.join(os.path.dirname(kustomization.file), name))
+        yield os.path.normpath(Path(kustomization.file).parent / name)
 
 
 def _settled(workload: Workload, objects: list[Object]) -> Workload:
