@@ -10,6 +10,7 @@ import dataclasses
 import os
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.check.manifests import compose, ecs, kubernetes
