@@ -32,12 +32,14 @@ class Run(TypedDict, total=False):
     """What is asked of a container.
 
     `arguments` are a whole command if they begin with a path, else added to the image's own. `secrets` reach
-    the container through the environment of `docker run`: an argument is for all to see. Without a probe it
-    has started when the engine says so. `memory` is its limit in bytes.
+    the container through the environment of `docker run`, as variables do that may hold a password: an
+    argument is for all to see. Without a probe it has started when the engine says so. `memory` is its limit
+    in bytes.
     """
 
     options: tuple[str, ...]
     arguments: tuple[str, ...]
+    variables: Mapping[str, str]
     secrets: Mapping[str, str]
     address: str
     probe: Probe | None
@@ -52,16 +54,18 @@ def run_container(
     machine: Machine, docker: Docker, project: str, name: str, role: Role, image: str, **run: Unpack[Run]
 ) -> Process:
     """The process `name` of the stack `project`."""
-    program, own, secrets = docker.program, f"{project}-{name}", run.get("secrets", {})
+    program, own = docker.program, f"{project}-{name}"
+    shown, hidden = _divide(run.get("variables", {}))
+    hidden |= run.get("secrets", {})
     entry, arguments = _entry(run.get("arguments", ()))
-    given = (*run.get("options", ()), *each("--env", secrets), *entry)
+    given = (*run.get("options", ()), *each("--env", (*shown, *hidden)), *entry)
     known = ("--rm", "--name", own, "--label", f"{LABEL}={project}")
     quiet = ("--pull", "never", "--log-driver", "local")
     return Process(
         name=name,
         role=role,
         argv=(program, "run", *known, *quiet, *given, image, *arguments),
-        env=_cli(machine) | dict(secrets),
+        env=_cli(machine) | hidden,
         cwd=machine.root,
         address=run.get("address", ""),
         probe=run.get("probe") or Probe("command", (program, "top", own)),
@@ -82,11 +86,6 @@ def each(option: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for value in values for word in (option, value))
 
 
-def variables(values: Mapping[str, str]) -> tuple[str, ...]:
-    """The environment, as far as it is no secret."""
-    return each("--env", (f"{name}={value}" for name, value in values.items()))
-
-
 def limit(memory: int | None) -> tuple[str, ...]:
     """Memory is limited, and no swap comes to help. CPU is not: with a request of 0.1 as its share, the agent
     would starve whenever this machine does anything else."""
@@ -99,6 +98,12 @@ def mount(source: str, target: str, *, readonly: bool = False) -> tuple[str, str
         raise StackError(f"{source}: a container cannot mount a path with a quotation mark", "rename it")
     place = f'"source={source}"' if "," in source else f"source={source}"
     return "--mount", f"type=bind,{place},target={target}{',readonly' if readonly else ''}"
+
+
+def _divide(variables: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """What may be seen, and what may not: a URL with a user in it, of a proxy for example."""
+    hidden = {name: value for name, value in variables.items() if "@" in value}
+    return [f"{name}={value}" for name, value in variables.items() if name not in hidden], hidden
 
 
 def _entry(command: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -20,7 +20,7 @@ from shipway.errors import StackError
 from shipway.local import recording, remarks
 from shipway.local.addresses import HOST, from_container
 from shipway.local.container_images import name_images
-from shipway.local.container_process import HARDENED, each, limit, mount, run_container, variables
+from shipway.local.container_process import HARDENED, each, limit, mount, run_container
 from shipway.local.container_services import Started, plan_services
 from shipway.local.container_variables import agent_variables, inherited
 from shipway.local.plan import GRACE_S, JOURNAL, Containers, LocalPlan, Probe
@@ -155,7 +155,6 @@ class _Planner:
         given = {n: v for n, v in self.values.items() if stack.agent.secrets.get(n) != "file"}
         options = [
             *self._inside(stack.agent.resources.memory),
-            *variables(agent_variables(stack, machine, self.model)),
             *mount(f"{machine.state}/run", contract.CONFIG.rpartition("/")[0], readonly=True),
             *mount(f"{machine.state}/secrets", contract.SECRETS, readonly=True),
             *(mount(f"{machine.state}/data", stack.storage.path) if stack.storage else ()),
@@ -165,6 +164,7 @@ class _Planner:
             "agent",
             self.images.name(stack.agent.image),
             options=tuple(options),
+            variables=agent_variables(stack, machine, self.model),
             secrets=given | self.services.urls | {env.ADMIN_TOKEN: self.docker.admin_token},
             address=f"http://{LOOPBACK}:{machine.ports.api}",
             probe=Probe("agent", (f"http://{LOOPBACK}:{machine.ports.admin}/readyz",)),
@@ -183,7 +183,6 @@ class _Planner:
             *(("--network", self._shared()) if beside else self._apart(place, f"{here}:{server.port}")),
             *limit(server.resources.memory),
             *(("--user", self.docker.user, *HARDENED) if server.program else ()),
-            *variables(inherited(machine.variables) | server.env),
             *self._secret_files(server),
         ]
         if beside and server.storage and stack.storage:
@@ -194,6 +193,7 @@ class _Planner:
             self.images.name(server.image),
             options=tuple(options),
             arguments=_command(server),
+            variables=inherited(machine.variables) | server.env,
             secrets={n: self.values[n] for n, s in server.secrets.items() if s == "env" and n in self.values},
             address=f"http://{here}{server.path}",
             probe=Probe("http", (f"http://{here}/healthz",)) if server.program else None,
@@ -223,7 +223,6 @@ class _Planner:
             replay.image,
             options=(
                 *self._inside(),
-                *variables(inherited(machine.variables) | known),
                 *mount(f"{machine.root}/{replay.directory}", replay.mount, readonly=not records),
                 *mount(journal, _JOURNAL),
                 *(mount(f"{machine.root}/{stack.prompts}", _PROMPTS, readonly=True) if stack.prompts else ()),
@@ -234,6 +233,7 @@ class _Planner:
                 *recording.arguments(stack, machine, self.model, from_container),
                 *each("--secret", secrets),
             ),
+            variables=inherited(machine.variables) | known,
             secrets=secrets,
             address=f"http://{LOOPBACK}:{machine.ports.replay}",
             probe=Probe("http", (f"http://{LOOPBACK}:{machine.ports.replay}/healthz",)),
@@ -252,9 +252,9 @@ class _Planner:
             service.image,
             options=(
                 *self._apart(service.name, published),
-                *variables(service.variables),
                 *each("--volume", volume),
             ),
+            variables=service.variables,
             address=here if service.port else "",
             probe=Probe("command", exec_) if service.probe else None,
             stop=service.stop,

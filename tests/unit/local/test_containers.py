@@ -128,7 +128,7 @@ def test_a_sidecar_joins_the_pod(tmp_path: Path) -> None:
     assert git.argv == (
         *begin("mcp-git"),
         *("--network", f"container:{NAME}-pod", "--user", "1000:1001", *HARDENED),
-        *("--env", "HOME_OF_GIT=/data", *bind(".shipway/data", "/data")),
+        *(*bind(".shipway/data", "/data"), "--env", "HOME_OF_GIT=/data"),
         *("--entrypoint", python, f"{NAME}-mcp-git:up"),
         *("-m", "shipway_runtime.relay", "git", "--port", "8100", "--host", "0.0.0.0", "--plain", "--"),
         *("/app/mcp/git/bin/mcp-server-git", "--repository", "/data/repo"),
@@ -246,9 +246,12 @@ def test_a_service_of_another_kind_needs_a_url(tmp_path: Path) -> None:
 
 
 def test_a_proxy_of_this_machine_is_found_from_a_container(tmp_path: Path) -> None:
-    variables = {"HTTPS_PROXY": "http://127.0.0.1:3128", "SSL_CERT_FILE": "/etc/ca.pem"}
-    found = env(process(plan(tmp_path, variables=variables), "agent").argv)
-    assert found["HTTPS_PROXY"] == "http://host.docker.internal:3128"
+    variables = {"HTTP_PROXY": "http://127.0.0.1:3128", "HTTPS_PROXY": "http://me:pw@proxy:3128"}
+    agent = process(plan(tmp_path, variables=variables | {"SSL_CERT_FILE": "/etc/ca.pem"}), "agent")
+    found = env(agent.argv)
+    assert found["HTTP_PROXY"] == "http://host.docker.internal:3128"
+    assert found["HTTPS_PROXY"] is None  # its password is in no argument
+    assert agent.env["HTTPS_PROXY"] == "http://me:pw@proxy:3128"
     assert "127.0.0.1" in str(found["NO_PROXY"])
     assert "SSL_CERT_FILE" not in found
 
