@@ -133,6 +133,12 @@ class Pod:
         done = subprocess.run((self.docker.program, "logs", self.names[name]), capture_output=True, text=True)
         return done.stdout + done.stderr
 
+    def end(self, name: str) -> subprocess.Popen[bytes]:
+        """What a kubelet runs before it tells the container to end."""
+        (container,) = [one for one in containers(self.spec) if one["name"] == name]
+        command = container["lifecycle"]["preStop"]["exec"]["command"]
+        return subprocess.Popen((self.docker.program, "exec", self.names[name], *command))
+
     def stop(self, name: str) -> int:
         """SIGTERM, and the grace of the pod; the exit code."""
         self.docker("stop", "--time", str(self.spec["terminationGracePeriodSeconds"]), self.names[name])

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from tests.docker import Docker
 from tests.kubelet import Pod
-from tests.kubernetes import find, objects, pod
+from tests.kubernetes import containers, find, objects, pod
 
 from shipway.render.kubernetes import render
 from shipway.render.released import plan_released
@@ -70,8 +70,8 @@ def docker(engine: Callable[[str], str]) -> Iterator[Docker]:
     docker.remove()
 
 
-@pytest.fixture
-def started(docker: Docker, tmp_path: Path) -> Pod:
+@pytest.fixture(params=[False, True], ids=["native", "plain"])
+def started(docker: Docker, tmp_path: Path, request: pytest.FixtureRequest) -> Pod:
     project = tmp_path / "podded"
     (project / "own").mkdir(parents=True)
     for name, text in (("__init__", ""), ("agent", AGENT), ("server", SERVER)):
@@ -81,9 +81,9 @@ def started(docker: Docker, tmp_path: Path) -> Pod:
     done = subprocess.run(words, cwd=project, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     plan = plan_released(load(project / "agent.toml", "prod"), "prod", project, None)
-    rendered = render(plan)
+    rendered = render(plan, plain=request.param)
     spec = pod(rendered, "podded")
-    for one in (*spec["initContainers"], *spec["containers"]):
+    for one in containers(spec):
         one["image"] = "podded:latest"  # an engine knows no digest of what was loaded into it
     maps = {one["metadata"]["name"]: one["data"] for one in objects(rendered) if one["kind"] == "ConfigMap"}
     maps["podded-policy"] = {"policy.json": rendered.once["policy.json"]}
@@ -134,5 +134,11 @@ def test_a_pod_is_what_it_promises(started: Pod) -> None:
     started.fill(volume(started, "etc"))
     eventually(lambda: turn(started).status_code >= 400)
 
+    plain = "initContainers" not in started.spec
+    waiting = started.end("mcp-own") if plain else None
+    if waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(2)
     assert started.stop("agent") == 0
+    assert waiting is None or waiting.wait(20) == 0
     assert started.stop("mcp-own") == 0
