@@ -129,6 +129,8 @@ class Mounted(Secret):
 
     def problem(self) -> str | None:
         if self.get() is None:
+            if self._path.is_file() and not os.access(self._path, os.R_OK):
+                return f"{self.name}: {self._path} cannot be read by uid {os.getuid()}"
             return f"{self.name}: no readable file {self._path}"
         if stamp_of(self._path) is None:
             return f"{self.name}: {self._path} is gone; its last value is still in use"
