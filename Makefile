@@ -20,7 +20,7 @@ demo: setup
 
 test: lint
 	$(BIN)/pytest -q -n 2 tests/unit tests/golden
-	$(BIN)/pytest tests/docs tests/scenarios tests/engines
+	$(BIN)/pytest -n 3 --dist loadfile --durations 40 tests/docs tests/scenarios tests/engines  # most of it is waiting
 
 check: lint
 	$(BIN)/pytest -q -n 2 -m "not network and not docker" tests/unit tests/golden tests/docs
