@@ -130,11 +130,13 @@ def sidecars_are_native(manifests: Manifests) -> Iterator[Seen]:
 
     Siblings start and stop at the same moment. At the start the agent looks for tools that are not there yet;
     at the end they are gone while it finishes its turns; and a Job with one never ends. Kubernetes has
-    sidecars that start before and stop after since 1.29.
+    sidecars that start before and stop after since 1.29. Of a sibling with a preStop hook nothing is said: it
+    waits for something before it stops, as siblings of older clusters have to.
     """
     for workload in manifests.workloads:
         for container in workload.sidecars if workload.platform == "kubernetes" else ():
-            if not container.native and not container.is_backing:
+            waits = container.pre_stop is not None and workload.runs_on
+            if not container.native and not container.is_backing and not waits:
                 ends = (
                     "the Job never ends"
                     if not workload.runs_on

@@ -220,6 +220,13 @@ def test_servers_that_speak_stdio(judge: Judge, container: str, said: bool) -> N
     assert ("stdio-server" in rules(judge(pod(container, name="mcp-time")))) == said
 
 
+@pytest.mark.parametrize(("kind", "said"), [("Deployment", False), ("Job", True)])
+def test_a_sibling_that_waits_before_it_stops(judge: Judge, kind: str, said: bool) -> None:
+    hook = "lifecycle: {preStop: {exec: {command: [wait-for-agent]}}}"
+    sibling = f"        - {{name: mcp-git, image: 'team/mcp-git:1', {hook}}}\n"
+    assert ("sidecar-sibling" in rules(judge(pod(sibling, kind=kind)))) == said
+
+
 def test_one_server_beside_two_agents(judge: Judge) -> None:
     beside = "        - {name: mcp-docs, image: 'team/mcp-docs:1'}\n"
     found = judge(pod(beside), pod(beside, name="chat"))
