@@ -193,6 +193,10 @@ _NO_IMAGE = Refused(
 _NO_HOST = Refused(
     "{} is no host name: it has more than 63 letters", "give the agent or the MCP server a shorter name"
 )
+_NOT_BESIDE = Refused(
+    "{} is apart from the agent, and the volume is for what is beside it",
+    'write shape = "sidecar", or remove `storage`',
+)
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "the agent, its probes, a grace to drain",
@@ -444,6 +448,11 @@ FEATURES: tuple[Feature, ...] = (
             ),
             "nomad": Whole("a Nomad variable"),
         },
+    ),
+    Feature(
+        "storage of an MCP server apart",
+        lambda plan: tuple(server.name for server in plan.apart if server.storage),
+        dict.fromkeys(TARGETS, _NOT_BESIDE),
     ),
     Feature(
         "storage of several replicas",

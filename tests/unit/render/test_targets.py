@@ -117,6 +117,13 @@ def test_names_that_are_too_long_are_refused_before_an_engine_does(tmp_path: Pat
         judge(plan, "kubernetes")
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_server_apart_has_no_part_in_the_volume(tmp_path: Path, target: str) -> None:
+    text = '[storage]\n[mcp.t]\nshape = "service"\nrun = "pypi:t"\nstorage = true\n'
+    with pytest.raises(SpecError, match="t is apart from the agent, and the volume is for what is beside it"):
+        judge(planned(tmp_path, text), target)  # type: ignore[arg-type]
+
+
 def test_texts_take_names() -> None:
     for feature in FEATURES:
         for expression in feature.by.values():
