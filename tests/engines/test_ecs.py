@@ -108,6 +108,8 @@ def test_an_account_that_is_not_filled_in_is_asked_for(files: Path, aws: Path, e
     assert (done.returncode, done.stderr) == (2, "account.env: CLUSTER is empty\n")
     done = deploy(files, aws, ecs, ACCOUNT | BALANCER | {"LISTENER_RULE_ARN": "arn"})
     assert (done.returncode, done.stderr) == (2, "account.env: ALTERNATE_TARGET_GROUP_ARN is empty\n")
+    done = deploy(files, aws, ecs, ACCOUNT | CANARY | {"TARGET_GROUP_ARN": ""})
+    assert (done.returncode, done.stderr) == (2, "account.env: TARGET_GROUP_ARN is empty\n")
     assert ecs.calls == []
 
 

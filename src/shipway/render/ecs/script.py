@@ -110,11 +110,11 @@ settle() {{ # until it runs, or ECS has gone back to what ran before
 }}
 
 need {names}
+[ -z "${{LISTENER_RULE_ARN:-}}" ] || need {canary}
 set --
 if [ -n "${{TARGET_GROUP_ARN:-}}" ]; then
   balancer="targetGroupArn=$TARGET_GROUP_ARN,containerName={agent},containerPort={port}"
   if [ -n "${{LISTENER_RULE_ARN:-}}" ]; then
-    need {canary}
     rule="productionListenerRule=$LISTENER_RULE_ARN,roleArn=$BALANCER_ROLE_ARN"
     balancer="$balancer,advancedConfiguration={{alternateTargetGroupArn=$ALTERNATE_TARGET_GROUP_ARN,$rule}}"
     set -- --deployment-configuration "$(fill canary-deployment.json)"
@@ -147,7 +147,7 @@ def deploy(plan: StackPlan) -> str:
         environment=plan.environment,
         substitutions=substitutions,
         names=" ".join(needed),
-        canary=" ".join(variable.name for variable in CANARY),
+        canary=" ".join(variable.name for variable in (BALANCER, *CANARY)),
         agent=AGENT,
         port=plan.agent.ports["api"],
         deployments=f'{servers}deploy . {family(plan)} "$@"\n{last}',

@@ -51,11 +51,11 @@ settle() { # until it runs, or ECS has gone back to what ran before
 }
 
 need AWS_REGION CLUSTER EXECUTION_ROLE_ARN TASK_ROLE_ARN SUBNETS SECURITY_GROUPS ASSIGN_PUBLIC_IP
+[ -z "${LISTENER_RULE_ARN:-}" ] || need TARGET_GROUP_ARN ALTERNATE_TARGET_GROUP_ARN LISTENER_RULE_ARN BALANCER_ROLE_ARN ALARMS
 set --
 if [ -n "${TARGET_GROUP_ARN:-}" ]; then
   balancer="targetGroupArn=$TARGET_GROUP_ARN,containerName=agent,containerPort=8080"
   if [ -n "${LISTENER_RULE_ARN:-}" ]; then
-    need ALTERNATE_TARGET_GROUP_ARN LISTENER_RULE_ARN BALANCER_ROLE_ARN ALARMS
     rule="productionListenerRule=$LISTENER_RULE_ARN,roleArn=$BALANCER_ROLE_ARN"
     balancer="$balancer,advancedConfiguration={alternateTargetGroupArn=$ALTERNATE_TARGET_GROUP_ARN,$rule}"
     set -- --deployment-configuration "$(fill canary-deployment.json)"
