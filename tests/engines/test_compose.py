@@ -250,32 +250,54 @@ def test_a_policy_that_is_replaced_is_seen_within_a_second(stack: Compose) -> No
     assert stack.ask("write /data/a") == "written"
 
 
-def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
-    stack: Compose, project: Path
-) -> None:
-    """Rendered again and brought up again, as people deploy; the stream goes on to its end."""
-    spec, pieces, begun = project / "agent.toml", [], threading.Event()
+@contextlib.contextmanager
+def streaming(stack: Compose) -> Iterator[None]:
+    """A turn of four seconds is in flight; what is done meanwhile leaves it its end."""
+    lines: list[str] = []
+    begun = threading.Event()
 
     def read() -> None:
         body = {"input": "count 8", "stream": True}
-        with httpx2.stream("POST", f"{stack.api}/v1/responses", json=body, timeout=60) as answer:
+        with (
+            contextlib.suppress(httpx2.TransportError),
+            httpx2.stream("POST", f"{stack.api}/v1/responses", json=body, timeout=60) as answer,
+        ):
             for line in answer.iter_lines():
-                pieces.append(line)
+                lines.append(line)
                 begun.set()
 
     reader = threading.Thread(target=read)
     reader.start()
     assert begun.wait(30)
-    agent = stack.container("agent")
-    spec.write_text(TOML.replace('"20s"', '"25s"'))
-    shipway("render", "compose", "-o", str(stack.directory), cwd=project)
-    spec.write_text(TOML)
-    stack("up", "-d")
+    yield
     reader.join(60)
-    assert any(line.startswith("event: response.completed") for line in pieces), pieces[-5:]
+    assert any(line.startswith("event: response.completed") for line in lines), lines[-5:]
+
+
+def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
+    stack: Compose, project: Path
+) -> None:
+    """Rendered again and brought up again, as people deploy."""
+    spec, agent = project / "agent.toml", stack.container("agent")
+    with streaming(stack):
+        spec.write_text(TOML.replace('"20s"', '"25s"'))
+        shipway("render", "compose", "-o", str(stack.directory), cwd=project)
+        spec.write_text(TOML)
+        stack("up", "-d")
     stack.wait_until_ready()
     assert stack.container("agent") != agent
     assert stack.inspect("agent")["Config"]["StopTimeout"] == 40
+
+
+def test_a_pod_that_is_replaced_waits_for_the_turn_in_flight(stack: Compose) -> None:
+    """As with each release, whose image is the pod's too: here another port."""
+    pod = stack.container("pod")
+    with streaming(stack):
+        stack.take(free_port(), free_port())
+        stack("up", "-d")
+    stack.wait_until_ready()
+    assert stack.container("pod") != pod
+    assert stack.ask("reach 127.0.0.1 8100") == "reached"
 
 
 # -- What the agent's container may not ----------------------------------------------------------------------
