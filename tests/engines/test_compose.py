@@ -175,11 +175,22 @@ def test_loopback_is_the_pods(stack: Compose) -> None:
 def test_a_sidecar_that_dies_comes_back_and_the_agent_never_ends(stack: Compose) -> None:
     agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
     stack.kill("mcp-clock")
+    stack.until(lambda: stack.pid("mcp-clock") not in (0, sidecar))
+    stack.until(lambda: stack.ask("reach 127.0.0.1 8100") == "reached")
+    stack.wait_until_ready()
+    assert stack.pid("agent") == agent
+
+
+def test_readiness_falls_with_a_sidecar_that_stays_away_and_recovers(stack: Compose) -> None:
+    agent = stack.pid("agent")
+    stack("stop", "mcp-clock")
     stack.until(lambda: stack.check("mcp:clock") == "down")
     assert stack.readiness()["status"] == "unready"
-    stack.until(lambda: stack.check("mcp:clock") == "up")
+    stack.until(lambda: stack.inspect("agent")["State"]["Health"]["Status"] == "unhealthy")
+    stack("start", "mcp-clock")
+    stack.wait_until_ready()
+    stack.until(lambda: stack.inspect("agent")["State"]["Health"]["Status"] == "healthy")
     assert stack.pid("agent") == agent
-    assert stack.pid("mcp-clock") != sidecar
 
 
 def test_an_agent_that_dies_comes_back_and_its_sidecar_never_ends(stack: Compose) -> None:
