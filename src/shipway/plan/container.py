@@ -9,7 +9,7 @@ from shipway_runtime import contract
 
 PYTHON = f"{contract.VENV}/bin/python"
 USER = f"{contract.UID}:{contract.UID}"
-ENDING_S = 15.0
+ENDING_S = 15
 """What the runtime may take beyond [health] grace: docs/reference/stopping.md."""
 
 HOLD = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shipway.errors import Finding, SpecError
+from shipway.plan.container import ENDING_S
 from shipway.plan.stack import StackPlan
 from shipway.render.ecs import fargate
 from shipway.render.identities import GOOGLE, IDENTITIES
@@ -147,7 +148,7 @@ def _any_grace(plan: StackPlan) -> tuple[str, ...]:
 
 
 def _grace_above(plan: StackPlan, most_s: float) -> tuple[str, ...]:
-    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > most_s - STOP_MARGIN_S else ()
+    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > most_s - ENDING_S else ()
 
 
 def _sqlite(plan: StackPlan) -> tuple[str, ...]:
@@ -179,8 +180,6 @@ def _always(plan: StackPlan) -> tuple[str, ...]:
 
 _LABEL = 63
 """Letters that a part of a host name may have, and a label of Kubernetes."""
-STOP_MARGIN_S = 12.0
-"""Beside the drain: a moment in which the API port goes on accepting, and the end of the relay's servers."""
 _NOMAD_KILL_S = 30.0
 
 _NO_REPLAY = Refused(

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.plan import container
 from shipway.render.ecs import fargate
-from shipway.render.targets import STOP_MARGIN_S
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
             ],
             "healthCheck": _health(agent.ports["admin"]),
             "restartPolicy": _restart(),
-            "stopTimeout": min(ceil(agent.grace_s + STOP_MARGIN_S), fargate.STOP_S),
+            "stopTimeout": min(ceil(agent.grace_s + container.ENDING_S), fargate.STOP_S),
             **_HARDENED,
         }
     )

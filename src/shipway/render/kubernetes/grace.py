@@ -12,13 +12,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shipway.plan.container import ENDING_S
+
 if TYPE_CHECKING:
     from shipway.plan.stack import Sidecar, StackPlan
 
 DRAIN_DELAY_S = 5
 """Until endpoints, proxies and balancers have heard that a pod ends; the runtime's own default is 2."""
-_ENDING_S = 15
-"""What the runtime may take beyond the grace: docs/reference/stopping.md."""
 _RELAY_S = 10
 """What a relay may take to end its server: a second for open calls, eight for the process."""
 
@@ -47,7 +47,7 @@ class Grace:
 def of_agent(plan: StackPlan, *, plain: bool) -> Grace:
     """Native sidecars end after the agent, one after the other; plain ones wait for it, and end together."""
     ending = min(1, len(plan.sidecars)) if plain else len(plan.sidecars)
-    return Grace(math.ceil(plan.agent.grace_s), _ENDING_S, _RELAY_S * ending)
+    return Grace(math.ceil(plan.agent.grace_s), ENDING_S, _RELAY_S * ending)
 
 
 def of_server(plan: StackPlan, server: Sidecar) -> tuple[int, int]:

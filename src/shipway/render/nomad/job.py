@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from shipway.plan import container
 from shipway.render.hcl import Block, Reference
 from shipway.render.nomad import templates
-from shipway.render.targets import STOP_MARGIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -142,7 +141,7 @@ def _agent(plan: StackPlan) -> Block:
     body = {
         "driver": "docker",
         "user": container.USER,
-        "kill_timeout": f"{ceil(agent.grace_s + STOP_MARGIN_S)}s",
+        "kill_timeout": f"{ceil(agent.grace_s + container.ENDING_S)}s",
         "config": Block({"image": agent.image, "volumes": [templates.ETC, *files], **_HARDENED}),
         "env": Block(agent.env | templates.paths(plan)),
         "template": [

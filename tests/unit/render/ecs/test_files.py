@@ -115,7 +115,7 @@ def test_a_health_check_asks_for_life_alone(plan: StackPlan) -> None:
         assert "/readyz" not in command
 
 
-@pytest.mark.parametrize(("grace", "stop"), [("60s", 72), ("1s", 13), ("107.5s", 120)])
+@pytest.mark.parametrize(("grace", "stop"), [("60s", 75), ("1s", 16), ("104.5s", 120)])
 def test_the_time_to_stop_follows_the_drain_budget(tmp_path: Path, grace: str, stop: int) -> None:
     plan = desk(tmp_path, ("[policy]", f'[health]\ngrace = "{grace}"\n[policy]'))
     assert containers(plan)["agent"]["stopTimeout"] == stop

@@ -50,7 +50,7 @@ def test_the_judge_can_fail(plan: StackPlan) -> None:
         ("kill_timeout =", "kill_time =", "unknown"),
         ("readonly_rootfs =", "read_only =", "unknown"),
         ("  update {", "  updates {", "unknown"),
-        ('kill_timeout = "72s"', 'kill_timeout = "72"', "another type"),
+        ('kill_timeout = "75s"', 'kill_timeout = "75"', "another type"),
         ("auto_revert       = true", 'auto_revert       = "yes"', "another type"),
         ('group "agent" {', "group {", "needs a label"),
     ):
@@ -129,7 +129,7 @@ def test_two_checks_that_differ(plan: StackPlan) -> None:
     assert (alive["path"], alive["check_restart"][0]["limit"]) == ("/healthz", 3)
 
 
-@pytest.mark.parametrize(("grace", "seconds"), [("60s", "72s"), ("5m", "312s"), ("0.5s", "13s")])
+@pytest.mark.parametrize(("grace", "seconds"), [("60s", "75s"), ("5m", "315s"), ("0.5s", "16s")])
 def test_the_time_to_stop_follows_the_drain_budget(tmp_path: Path, grace: str, seconds: str) -> None:
     plan = desk(tmp_path, ("[policy]", f'[health]\ngrace = "{grace}"\n[policy]'))
     assert tasks(plan)["agent"]["kill_timeout"] == seconds

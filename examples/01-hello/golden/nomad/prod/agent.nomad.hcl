@@ -39,7 +39,7 @@ job "hello" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "hello@sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"

@@ -91,7 +91,7 @@ job "support" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "registry.example.com/support@sha256:502229da2214d546600ae7f450ea569ca9b1fbe825f8c27faa4c8aa95ef7baa6"

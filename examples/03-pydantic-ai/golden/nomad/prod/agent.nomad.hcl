@@ -40,7 +40,7 @@ job "planner" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "registry.example.com/planner@sha256:705288005c316be674e1a9c1cf055f68e228a361a6cade9075106e2ecac14cdb"

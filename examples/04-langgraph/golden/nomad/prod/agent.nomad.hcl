@@ -46,7 +46,7 @@ job "refunds" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "registry.example.com/refunds@sha256:8ff5f4a43da9ff05c9816263ecfeeb520e366123a5c71bbee32d00940655af31"

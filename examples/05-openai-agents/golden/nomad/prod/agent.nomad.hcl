@@ -40,7 +40,7 @@ job "reception" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "registry.example.com/reception@sha256:1bbed4086a26d8c82de8529aecb319d294accf11dbd91f994dcfd3c268946f46"

@@ -40,7 +40,7 @@ job "chat" {
     task "agent" {
       driver       = "docker"
       user         = "65532:65532"
-      kill_timeout = "72s"
+      kill_timeout = "75s"
 
       config {
         image           = "registry.example.com/chat@sha256:619fcf8cda55f32f2394d0c5e6bd7e121c7071f5721d49ec9d5c0fa3170abbda"
