@@ -1,7 +1,8 @@
-# make demo: the main job, on a real agent.   make test: everything that is tested.   make check: the quick half.
+# make demo: the main job, on a real agent.   make test: what CI runs.   make check: the quick half.
+# make test-long: the rest, stacks in containers.
 BIN := .venv/bin
 
-.PHONY: setup demo test check lint golden bench soak rolling pins clean
+.PHONY: setup demo test test-long check lint golden bench soak rolling pins clean
 
 setup: .venv/.ready
 
@@ -20,7 +21,10 @@ demo: setup
 
 test: lint
 	$(BIN)/pytest -q -n 2 tests/unit tests/golden
-	$(BIN)/pytest -n 3 --dist loadfile --durations 40 tests/docs tests/scenarios tests/engines  # most of it is waiting
+	$(BIN)/pytest -n 3 --dist loadfile -m "not long" tests/docs tests/scenarios tests/engines  # most of it is waiting
+
+test-long: setup  # stacks in containers of a real engine: some ten minutes more
+	$(BIN)/pytest -n 2 --dist loadfile -m long tests/scenarios tests/engines
 
 check: lint
 	$(BIN)/pytest -q -n 2 -m "not network and not docker" tests/unit tests/golden tests/docs

@@ -166,12 +166,14 @@ def test_what_is_missing_is_named_before_anything_is_touched(program: str) -> No
 # -- As a pod does -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_loopback_is_the_pods(stack: Compose) -> None:
     assert stack.ask("reach 127.0.0.1 8100") == "reached"  # the sidecar
     assert stack.ask("reach harbour-mcp-zones 8100") == "reached"
     assert stack.readiness()["checks"]["mcp:zones"]["state"] == "up"
 
 
+@pytest.mark.long
 def test_a_sidecar_that_dies_comes_back_and_the_agent_never_ends(stack: Compose) -> None:
     agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
     stack.kill("mcp-clock")
@@ -181,6 +183,7 @@ def test_a_sidecar_that_dies_comes_back_and_the_agent_never_ends(stack: Compose)
     assert stack.pid("agent") == agent
 
 
+@pytest.mark.long
 def test_readiness_falls_with_a_sidecar_that_stays_away_and_recovers(stack: Compose) -> None:
     agent = stack.pid("agent")
     stack("stop", "mcp-clock")
@@ -193,6 +196,7 @@ def test_readiness_falls_with_a_sidecar_that_stays_away_and_recovers(stack: Comp
     assert stack.pid("agent") == agent
 
 
+@pytest.mark.long
 def test_an_agent_that_dies_comes_back_and_its_sidecar_never_ends(stack: Compose) -> None:
     agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
     stack.kill("agent")
@@ -201,6 +205,7 @@ def test_an_agent_that_dies_comes_back_and_its_sidecar_never_ends(stack: Compose
     assert stack.pid("mcp-clock") == sidecar
 
 
+@pytest.mark.long
 def test_a_pod_that_dies_takes_everything_along_and_is_joined_again(stack: Compose) -> None:
     """The agent is left in a network that has no way out; its own health check ends it."""
     before = stack.pid("pod"), stack.pid("agent"), stack.pid("mcp-clock")
@@ -212,6 +217,7 @@ def test_a_pod_that_dies_takes_everything_along_and_is_joined_again(stack: Compo
     assert stack.pid("mcp-clock") != before[2]
 
 
+@pytest.mark.long
 def test_up_again_mends_a_pod_that_was_removed(stack: Compose) -> None:
     stack("rm", "--stop", "--force", "pod")
     stack("up", "-d")
@@ -222,6 +228,7 @@ def test_up_again_mends_a_pod_that_was_removed(stack: Compose) -> None:
 # -- What changes while it runs ------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_secret_that_is_replaced_is_seen_by_the_next_turn(stack: Compose) -> None:
     assert stack.ask("secret") == "first"
     agent = stack.pid("agent")
@@ -231,6 +238,7 @@ def test_a_secret_that_is_replaced_is_seen_by_the_next_turn(stack: Compose) -> N
     keep_secret(stack, "first")
 
 
+@pytest.mark.long
 def test_a_secret_that_nobody_but_its_owner_may_read_is_named(stack: Compose) -> None:
     file = stack.directory / "secrets/CRM_KEY"
     keep_secret(stack, "third")
@@ -244,6 +252,7 @@ def test_a_secret_that_nobody_but_its_owner_may_read_is_named(stack: Compose) ->
     stack.wait_until_ready()
 
 
+@pytest.mark.long
 def test_a_policy_that_is_replaced_is_seen_within_a_second(stack: Compose) -> None:
     policy = stack.directory / "etc/policy.json"
     before = policy.read_text()
@@ -285,6 +294,7 @@ def streaming(stack: Compose) -> Iterator[None]:
     assert any(line.startswith("event: response.completed") for line in lines), lines[-5:]
 
 
+@pytest.mark.long
 def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
     stack: Compose, project: Path
 ) -> None:
@@ -300,6 +310,7 @@ def test_another_config_is_another_agent_and_a_turn_in_flight_is_finished(
     assert stack.inspect("agent")["Config"]["StopTimeout"] == 40
 
 
+@pytest.mark.long
 def test_a_pod_that_is_replaced_waits_for_the_turn_in_flight(stack: Compose) -> None:
     """As with each release, whose image is the pod's too: here another port."""
     pod = stack.container("pod")
@@ -314,6 +325,7 @@ def test_a_pod_that_is_replaced_waits_for_the_turn_in_flight(stack: Compose) -> 
 # -- What the agent's container may not ----------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_its_root_is_read_only_and_its_volume_is_not(stack: Compose) -> None:
     assert stack.ask("write /app/here") == "Read-only file system"
     assert stack.ask("write /data/here") == "written"
@@ -323,6 +335,7 @@ def test_its_root_is_read_only_and_its_volume_is_not(stack: Compose) -> None:
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
 
 
+@pytest.mark.long
 def test_more_memory_than_its_limit_is_its_end_alone(stack: Compose) -> None:
     agent, sidecar = stack.pid("agent"), stack.pid("mcp-clock")
     with pytest.raises(httpx2.TransportError):
@@ -335,6 +348,7 @@ def test_more_memory_than_its_limit_is_its_end_alone(stack: Compose) -> None:
 # -- Others --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_first_version_runs_it_too(project: Path, tmp_path: Path) -> None:
     with running(_engine("docker-compose"), project, tmp_path) as stack:
         sidecar = stack.container("mcp-clock")
@@ -355,6 +369,7 @@ QUESTIONS = {
 }
 
 
+@pytest.mark.long
 def test_the_support_agent_answers_by_its_recordings(second: str, tmp_path: Path) -> None:
     root, name = tmp_path / "support", f"shipway-test-{uuid.uuid4().hex[:8]}"
     shutil.copytree(

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engines.test_replay_sdk import Server
 from tests.installing import from_pypi
+from tests.replaying import Replay
 
 from shipway.replay.faults.kinds import KINDS
 
@@ -41,7 +41,7 @@ HEADERS = (
 def replays(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     """One to ask for streams, one for JSON: each counts its requests."""
     (tmp_path / "scripted.toml").write_text(f'[[reply]]\nsay = "{WHOLE}"\n')
-    servers = Server(tmp_path), Server(tmp_path)
+    servers = Replay(tmp_path), Replay(tmp_path)
     yield servers
     for server in servers:
         if server.process.poll() is None:
@@ -67,7 +67,7 @@ def cell(outcome: str, tries: int) -> str:
     return said if tries == 1 else f"{tries} x {said}" if "`" in said else f"{said} after {tries}"
 
 
-def tried(server: Server, api: str, header: str) -> int:
+def tried(server: Replay, api: str, header: str) -> int:
     """How many requests the replay has had for it."""
     said = f", fault {header.replace(';', ' ')} (header)"
     return sum(api in line and said in line for line in server.lines)

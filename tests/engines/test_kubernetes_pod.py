@@ -19,7 +19,7 @@ from shipway.render.kubernetes import render
 from shipway.render.released import plan_released
 from shipway.spec.load import load
 
-pytestmark = [pytest.mark.docker, pytest.mark.network]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.long]
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
 AGENT = """

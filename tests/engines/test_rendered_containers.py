@@ -28,7 +28,7 @@ from shipway.render.ecs import files as ecs
 from shipway.render.nomad import files as nomad
 from shipway.spec.load import load
 
-pytestmark = [pytest.mark.docker, pytest.mark.network]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.long]
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
 VALUES = {"TOKEN": 'of "env" $x', "KEY": "of-file"}

@@ -23,7 +23,9 @@ PATIENCE_S = 60.0
 Engine = Literal["processes", "docker"]
 
 BOTH_ENGINES = pytest.mark.parametrize(
-    "stack_engine", ["processes", pytest.param("docker", marks=pytest.mark.docker)], indirect=True
+    "stack_engine",
+    ["processes", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.long])],
+    indirect=True,
 )
 """The same scenario, in processes and in containers."""
 

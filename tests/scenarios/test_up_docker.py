@@ -16,7 +16,7 @@ import pytest
 from tests import database_images
 from tests.scenarios.stacks import Project, until
 
-pytestmark = [pytest.mark.docker, pytest.mark.network]
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.long]
 
 AGENT_TOML = 'name = "small"\nentrypoint = "agent:agent"\n'
 ECHO = "async def agent(messages, ctx):\n    return messages[-1]['content'].upper()\n"
