@@ -38,7 +38,7 @@ HEADERS = (
 
 
 @pytest.fixture
-def replays(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+def replays(tmp_path: Path) -> Iterator[tuple[Replay, Replay]]:
     """One to ask for streams, one for JSON: each counts its requests."""
     (tmp_path / "scripted.toml").write_text(f'[[reply]]\nsay = "{WHOLE}"\n')
     servers = Replay(tmp_path), Replay(tmp_path)
@@ -48,7 +48,7 @@ def replays(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
             server.stop()
 
 
-def table(results: list[list[str]], replays: tuple[Server, Server]) -> str:
+def table(results: list[list[str]], replays: tuple[Replay, Replay]) -> str:
     outcomes = {(api, header, form): outcome for api, header, form, outcome in results}
     rows = []
     for header in HEADERS:
@@ -73,7 +73,7 @@ def tried(server: Replay, api: str, header: str) -> int:
     return sum(api in line and said in line for line in server.lines)
 
 
-def test_the_table_is_what_sdks_do(replays: tuple[Server, Server], tmp_path: Path) -> None:
+def test_the_table_is_what_sdks_do(replays: tuple[Replay, Replay], tmp_path: Path) -> None:
     python = from_pypi(tmp_path / "venv", *SDKS) / "python"
     stream, plain = replays
     done = subprocess.run(
