@@ -21,7 +21,8 @@ demo: setup
 
 test: lint
 	$(BIN)/pytest -q -n 2 tests/unit tests/golden
-	$(BIN)/pytest -n 3 --dist loadfile -m "not long" tests/docs tests/scenarios tests/engines  # most of it is waiting
+	$(BIN)/pytest -n 3 --dist loadfile -m "not long and not alone" tests/docs tests/scenarios tests/engines
+	$(BIN)/pytest -m alone tests/engines
 
 test-long: setup  # stacks in containers of a real engine: some ten minutes more
 	$(BIN)/pytest -n 2 --dist loadfile -m long tests/scenarios tests/engines

@@ -277,7 +277,7 @@ def test_support_takes_a_turn(docker: Docker, tmp_path: Path, free_port: Callabl
         "SHIPWAY_CHECK_INTERVAL": "1",
         "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
         "ANTHROPIC_API_KEY": "replayed",
-        "SHIPWAY_ENV": "test",
+        "SHIPWAY_ENV": "development",
     }
     shared = ("--detach", "--read-only", "--tmpfs", "/tmp", "--network", "host")
     volume = ("--volume", f"{repository.parent}:/data")

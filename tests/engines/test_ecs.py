@@ -113,6 +113,7 @@ def test_an_account_that_is_not_filled_in_is_asked_for(files: Path, aws: Path, e
     assert ecs.calls == []
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_services_are_created_then_updated_and_servers_come_first(files: Path, aws: Path, ecs: Ecs) -> None:
     done = deploy(files, aws, ecs, ACCOUNT)

@@ -159,7 +159,7 @@ def test_support_with_its_sidecar_answers_by_tools(
                     "--env",
                     "ANTHROPIC_API_KEY=replayed",
                 ),
-                *("--env", "SHIPWAY_ENV=test"),
+                *("--env", "SHIPWAY_ENV=development"),
             )
             sidecar = docker.start(
                 "registry.example.com/support-mcp-git:latest", "--network", "host", *volume

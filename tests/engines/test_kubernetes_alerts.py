@@ -173,6 +173,7 @@ for document in yaml.safe_load_all(sys.stdin):
 """
 
 
+@pytest.mark.long
 @pytest.mark.network
 @pytest.mark.parametrize(("more", "known"), [({}, True), ({"podTargetLabel": ["x"]}, False)])
 def test_the_operator_knows_its_objects(tmp_path: Path, more: dict[str, object], known: bool) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 SOAK = Path(__file__).parents[2] / "bench/soak.py"
 SHORT = (
     "--seconds",

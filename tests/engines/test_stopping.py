@@ -17,6 +17,8 @@ import httpx2
 import pytest
 from tests.unit.runtime.conftest import Running, write_agent
 
+pytestmark = pytest.mark.alone
+
 AGENT = """
 import asyncio
 
