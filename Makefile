@@ -40,7 +40,7 @@ golden: setup
 	SHIPWAY_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/golden
 	$(BIN)/python -m shipway.spec.reference --write
 	$(BIN)/python -m shipway.cli.reference --write
-	$(BIN)/python -m shipway.render.targets_page --write
+	$(BIN)/python -m shipway.render.targets.page --write
 	$(BIN)/python -m shipway_runtime.api.openapi > docs/reference/openapi.json
 
 bench: bench-cli bench-runtime bench-policy bench-image bench-relay bench-replay

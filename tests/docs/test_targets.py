@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shipway.render.targets_page import PAGE, page
+from shipway.render.targets.page import PAGE, page
 
 
 def test_the_page_is_current() -> None:

@@ -17,7 +17,8 @@ from shipway.render import compose, dockerfile, kubernetes
 from shipway.render.ecs import files as ecs
 from shipway.render.emit import Rendered
 from shipway.render.nomad import files as nomad
-from shipway.render.targets import Target, judge
+from shipway.render.targets.expressions import Target
+from shipway.render.targets.judging import judge
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
 from shipway.spec.project import read_project

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shipway.build.bases.base import Base
     from shipway.plan.stack import StackPlan
     from shipway.render.emit import Rendered
-    from shipway.render.targets import Target
+    from shipway.render.targets.expressions import Target
 
 MARK = "# Written by shipway"
 """How a rendered file begins; one that begins otherwise is somebody's, and stays."""
@@ -172,7 +172,7 @@ def write_stack(
     from shipway.plan.stack import DEVELOPMENT
     from shipway.render.emit import emit_rendered
     from shipway.render.released import plan_released
-    from shipway.render.targets import judge
+    from shipway.render.targets.judging import judge
     from shipway.spec.load import load
 
     environment = environment or DEVELOPMENT

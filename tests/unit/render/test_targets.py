@@ -6,7 +6,9 @@ import pytest
 
 from shipway.errors import SpecError
 from shipway.plan.stack import StackPlan, plan_stack
-from shipway.render.targets import FEATURES, TARGETS, Otherwise, Refused, Target, judge
+from shipway.render.targets.expressions import TARGETS, Otherwise, Refused, Target
+from shipway.render.targets.judging import judge
+from shipway.render.targets.table import FEATURES
 from shipway.spec.load import load
 
 AGENT = 'name = "a"\nentrypoint = "agent:agent"\n'

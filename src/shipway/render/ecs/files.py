@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from shipway.errors import Finding, SpecError
 from shipway.render.ecs import fargate, script, service, task
 from shipway.render.emit import Rendered
-from shipway.render.targets import RULE
+from shipway.render.targets.judging import RULE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

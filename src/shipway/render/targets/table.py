@@ -1,186 +1,13 @@
-"""What a stack may ask for, and how each target has it: one table.
+"""What a stack may ask for, and how each target has it.
 
-In: a StackPlan and a target. Out: remarks about what the target has in another way; SpecError for what it
-cannot have at all. docs/reference/targets.md is made from this table: nothing is dropped in silence.
+In: nothing. Out: `FEATURES`, of which docs/reference/targets.md is made. Nothing is dropped in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-from shipway.errors import Finding, SpecError
-from shipway.plan.container import ENDING_S
-from shipway.plan.stack import StackPlan
 from shipway.render.ecs import fargate
-from shipway.render.identities import GOOGLE, IDENTITIES
-from shipway_runtime import contract
-
-Target = Literal["compose", "kubernetes", "ecs", "nomad"]
-TARGETS: tuple[Target, ...] = ("compose", "kubernetes", "ecs", "nomad")
-RULE = "target"
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """The target has it as it is meant. `how`: by which of its own means."""
-
-    how: str
-
-
-@dataclass(frozen=True, slots=True)
-class Otherwise:
-    """The target has it in another way, or in part. `remark` is told to who uses it; {} are the names."""
-
-    how: str
-    remark: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The target cannot have it. `message` with {} for the names, and what to do."""
-
-    message: str
-    fix: str
-
-    @property
-    def how(self) -> str:
-        return "refused"
-
-
-Expression = Whole | Otherwise | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """Something that a stack may ask for; `used` gives the names of what asks for it."""
-
-    title: str
-    used: Callable[[StackPlan], tuple[str, ...]]
-    by: Mapping[Target, Expression]
-
-
-def judge(plan: StackPlan, target: Target) -> tuple[str, ...]:
-    """The remarks for this stack on this target. Raises SpecError with a finding for all that is refused."""
-    remarks, findings = [], []
-    for feature in FEATURES:
-        names = feature.used(plan)
-        expression = feature.by[target]
-        if not names or isinstance(expression, Whole):
-            continue
-        listed = ", ".join(names)
-        if isinstance(expression, Refused):
-            message = f"{target}: {expression.message.format(listed)}"
-            findings.append(Finding(RULE, message, expression.fix, "agent.toml"))
-        else:
-            remarks.append(expression.remark.format(listed))
-    if findings:
-        raise SpecError(findings)
-    return tuple(remarks)
-
-
-# -- What a stack may use ------------------------------------------------------------------------------------
-
-
-def _files(plan: StackPlan) -> tuple[str, ...]:
-    return tuple(name for name, source in plan.agent.secrets.items() if source == "file")
-
-
-def _identities(plan: StackPlan) -> tuple[str, ...]:
-    secrets = plan.config.settings.secrets.items()
-    return tuple(name for name, secret in secrets if secret.broker and secret.broker.identity_token)
-
-
-def _identity_files(plan: StackPlan) -> tuple[str, ...]:
-    return tuple(name for name in (*IDENTITIES, GOOGLE) if name in plan.agent.secrets)
-
-
-def _storage(plan: StackPlan) -> tuple[str, ...]:
-    return (plan.storage.path,) if plan.storage else ()
-
-
-def _sidecars(plan: StackPlan) -> tuple[str, ...]:
-    return tuple(server.name for server in plan.sidecars)
-
-
-def _optional(plan: StackPlan) -> tuple[str, ...]:
-    return tuple(server.name for server in plan.sidecars if server.optional)
-
-
-def _unlimited(plan: StackPlan) -> tuple[str, ...]:
-    servers = (*plan.sidecars, *plan.apart)
-    return tuple(server.name for server in servers if server.resources.memory is None)
-
-
-def _commands(plan: StackPlan) -> tuple[str, ...]:
-    """Sidecars that are a command of the user's own: nobody has an image of them."""
-    servers = (*plan.sidecars, *plan.apart)
-    return tuple(server.name for server in servers if server.program and server.program.kind == "command")
-
-
-def _replicas(plan: StackPlan) -> tuple[str, ...]:
-    return (str(plan.agent.replicas),) if plan.agent.replicas > 1 else ()
-
-
-def _scratch(plan: StackPlan) -> tuple[str, ...]:
-    """Storage of several replicas, whose conversations are in PostgreSQL."""
-    return (plan.storage.path,) if plan.storage and plan.agent.replicas > 1 else ()
-
-
-def _foreign(plan: StackPlan) -> tuple[str, ...]:
-    """MCP servers in images that others built."""
-    return tuple(server.name for server in (*plan.sidecars, *plan.apart) if not server.program)
-
-
-def _foreign_optional(plan: StackPlan) -> tuple[str, ...]:
-    return tuple(server.name for server in plan.sidecars if server.optional and not server.program)
-
-
-def _long_grace(plan: StackPlan) -> tuple[str, ...]:
-    """A grace that is longer than the two minutes that Fargate gives."""
-    return _grace_above(plan, fargate.STOP_S)
-
-
-def _any_grace(plan: StackPlan) -> tuple[str, ...]:
-    """A grace that is longer than what a client of Nomad gives, unless it is told to."""
-    return _grace_above(plan, _NOMAD_KILL_S)
-
-
-def _grace_above(plan: StackPlan, most_s: float) -> tuple[str, ...]:
-    return (f"{plan.agent.grace_s:g} s",) if plan.agent.grace_s > most_s - ENDING_S else ()
-
-
-def _sqlite(plan: StackPlan) -> tuple[str, ...]:
-    storage = plan.config.settings.storage
-    return (storage.path,) if plan.storage and storage and not storage.url_secret else ()
-
-
-def _limits(plan: StackPlan) -> tuple[str, ...]:
-    return ("[policy]",) if plan.config.settings.limits != contract.Limits() else ()
-
-
-def _long_hosts(plan: StackPlan) -> tuple[str, ...]:
-    hosts = [f"{plan.name}-mcp-{server.name}" for server in plan.apart]
-    return tuple(host for host in hosts if len(host) > _LABEL)
-
-
-def _long_instance(plan: StackPlan) -> tuple[str, ...]:
-    instance = f"{plan.name}-{plan.environment}"
-    return (instance,) if len(instance) > _LABEL else ()
-
-
-def _replayed(plan: StackPlan) -> tuple[str, ...]:
-    return (plan.environment,) if plan.replay else ()
-
-
-def _always(plan: StackPlan) -> tuple[str, ...]:
-    return (plan.name,)
-
-
-_LABEL = 63
-"""Letters that a part of a host name may have, and a label of Kubernetes."""
-_NOMAD_KILL_S = 30.0
+from shipway.render.targets import asked
+from shipway.render.targets.expressions import TARGETS, Feature, Otherwise, Refused, Whole
 
 _NO_REPLAY = Refused(
     "the model of {} is replayed, which needs the project's recordings", "name an environment: --env prod"
@@ -199,7 +26,7 @@ _NOT_BESIDE = Refused(
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "the agent, its probes, a grace to drain",
-        _always,
+        asked.always,
         {
             "compose": Whole(
                 "service; a healthcheck that says whether it is ready, and restarts nothing that hangs; "
@@ -212,7 +39,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "a grace longer than two minutes",
-        _long_grace,
+        asked.long_grace,
         {
             "compose": Whole("stop_grace_period"),
             "kubernetes": Whole("terminationGracePeriodSeconds"),
@@ -225,7 +52,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "a grace longer than half a minute",
-        _any_grace,
+        asked.any_grace,
         {
             "compose": Whole("stop_grace_period"),
             "kubernetes": Whole("terminationGracePeriodSeconds"),
@@ -238,7 +65,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "read-only root, no capabilities, uid 65532",
-        _always,
+        asked.always,
         {
             "compose": Whole("read_only, cap_drop, no-new-privileges, user"),
             "kubernetes": Whole("restricted pod security"),
@@ -248,7 +75,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "several replicas",
-        _replicas,
+        asked.replicas,
         {
             "compose": Otherwise("one", "Compose runs one agent, not {}: replicas need a router in front"),
             "kubernetes": Whole("replicas, topology spread, PodDisruptionBudget"),
@@ -258,7 +85,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "sidecars",
-        _sidecars,
+        asked.sidecars,
         {
             "compose": Whole("services in the network namespace of a holder"),
             "kubernetes": Whole("native sidecars; plain containers by `--plain-sidecars`"),
@@ -268,7 +95,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "optional sidecars",
-        _optional,
+        asked.optional,
         {
             "compose": Whole("nothing depends on them"),
             "kubernetes": Whole("not asked whether they started or are ready: that would block the pod"),
@@ -281,7 +108,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "optional sidecars of an image that others built",
-        _foreign_optional,
+        asked.foreign_optional,
         {
             "compose": Whole("nothing depends on them"),
             "kubernetes": Otherwise(
@@ -299,7 +126,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "MCP servers in an image that others built",
-        _foreign,
+        asked.foreign,
         {
             "compose": Whole("as the image says"),
             "kubernetes": Otherwise(
@@ -313,12 +140,12 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "sidecars that are a command of one's own",
-        _commands,
+        asked.commands,
         dict.fromkeys(TARGETS, _NO_IMAGE),
     ),
     Feature(
         "sidecars without a limit of memory",
-        _unlimited,
+        asked.unlimited,
         {
             "compose": Whole("no limit"),
             "kubernetes": Otherwise(
@@ -333,7 +160,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "CPU and memory",
-        _always,
+        asked.always,
         {
             "compose": Whole("cpu_shares, mem_limit"),
             "kubernetes": Whole("requests, and a limit of memory"),
@@ -372,17 +199,17 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "a replayed model",
-        _replayed,
+        asked.replayed,
         {**dict.fromkeys(TARGETS, _NO_REPLAY), "compose": Whole("a container in the agent's network")},
     ),
     Feature(
         "host names of MCP servers apart, of more than 63 letters",
-        _long_hosts,
+        asked.long_hosts,
         dict.fromkeys(TARGETS, _NO_HOST),
     ),
     Feature(
         "names of agent and environment, of more than 63 letters together",
-        _long_instance,
+        asked.long_instance,
         {
             **{target: Whole("as they are") for target in TARGETS},
             "kubernetes": Refused(
@@ -409,7 +236,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "storage",
-        _storage,
+        asked.storage,
         {
             "compose": Otherwise(
                 "a named volume, of any size", "{}: a named volume, which Docker holds to no `size`"
@@ -423,7 +250,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "conversations in SQLite",
-        _sqlite,
+        asked.sqlite,
         {
             "compose": Whole("a file on the volume"),
             "kubernetes": Whole("a file on the volume"),
@@ -437,7 +264,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "[policy], changed while the agent runs",
-        _limits,
+        asked.limits,
         {
             "compose": Whole("etc/policy.json"),
             "kubernetes": Whole("a ConfigMap"),
@@ -455,7 +282,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "storage of several replicas",
-        _scratch,
+        asked.scratch,
         {
             "compose": Whole("one replica, one volume"),
             "kubernetes": Otherwise(
@@ -468,7 +295,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "secrets in files that rotate",
-        _files,
+        asked.files,
         {
             "compose": Whole("secrets/ beside compose.yaml, mounted as a directory"),
             "kubernetes": Whole("a mounted Secret"),
@@ -481,7 +308,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "identity tokens of the platform",
-        _identities,
+        asked.identities,
         {
             "compose": Refused("no platform gives the token that {} is exchanged for", "use `client_secret`"),
             "kubernetes": Otherwise(
@@ -499,7 +326,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "variables of SDKs that name a token's file",
-        _identity_files,
+        asked.identity_files,
         {
             "compose": Whole("a path that is given, and mounted by you"),
             "kubernetes": Whole("projected service-account tokens, a mounted Secret"),

@@ -1,11 +1,12 @@
-"""The table of targets -> docs/reference/targets.md: `python -m shipway.render.targets_page --write`."""
+"""The table of targets -> docs/reference/targets.md: `python -m shipway.render.targets.page --write`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from shipway.render.targets import FEATURES, TARGETS, Otherwise, Refused
+from shipway.render.targets.expressions import TARGETS, Otherwise, Refused
+from shipway.render.targets.table import FEATURES
 
 PAGE = Path("docs/reference/targets.md")
 _HEAD = """\
