@@ -72,6 +72,14 @@ or nothing: all of them again later, not before `Retry-After` (seconds). So a li
 another process, and counts once: `Outcome.identity` tells. Lines come in no order to be relied on.
 """
 
+REPLICAS_PATH = "/v1/replicas"
+REPORT_EVERY_S = 10.0
+"""Of the control server: POST with a ReplicaReport, `name` and `environment` as query, and the same token.
+
+At start, when readiness changes, and this often besides. A replica that has not been heard of for three
+times as long is away.
+"""
+
 CONVERSATION_HEADER = "x-conversation-id"
 TENANT_HEADER = "x-shipway-tenant"  # counts from trusted proxies alone
 TENANT_NAME = (
@@ -387,6 +395,31 @@ class Outcome:
         """Equal for two records of one turn, and for those alone: a turn that was denied takes no number,
         and a conversation that was deleted may begin again."""
         return (self.revision, self.tenant, self.conversation, self.turn, self.started)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """One check of readiness; it stands as it does since `since`, in seconds since the epoch."""
+
+    state: str
+    since: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReport:
+    """What one process says of itself. `replica` is its own for life: where it runs, and a random part.
+
+    `policy` is the ETag of control's policy that it enforces; None while it has none from there.
+    """
+
+    replica: str
+    revision: str
+    started: float
+    ready: bool
+    checks: dict[str, CheckReport] = field(default_factory=dict)
+    policy: str | None = None
+    format: int = FORMAT
 
 
 # -- JSON ----------------------------------------------------------------------------------------------------
