@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from tests import ports
 
 hypothesis.settings.register_profile("shipway", deadline=None)  # a slow machine is no failure
 hypothesis.settings.load_profile("shipway")
@@ -59,12 +59,5 @@ def _works(program: str, path: str) -> bool:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """A port of loopback that nobody listens on."""
-
-    def port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            number: int = probe.getsockname()[1]
-        return number
-
-    return port
+    """See `tests.ports`."""
+    return ports.free_port

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -80,9 +79,3 @@ class PostgresServer:
     def _run(self, program: str, *arguments: object) -> None:
         command = (self._programs / program, *map(str, arguments))
         subprocess.run(command, user=self._user, cwd="/", check=True, stdout=subprocess.DEVNULL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

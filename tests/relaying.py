@@ -73,8 +73,3 @@ async def answering(url: str) -> None:
                 if (await http.get(url)).status_code in (200, 400, 405, 406):
                     return
             await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

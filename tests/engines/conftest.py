@@ -13,7 +13,8 @@ import httpx2
 import pytest
 from tests.conftest import _engine
 from tests.docker import BUILDKIT, Docker
-from tests.postgres import PostgresServer, free_port
+from tests.ports import free_port
+from tests.postgres import PostgresServer
 
 CONFIG = """\
 version: 0.1

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.ports import free_port
 
 from shipway.local import state
 
@@ -50,9 +50,7 @@ class Stack:
         self._env["SHIPWAY_CACHE"] = str(root.parent / "cache")
 
     def up(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        done = self.run("up", "-d", "--port", str(port), "--wait-timeout", f"{PATIENCE_S:g}")
+        done = self.run("up", "-d", "--port", str(free_port()), "--wait-timeout", f"{PATIENCE_S:g}")
         assert done.returncode == 0, done.stderr
         running = state.require(self.root)
         self.api, self.admin = (

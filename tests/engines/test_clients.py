@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from tests.installing import from_pypi
-from tests.relaying import BOUND, answering, free_port, process, running, until
+from tests.ports import free_port
+from tests.relaying import BOUND, answering, process, running, until
 
 from shipway_runtime.contract import McpServer, ToolFilter
 

@@ -19,7 +19,7 @@ import pytest
 from tests.compose import Compose, shipway
 from tests.conftest import _engine
 from tests.installing import from_pypi
-from tests.postgres import free_port
+from tests.ports import free_port
 
 from shipway.plan import container
 

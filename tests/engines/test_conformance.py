@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from tests.installing import from_npm, node
-from tests.relaying import BOUND, answering, free_port, process, running, until
+from tests.ports import free_port
+from tests.relaying import BOUND, answering, process, running, until
 
 from shipway_runtime.contract import McpServer
 

@@ -19,6 +19,7 @@ import anthropic
 import httpx2
 import pytest
 from tests.model_api import SSE, Asked, ModelApi, Says, says_json
+from tests.ports import free_port
 from tests.recording import (
     KEY,
     MESSAGE,
@@ -250,8 +251,7 @@ def test_an_api_with_a_certificate_of_ones_own(replays: Path, tmp_path: Path) ->
 
 
 def test_an_api_that_is_not_there_is_one_clear_message(replays: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    url = f"http://127.0.0.1:{free_port()}"
     with Replay(replays, "--record", "--upstream", url) as recorder:
         client = anthropic.Anthropic(base_url=recorder.url, api_key=KEY)
         with pytest.raises(anthropic.APIStatusError, match=f"{url}/v1/messages cannot be reached"):

@@ -17,7 +17,8 @@ import httpx2
 import pytest
 from mcp import Client, MCPError
 from tests.installing import from_pypi
-from tests.relaying import BOUND, answering, free_port, process, running, until
+from tests.ports import free_port
+from tests.relaying import BOUND, answering, process, running, until
 
 from shipway_runtime.contract import McpServer, ToolFilter
 

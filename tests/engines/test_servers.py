@@ -18,7 +18,8 @@ import mcp.types as types
 import pytest
 from mcp import Client
 from tests.installing import from_npm, from_pypi, node
-from tests.relaying import answering, free_port, process, running, until
+from tests.ports import free_port
+from tests.relaying import answering, process, running, until
 
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay

@@ -10,7 +10,8 @@ import time
 import psycopg
 import pytest
 from tests.conftest import _engine
-from tests.postgres import PostgresServer, free_port
+from tests.ports import free_port
+from tests.postgres import PostgresServer
 from tests.unit.runtime.conversations.conftest import HERE, opener, say
 
 from shipway_runtime.conversations.postgres import Postgres, schema_name, translate

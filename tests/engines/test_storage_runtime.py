@@ -8,7 +8,8 @@ import threading
 
 import pytest
 from tests.conftest import _engine
-from tests.postgres import PostgresServer, free_port
+from tests.ports import free_port
+from tests.postgres import PostgresServer
 from tests.unit.runtime.conftest import start  # noqa: F401
 
 AGENT = """

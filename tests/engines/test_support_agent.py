@@ -22,6 +22,7 @@ import pytest
 import uv
 import uvicorn
 from tests.installing import missing
+from tests.ports import free_port
 
 from shipway.replay.app import create_app
 from shipway.replay.player import Player
@@ -102,8 +103,7 @@ async def serving(app: Any) -> AsyncIterator[str]:
 @asynccontextmanager
 async def sidecar(name: str, command: list[str]) -> AsyncIterator[str]:
     """The relay in front of a stdio server, as the sidecar's image starts it; its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     arguments = ["-m", "shipway_runtime.relay", name, "--port", str(port), "--", *command]
     process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
     try:
@@ -255,8 +255,7 @@ def test_a_server_that_is_gone_does_not_end_the_turn(
     storage: Path, programs: dict[str, str], loop: Path
 ) -> None:
     def without_git(ctx: Context) -> Context:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            nobody = f"http://127.0.0.1:{free.getsockname()[1]}/mcp"
+        nobody = f"http://127.0.0.1:{free_port()}/mcp"
         return Context({**ctx.mcp, "git": nobody}, ctx.storage)
 
     (answer,) = converse(storage, programs, "hello", replays=loop, change=without_git)

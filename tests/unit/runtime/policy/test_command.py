@@ -6,7 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from tests.unit.runtime.conftest import free_port
+from tests.ports import free_port
 
 from shipway.cli.policy import command
 from shipway.local import replicas

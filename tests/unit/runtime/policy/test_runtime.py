@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.runtime.conftest import free_port
+from tests.ports import free_port
 
 TOY = Path(__file__).parents[1] / "relay/toy_server.py"
 TOKEN = "a-token-that-nobody-guesses"

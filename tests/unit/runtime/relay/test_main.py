@@ -9,13 +9,9 @@ import subprocess
 import sys
 
 import httpx2
+from tests.ports import free_port
 
 from shipway_runtime.contract import McpServer
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextlib.asynccontextmanager
