@@ -15,11 +15,12 @@ from shipway.build import engine, oci
 from shipway.build.cache import Cache, default_root
 from shipway.build.image import build_image
 from shipway.build.locking import plan_lock, use_lock
+from shipway.build.own_image import build_own, own_platform, plan_own
 from shipway.build.registries.pool import Registries
-from shipway.build.replay_image import build_replay, own_platform, plan_replay
 from shipway.errors import StackError
 from shipway.local.plan import STATE
 from shipway.plan.image import image_python, plan_images
+from shipway.plan.own_image import REPLAY
 from shipway.spec.lock import read_lock
 from shipway.spec.shipwaylock import read_shipway_lock
 
@@ -64,7 +65,7 @@ def _build(
             images.append(build_image(plan, root, project.source, cache, say, locked, registries))
             _tell(images[-1], say)
         if name := containers.built.get("replay"):
-            images.append(build_replay(plan_replay(name, here), root, cache, say, registries))
+            images.append(build_own(plan_own(REPLAY, name, here), root, cache, say, registries))
             _tell(images[-1], say)
     return images
 

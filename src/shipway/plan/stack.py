@@ -12,7 +12,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from shipway.plan import replay_image, servers
+from shipway.plan import servers
+from shipway.plan.own_image import REPLAY
 from shipway.plan.sdk_variables import placeholders, replayed
 from shipway.plan.servers import ServerProgram
 from shipway.plan.settings import settings, tenant_settings
@@ -280,4 +281,4 @@ def plan_replay(spec: model.Spec) -> Replay:
     """The replay of a project, with placeholders for its model's key and for every key it declares."""
     provider = spec.model.provider if spec.model else ""
     keys = placeholders(provider, spec.secrets)
-    return Replay(replay_image.REFERENCE, REPLAYS, contract.REPLAYS, contract.REPLAY_PORT, keys)
+    return Replay(REPLAY.reference, REPLAYS, contract.REPLAYS, contract.REPLAY_PORT, keys)

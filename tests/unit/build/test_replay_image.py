@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 
 import shipway
-from shipway.build.replay_image import plan_replay
+from shipway.build.own_image import plan_own
 from shipway.plan import codec
 from shipway.plan.image import RUNTIME, ImagePlan
+from shipway.plan.own_image import REPLAY
 from shipway_runtime import contract
 
 ROOT = Path(shipway.__file__).parent.parent
 
 
 def plan() -> ImagePlan:
-    return plan_replay("shipway-replay:1", ("linux/amd64",))
+    return plan_own(REPLAY, "shipway-replay:1", ("linux/amd64",))
 
 
 def test_it_takes_its_own_package_and_the_little_that_this_imports() -> None:

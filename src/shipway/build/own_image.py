@@ -1,7 +1,7 @@
-"""Shipway's own files -> the replay's image, made once for a version and then found in the cache.
+"""Shipway's own files -> the image of one of its servers, made once a version and then found in the cache.
 
-In: the name it gets, platforms. Out: `BuiltImage`. Nothing of a project goes in; of the directory that is
-given only uv's settings count, which say where packages come from.
+In: the server, the name it gets, platforms. Out: `BuiltImage`. Nothing of a project goes in; of the directory
+that is given only uv's settings count, which say where packages come from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import shipway
 from shipway.build.image import BuiltImage, build_image
 from shipway.build.locking import Locked
-from shipway.plan.replay_image import plan_replay_image
+from shipway.plan.own_image import plan_own_image
 from shipway.spec.lock import Lock
 from shipway.spec.shipwaylock import ShipwayLock
 from shipway_runtime import contract
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shipway.build.cache import Cache
     from shipway.build.registries.pool import Registries
     from shipway.plan.image import ImagePlan
+    from shipway.plan.own_image import Server
 
 
 def own_platform() -> str:
@@ -32,13 +33,15 @@ def own_platform() -> str:
     return "linux/arm64" if machine in ("arm64", "aarch64") else "linux/amd64"
 
 
-def plan_replay(repository: str, platforms: tuple[str, ...]) -> ImagePlan:
+def plan_own(server: Server, repository: str, platforms: tuple[str, ...]) -> ImagePlan:
     """The plan for the installed shipway."""
-    found = (path.relative_to(_root()).as_posix() for path in (_root() / "shipway").rglob("*.py"))
-    return plan_replay_image(found, repository, platforms)
+    found = (path for path in (_root() / "shipway").rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return plan_own_image(
+        server, (path.relative_to(_root()).as_posix() for path in found), repository, platforms
+    )
 
 
-def build_replay(
+def build_own(
     plan: ImagePlan, directory: Path, cache: Cache, say: Callable[[str], None], registries: Registries
 ) -> BuiltImage:
     """Make the image, or find it in the cache. Raises BuildError and its kinds."""
