@@ -8,6 +8,7 @@
     │   ├── TamperedError         a signature or a hash does not match: refused, never retried
     │   └── ResolveError          dependencies that cannot be met, or have no wheel for the platform
     ├── StackError                a stack could not be started, asked or stopped
+    ├── RolloutError              a rollout cannot do what it was asked for
     └── GateError                 a gate said no; exit code 3
 
 In: what was seen, what was expected, what to do. Out: one clear message; a traceback only with --debug.
@@ -86,6 +87,10 @@ class ResolveError(BuildError):
 
 class StackError(ShipwayError):
     """A stack could not be started, asked or stopped."""
+
+
+class RolloutError(ShipwayError):
+    """A rollout cannot do what it was asked for; what runs goes on as it was."""
 
 
 class GateError(ShipwayError):
