@@ -57,7 +57,7 @@ def exposed(tmp_path: Path) -> list[Metric]:
     found = [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1
-    pushing = Pushing("http://control", lambda: None, Spool(tmp_path))
+    pushing = Pushing("http://control", lambda: None, Spool(tmp_path), {})
     standing = Standing(deployment, Keeping(tmp_path))
     standing.refused["kill.tools"] += 1
     return [

@@ -65,6 +65,11 @@ class Deployment:
         """The environment, where a model's answers must be its own; None in development."""
         return None if self.development else self.environment
 
+    @property
+    def control_query(self) -> dict[str, str]:
+        """How requests to control name this deployment."""
+        return {"name": self.manifest.name, "environment": self.environment}
+
     def mcp_urls(self) -> dict[str, str]:
         """Where the agent finds each MCP server: the relay, whatever the server's shape."""
         base = f"http://127.0.0.1:{self.places.relay_port}/mcp"

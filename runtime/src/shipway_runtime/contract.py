@@ -31,6 +31,7 @@ ADMIN_PORT = 8081
 RELAY_PORT = 8082
 SIDECAR_PORT = 8100  # the first sidecar's; the next ones count up in the order of agent.toml
 REPLAY_PORT = 8090
+CONTROL_PORT = 8083
 
 # -- Paths in the image ---------------------------------------------------------------------------------
 
@@ -64,7 +65,8 @@ REVISION_HEADER = "x-shipway-revision"
 REPLAY_HEADER = "x-shipway-replay"  # of every answer that a replay gives in a model's place
 OUTCOMES_PATH = "/v1/outcomes"
 OUTCOMES_TYPE = "application/x-ndjson"
-"""Of the control server: POST with one Outcome a line, and the bearer token of SHIPWAY_CONTROL_TOKEN.
+"""Of the control server: POST with one Outcome a line, `name` and `environment` as query, and the bearer
+token of SHIPWAY_CONTROL_TOKEN.
 
 The answer says what becomes of the lines, of all of them. 2xx: it keeps them, and they are forgotten here.
 413: send fewer at once. 422: a line among them is no outcome; sent by itself it is given up. Anything else,

@@ -37,6 +37,11 @@ class env:
     DRAIN_DELAY = "SHIPWAY_DRAIN_DELAY"  # seconds the API port goes on accepting after SIGTERM
     REPLAY = "SHIPWAY_REPLAY"  # the replay's URL: the model is replayed, and providers are out of reach
 
+    # What control reads.
+    CONTROL_TOKENS = "SHIPWAY_CONTROL_TOKENS"
+    CONTROL_DATABASE = "SHIPWAY_CONTROL_DATABASE"  # URL of PostgreSQL
+    CONTROL_DATA = "SHIPWAY_CONTROL_DATA"  # directory of its SQLite database
+
     # What the runtime sets for the agent and for unmodified SDKs.
     MODEL = "SHIPWAY_MODEL"
     MAX_TOKENS = "SHIPWAY_MAX_TOKENS"

@@ -33,6 +33,7 @@ COMMANDS = {
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",
     "replay": "replay the model's API",
+    "control": "the server that a fleet shares",
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""
 

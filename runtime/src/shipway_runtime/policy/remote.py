@@ -45,7 +45,7 @@ class Remote:
         if not url.startswith(("http://", "https://")):
             raise StartError(f'{env.CONTROL_URL}: expected a URL such as "https://control:8443", saw "{url}"')
         self._url = url.rstrip("/") + contract.CONTROL_POLICY
-        self._query = {"name": deployment.manifest.name, "environment": deployment.environment}
+        self._query = deployment.control_query
         self._secrets = secrets
         self._token = control_token(deployment, environ)
         self._client: httpx2.AsyncClient | None = None

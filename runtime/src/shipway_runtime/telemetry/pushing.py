@@ -54,8 +54,10 @@ DIVIDED = (413, 422)  # too much, or a line among them that is no outcome: small
 class Pushing:
     """One process's outcomes. `put` belongs to the main loop, the rest to the control loop."""
 
-    def __init__(self, url: str, token: Callable[[], str | None], spool: Spool) -> None:
-        self._url = url.rstrip("/") + contract.OUTCOMES_PATH
+    def __init__(
+        self, url: str, token: Callable[[], str | None], spool: Spool, query: Mapping[str, str]
+    ) -> None:
+        self._url, self._query = url.rstrip("/") + contract.OUTCOMES_PATH, dict(query)
         self._token, self._spool = token, spool
         self._queue: deque[bytes] = deque()
         self._most = MOST_LINES
@@ -168,7 +170,9 @@ class Pushing:
                 self._client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
             client: httpx2.AsyncClient = self._client  # type: ignore[assignment]
             async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(self._url, headers=self._headers(), content=body)
+                answer = await client.post(
+                    self._url, params=self._query, headers=self._headers(), content=body
+                )
         except TimeoutError:
             return 0, 0.0, f"no answer within {TIMEOUT_S:g} s"
         except (httpx.TransportError, OSError) as error:
@@ -207,7 +211,7 @@ async def pushing(
         return value
 
     spool = await asyncio.to_thread(_open, deployment)
-    ours = Pushing(url, token, spool)
+    ours = Pushing(url, token, spool, deployment.control_query)
     deaf = outcomes.listen(ours.put)
     running = asyncio.create_task(_forever(ours))
     try:

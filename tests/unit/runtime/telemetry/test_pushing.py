@@ -59,7 +59,7 @@ def test_outcomes_reach_control(start, control, tmp_path):
     running.wait_for(lambda: len(server.lines) == 3, "outcomes")
     assert server.outcomes == running.outcomes()
     path, headers, lines = server.requests[0]
-    assert path == "/v1/outcomes"
+    assert path == "/v1/outcomes?name=test&environment=development"
     assert headers["authorization"] == f"Bearer {TOKEN}"
     assert headers["content-type"] == "application/x-ndjson"
     assert contract.decode(contract.Outcome, lines[0], "").turn == 1
@@ -164,7 +164,7 @@ def pushing(control, tmp_path):
 
     def make(*answers) -> tuple[Pushing, ControlServer]:
         server = control(*answers)
-        return Pushing(server.url, lambda: None, spool), server
+        return Pushing(server.url, lambda: None, spool, {}), server
 
     yield make, spool
     spool.close()

@@ -1,0 +1,48 @@
+"""What control answers: JSON documents, and `{"error": {"code", "message"}}` for what is refused.
+
+In: documents. Out: responses. `parse` is the other direction, and refuses what only Python takes for JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+RETRY_S = 2  # for who comes while the database is behind, or does not answer
+
+
+class Refused(Exception):
+    """A request that is not done; becomes an error document."""
+
+    def __init__(self, status: int, code: str, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def parse(text: bytes) -> Any:
+    """JSON, and nothing that only Python takes for it. Raises Refused."""
+    try:
+        data = json.loads(text, parse_constant=_refuse)
+        json.dumps(data, allow_nan=False)  # 1e999 is read as infinite
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "bad_body", f"the body is no JSON: {str(error)[:200]}") from None
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def document(content: Any, status: int = 200, **headers: str) -> Response:
+    """An answer of JSON."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = json.dumps(content, separators=(",", ":")).encode()
+    return Response(body, status, {"cache-control": "no-store", **given}, "application/json")
+
+
+def failure(status: int, code: str, message: str, **headers: str) -> Response:
+    """An answer that says what was wrong."""
+    return document({"error": {"code": code, "message": message}}, status, **headers)

@@ -1,0 +1,92 @@
+"""What each path of control does, for somebody who may.
+
+In: control's parts, and a request. Out: its answer. Each is a transaction, and words for what it found.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from shipway.control import fleet, outcomes, policies, replicas
+from shipway.control.answers import Refused, document
+
+if TYPE_CHECKING:
+    from shipway.control.boundary import Asked
+    from shipway.control.parts import Parts
+
+
+async def take_outcomes(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/outcomes"""
+    taken = outcomes.Taken(asked.deployment, outcomes.read(asked.body), asked.at)
+    if taken.outcomes:
+        await parts.intake.take(taken)
+    return Response(status_code=204)
+
+
+def take_replica(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/replicas"""
+    deployment, report = asked.deployment, replicas.read(asked.body)
+    with parts.database.write() as transaction:
+        replicas.keep(transaction, deployment, report, asked.at)
+    return Response(status_code=204)
+
+
+def show_policy(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/policy"""
+    deployment = asked.deployment
+    with parts.database.read() as transaction:
+        version = policies.latest(transaction, deployment)
+    headers = {"etag": version.etag, "cache-control": "no-cache"}
+    known = asked.headers.get("if-none-match")
+    if known is not None and policies.matches(known, version.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(version.policy, 200, headers, "application/json")
+
+
+def put_policy(parts: Parts, asked: Asked) -> Response:
+    """PUT /v1/policy"""
+    deployment, expected = asked.deployment, asked.headers.get("if-match")
+    if expected is None:
+        raise Refused(
+            428,
+            "if_match_missing",
+            "say in If-Match which ETag this is to follow, or `*` for whatever is there",
+        )
+    wanted = policies.read(asked.document(), asked.by, asked.at)
+    with parts.database.write() as transaction:
+        version = policies.put(transaction, deployment, wanted, expected)
+    return document(version.document(), etag=version.etag)
+
+
+def show_versions(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/policy/versions"""
+    deployment, (limit, before) = asked.deployment, asked.paging()
+    with parts.database.read() as transaction:
+        found = policies.versions(transaction, deployment, limit, before)
+    return document([version.document() for version in found])
+
+
+def show_deployments(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/deployments"""
+    with parts.database.read() as transaction:
+        return document(fleet.all_of(transaction, asked.at))
+
+
+def show_fleet(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/fleet"""
+    with parts.database.read() as transaction:
+        return document(fleet.show(transaction, asked.deployment, asked.at))
+
+
+def alive(parts: Parts, asked: Asked) -> Response:
+    """GET /healthz: the process answers."""
+    return document({"status": "ok"})
+
+
+def ready(parts: Parts, asked: Asked) -> Response:
+    """GET /readyz: the database answers, and it takes outcomes."""
+    with parts.database.write():
+        pass
+    return document({"status": "ok"})

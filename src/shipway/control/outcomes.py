@@ -1,0 +1,110 @@
+"""Outcomes as they come in, and as they are kept: a turn a line, each counted once.
+
+In: NDJSON, as runtimes send it. Out: outcomes, or Refused with the first line that is none; rows, and sums.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from shipway.control import deployments, tally
+from shipway.control.answers import Refused
+from shipway.control.deployments import Deployment
+from shipway_runtime import contract
+from shipway_runtime.contract import ContractError, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.control.store.database import Transaction
+
+MOST_LINES = 5_000  # of one request
+_TEXT = 256  # characters of a name
+_COUNT = 10**9  # tokens of a turn; a thousand million such turns can be added up
+_AMOUNT = 1e11  # seconds since the epoch, for some thousand years
+
+_INSERT = """
+INSERT INTO main.outcome (identity, deployment, revision, tenant, conversation, turn, first_seen, started,
+    finished, status, latency_s, first_token_s, input, output, cost, tool_calls, tool_errors, score)
+VALUES (:identity, :deployment, :revision, :tenant, :conversation, :turn, :first_seen, :started,
+    :finished, :status, :latency_s, :first_token_s, :input, :output, :cost, :tool_calls, :tool_errors, :score)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Outcomes of one deployment that one request brought."""
+
+    deployment: Deployment
+    outcomes: tuple[Outcome, ...]
+    at: float
+
+
+def read(body: bytes) -> tuple[Outcome, ...]:
+    """The outcomes of a request. Raises Refused."""
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if len(lines) > MOST_LINES:
+        raise Refused(413, "too_large", f"at most {MOST_LINES} lines at once; saw {len(lines)}")
+    return tuple(_line(line, number) for number, line in enumerate(lines, 1))
+
+
+def _line(line: bytes, number: int) -> Outcome:
+    try:
+        outcome = contract.decode(Outcome, line, f"line {number}")
+    except (ContractError, UnicodeError) as error:
+        raise Refused(422, "no_outcome", str(error)[:500]) from None
+    if problem := next(_problems(outcome), None):
+        raise Refused(422, "no_outcome", f"line {number}: {problem}")
+    return outcome
+
+
+def _problems(outcome: Outcome) -> Iterator[str]:
+    """What JSON's types do not tell, and no database or sum would stand."""
+    names = {"conversation": outcome.conversation, "revision": outcome.revision, "tenant": outcome.tenant}
+    for key, name in names.items():
+        if name is not None and not (0 < len(name) <= _TEXT and name.isprintable()):
+            yield f"{key}: expected 1 to {_TEXT} printable characters"
+    amounts = (outcome.first_seen, outcome.started, outcome.finished, outcome.latency_s)
+    options = (outcome.first_token_s or 0, outcome.cost or 0)
+    if not all(0 <= amount < _AMOUNT for amount in (*amounts, *options)):
+        yield "times, seconds and cost: expected numbers from 0"
+    tokens = outcome.tokens
+    counts = (outcome.turn, tokens.input, tokens.output, outcome.tool_calls, outcome.tool_errors)
+    if not all(0 <= count < _COUNT for count in counts):
+        yield "turn, tokens and tool calls: expected whole numbers from 0"
+    if outcome.score is not None and not 0 <= outcome.score <= 1:
+        yield "score: expected a number from 0 to 1"
+
+
+def identity(outcome: Outcome) -> str:
+    """What is equal for two records of one turn of a deployment."""
+    return hashlib.blake2b(json.dumps(outcome.identity).encode(), digest_size=16).hexdigest()
+
+
+def keep(transaction: Transaction, taken: Taken, keep_s: float = math.inf) -> int:
+    """Keep the outcomes that are not there yet, and sum them up; returns how many those were.
+
+    What is older than `keep_s` is not kept: it may have been there, and been pruned.
+    """
+    found = {identity(outcome): outcome for outcome in taken.outcomes if outcome.finished > taken.at - keep_s}
+    deployment = deployments.keep(transaction, taken.deployment, taken.at)
+    found = {f"{deployment}-{key}": outcome for key, outcome in found.items()}
+    there = tally.there(transaction, "identity", "identity IN ({})", list(found))
+    new = {key: outcome for key, outcome in found.items() if key not in there}
+    if not new:
+        return 0
+    tally.add(transaction, deployment, list(new.values()))
+    transaction.change_each(_INSERT, (_row(key, deployment, outcome) for key, outcome in new.items()))
+    for revision in {outcome.revision for outcome in new.values()}:
+        deployments.see(transaction, deployment, revision, taken.at)
+    return len(new)
+
+
+def _row(key: str, deployment: int, outcome: Outcome) -> dict[str, Any]:
+    named = {name: getattr(outcome, name) for name in Outcome.__slots__ if name not in ("tokens", "format")}
+    tokens = outcome.tokens
+    return named | {"identity": key, "deployment": deployment, "input": tokens.input, "output": tokens.output}

@@ -1,0 +1,123 @@
+"""Control as a process.
+
+In: an address, a database, tokens. Out: a server until SIGTERM or Ctrl-C, which lets requests in flight
+finish. Errors: StoreError for a database that cannot be used, TokenError, StackError for an address that
+cannot be had.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from shipway.control import tokens as tokens_of
+from shipway.control.app import create_app
+from shipway.control.tokens import TokenError, Tokens
+from shipway.errors import StackError
+from shipway_runtime.contract import SECRETS, env
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.control.store.database import Database
+
+_GRACE_S = 10  # for requests in flight, after SIGTERM
+
+
+def serve(
+    host: str, port: int, data: Path, url: str | None, keep_s: float, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Serve on http://HOST:PORT until SIGTERM; port 0 takes a free one and says which.
+
+    Without `url` the database is a file in `data`.
+    """
+    signal.signal(signal.SIGTERM, stop)
+    tokens = _tokens(host, data, environ)
+    database, kept = _database(data, url, environ)
+    listener = _bind(host, port)
+    database.open()
+    try:
+        shown = f"[{host}]" if ":" in host else host
+        print(
+            f"control: http://{shown}:{listener.getsockname()[1]}, kept in {kept}",
+            file=sys.stderr,
+            flush=True,
+        )
+        config = uvicorn.Config(
+            create_app(database, tokens, keep_s),
+            http="httptools",
+            ws="none",
+            access_log=False,
+            server_header=False,
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        database.close()
+
+
+def stop(*_: object) -> None:
+    """End by SIGTERM as one who was asked to: uvicorn, too, raises that again once it has stopped."""
+    sys.exit(0)
+
+
+def _tokens(host: str, data: Path, environ: Mapping[str, str]) -> Tokens:
+    """From the variable, the secret file, or made here where nobody else can reach the port."""
+    if given := environ.get(env.CONTROL_TOKENS):
+        return Tokens(given)
+    mounted = Path(environ.get(env.SECRETS, SECRETS)) / env.CONTROL_TOKENS
+    if mounted.exists():
+        return Tokens(mounted.read_text(), mounted)
+    if not _loopback(host):
+        raise TokenError(
+            f"there are no tokens, and control would listen on {host}",
+            f"put them into {env.CONTROL_TOKENS} or {mounted}, a line for each: role name token",
+        )
+    text, new = tokens_of.make(data)
+    words = "made, each for its role" if new else "as before"
+    print(f"control: tokens {words}, in {data / tokens_of.FILE}", file=sys.stderr)
+    if new:
+        print(text, end="", file=sys.stderr)
+    return Tokens(text, data / tokens_of.FILE)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _database(data: Path, url: str | None, environ: Mapping[str, str]) -> tuple[Database, str]:
+    """The database, and where it is, in words that hold no password."""
+    mounted = Path(environ.get(env.SECRETS, SECRETS)) / env.CONTROL_DATABASE
+    if url or mounted.exists():
+        from shipway.control.store.postgres import Postgres
+
+        return Postgres(lambda: url or mounted.read_text().strip()), "PostgreSQL"
+    from shipway.control.store.sqlite import FILE, Sqlite
+
+    return Sqlite(data), str(data / FILE)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {port} on {host} is in use", "stop what listens there, or pass --port"
+            ) from None
+        reason = error.strerror or str(error)
+        raise StackError(
+            f"cannot listen on {host}:{port}: {reason}", "pass another --host or --port"
+        ) from None

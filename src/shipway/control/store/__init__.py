@@ -1,0 +1,1 @@
+"""Where control keeps what it knows: one SQLite file, or PostgreSQL."""

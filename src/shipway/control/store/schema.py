@@ -1,0 +1,117 @@
+"""The tables, and how a database gets from one version of them to the next.
+
+In: the version that a database says it has. Out: the statements that bring it up to date. Errors: StoreError
+for a database that a newer control has changed beyond this one.
+
+The SQL is what SQLite and PostgreSQL have in common. `main` is SQLite's name for where tables are, NUMBERED a
+key that counts up; each database has words of its own. A version only ever adds (a table, or a column that
+may be NULL or has a default), so two versions of control can share a database during an update.
+Times are seconds since the epoch; documents are JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shipway.control.store.database import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a version adds, and the oldest control that can still use the result."""
+
+    number: int
+    oldest: int
+    adds: tuple[str, ...]
+
+
+DEPLOYMENT = """
+CREATE TABLE main.deployment (
+    id NUMBERED, name TEXT NOT NULL, environment TEXT NOT NULL, since DOUBLE PRECISION NOT NULL,
+    UNIQUE (name, environment)
+)
+"""
+
+REVISION = """
+CREATE TABLE main.revision (
+    deployment BIGINT NOT NULL, revision TEXT NOT NULL,
+    first_seen DOUBLE PRECISION NOT NULL,
+    release TEXT,                       -- release.json, where somebody sent it
+    PRIMARY KEY (deployment, revision)
+)
+"""
+
+OUTCOME = """
+CREATE TABLE main.outcome (
+    id NUMBERED,                        -- in the order of arrival
+    identity TEXT NOT NULL UNIQUE,      -- a digest of Outcome.identity: a turn counts once
+    deployment BIGINT NOT NULL, revision TEXT NOT NULL, tenant TEXT, conversation TEXT NOT NULL,
+    turn BIGINT NOT NULL,
+    first_seen DOUBLE PRECISION NOT NULL, started DOUBLE PRECISION NOT NULL,
+    finished DOUBLE PRECISION NOT NULL,
+    status TEXT NOT NULL, latency_s DOUBLE PRECISION NOT NULL, first_token_s DOUBLE PRECISION,
+    input BIGINT NOT NULL, output BIGINT NOT NULL, cost DOUBLE PRECISION,
+    tool_calls BIGINT NOT NULL, tool_errors BIGINT NOT NULL, score DOUBLE PRECISION
+)
+"""
+BY_CONVERSATION = "CREATE INDEX outcome_conversation ON main.outcome (deployment, conversation)"
+BY_FAILURE = "CREATE INDEX outcome_failure ON main.outcome (deployment, id) WHERE status = 'error'"
+BY_AGE = "CREATE INDEX outcome_age ON main.outcome (finished)"
+
+TALLY = """
+CREATE TABLE main.tally (               -- outcomes, summed up: they stay when outcomes are pruned
+    deployment BIGINT NOT NULL, revision TEXT NOT NULL, hour BIGINT NOT NULL,
+    conversations BIGINT NOT NULL, turns BIGINT NOT NULL, errors BIGINT NOT NULL, denied BIGINT NOT NULL,
+    cancelled BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL, cost DOUBLE PRECISION NOT NULL,
+    tool_calls BIGINT NOT NULL, tool_errors BIGINT NOT NULL,
+    latency TEXT NOT NULL,              -- bucket -> turns; latency.py
+    PRIMARY KEY (deployment, revision, hour)
+)
+"""
+
+POLICY = """
+CREATE TABLE main.policy (
+    deployment BIGINT NOT NULL, version BIGINT NOT NULL, etag TEXT NOT NULL, policy TEXT NOT NULL,
+    changed_by TEXT NOT NULL, reason TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (deployment, version)
+)
+"""
+
+REPLICA = """
+CREATE TABLE main.replica (
+    deployment BIGINT NOT NULL, replica TEXT NOT NULL, revision TEXT NOT NULL,
+    report TEXT NOT NULL, seen DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (deployment, replica)
+)
+"""
+
+VERSIONS = (
+    Version(
+        1,
+        oldest=1,
+        adds=(DEPLOYMENT, REVISION, OUTCOME, BY_CONVERSATION, BY_FAILURE, BY_AGE, TALLY, POLICY, REPLICA),
+    ),
+)
+
+# One row.
+SCHEMA = "CREATE TABLE main.schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
+FOUND = "SELECT version, oldest FROM main.schema"
+BEGIN = "INSERT INTO main.schema (version, oldest) VALUES (0, 0)"
+REACHED = "UPDATE main.schema SET version = :version, oldest = :oldest"
+
+
+def missing(found: tuple[int, int], versions: Sequence[Version]) -> tuple[Version, ...]:
+    """The versions that a database lacks, given its version and its oldest reader. Raises StoreError."""
+    version, oldest = found
+    newest = versions[-1].number
+    if oldest > newest:
+        raise StoreError(
+            f"the database was written by a newer shipway: its tables have version {version}, which needs a "
+            f"control that knows version {oldest}, and this one knows {newest}",
+            "run a newer one, or give this one a database of its own",
+        )
+    return tuple(wanted for wanted in versions if wanted.number > version)
