@@ -1,8 +1,9 @@
 """The main job, from end to end: `make demo`.
 
 Builds the image of 02-support, runs its stack with real MCP servers and a replayed model, asks a question
-that needs a tool, has an MCP server hang and watches readiness name it and recover, and ends cleanly. Exits
-with 0 only if every step did what it says.
+that needs a tool, has an MCP server hang and watches readiness name it and recover, and ends cleanly. The
+stack runs as processes, so that it is the same on a machine without Docker. Exits with 0 only if every step
+did what it says.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main() -> int:
     reference = shipway("build", str(EXAMPLE), capture=True).strip()
     if "@sha256:" not in reference:
         return fail(f"expected an image reference with its digest, saw {reference!r}")
-    shipway("up", str(EXAMPLE), "-d")
+    shipway("up", str(EXAMPLE), "-d", "--engine", "processes")
     try:
         ask(QUESTION, "Tokyo")
         ask("What changed last in the repository?", "webhook")
@@ -48,7 +49,7 @@ def main() -> int:
 
   what to try next
     cd {EXAMPLE}
-    {SHIPWAY} up                    the stack in the foreground, one Ctrl-C ends it
+    {SHIPWAY} up                    the stack, in Docker where it answers; one Ctrl-C ends it
     {SHIPWAY} ask "{QUESTION}"
     {SHIPWAY} plan stack            what was decided, before anything ran
     {SHIPWAY} init                  in a project of your own

@@ -7,11 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from shipway.local import containers
+
+SHIPWAY = Path(sys.executable).with_name("shipway")
 AGENT = "async def agent(messages, ctx):\n    yield f\"You said: {messages[-1]['content']}\"\n"
 
 
@@ -34,15 +37,14 @@ def project(tmp_path: Path) -> Iterator[Path]:
     directory.mkdir()
     (directory / "agent.py").write_text(AGENT)
     yield directory
-    run("shipway down", directory)
+    subprocess.run((SHIPWAY, "down"), cwd=directory, check=True)
 
 
-def run(command: str, directory: Path) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+def run(command: str, directory: Path, env: dict[str, str]) -> str:
     done = subprocess.run(
         shlex.split(command),
         cwd=directory,
-        env=os.environ | {"PATH": path},
+        env=os.environ | env | {"PATH": f"{SHIPWAY.parent}:{env.get('PATH', os.environ['PATH'])}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -52,8 +54,24 @@ def run(command: str, directory: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.network
-def test_the_transcript_is_true(project: Path) -> None:
+def check(project: Path, **env: str) -> None:
     for command, expected in transcript():
-        output = run(command, project)
+        output = run(command, project, env)
         assert pattern(expected).fullmatch(output.strip()), f"$ {command}\n{output}"
+
+
+@pytest.mark.network
+def test_the_transcript_is_true_without_docker(project: Path) -> None:
+    check(project, DOCKER_HOST="unix:///nobody/listens.sock")
+
+
+@pytest.mark.network
+@pytest.mark.docker
+def test_the_transcript_is_true_with_docker(project: Path, engine: Callable[[str], str]) -> None:
+    docker = engine("docker")
+    try:
+        check(project, PATH=f"{Path(docker).parent}:{os.environ['PATH']}")
+    finally:
+        image = f"{containers.project('my-agent', str(project))}-agent:up"
+        removed = subprocess.run((docker, "rmi", "--force", image), capture_output=True, text=True)
+    assert image in removed.stdout  # it ran in Docker

@@ -1,4 +1,4 @@
-"""Each example as a user runs it, `shipway up -d` in a copy of it, and what a caller is told.
+"""Each example as processes, `shipway up -d` in a copy of it, and what a caller is told.
 
 In: a directory of examples/. Out: a `Stack`: its ports, its replay, its outcomes, logs and metrics.
 """
@@ -50,7 +50,8 @@ class Stack:
         self._env["SHIPWAY_CACHE"] = str(root.parent / "cache")
 
     def up(self) -> None:
-        done = self.run("up", "-d", "--port", str(free_port()), "--wait-timeout", f"{PATIENCE_S:g}")
+        options = ("--engine", "processes", "--port", str(free_port()), "--wait-timeout", f"{PATIENCE_S:g}")
+        done = self.run("up", "-d", *options)
         assert done.returncode == 0, done.stderr
         running = state.require(self.root)
         self.api, self.admin = (

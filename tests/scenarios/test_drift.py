@@ -24,6 +24,7 @@ from shipway.replay.drift import provenance
 from shipway.replay.exchange import Request
 from shipway.replay.traffic import Incoming
 
+UP = ("up", "-d", "--engine", "processes")
 PROMPT = "You are the support agent of Larkspur.\nNever guess the time.\n"
 TOML = """\
 name = "support"
@@ -123,7 +124,7 @@ def test_a_prompt_changes_between_two_runs(
     support: Project, shipway: Run, free_port: Callable[[], int]
 ) -> None:
     def ask(*questions: str, stale: int = 0) -> list[int]:
-        up = shipway("up", "-d", "--port", str(free_port()), cwd=support.root)
+        up = shipway(*UP, "--port", str(free_port()), cwd=support.root)
         try:
             assert up.returncode == 0, up.stderr
             said = re.findall(r"stale recordings: (\d of \d); `shipway replay verify` says why", up.stderr)
@@ -161,7 +162,7 @@ def test_every_recorded_question_is_asked_again(
     support: Project, shipway: Run, free_port: Callable[[], int]
 ) -> None:
     def ask() -> subprocess.CompletedProcess[str]:
-        up = shipway("up", "-d", "--port", str(free_port()), cwd=support.root)
+        up = shipway(*UP, "--port", str(free_port()), cwd=support.root)
         try:
             assert up.returncode == 0, up.stderr
             return shipway("replay", "ask", cwd=support.root)
@@ -191,7 +192,7 @@ def test_every_recorded_question_is_asked_again(
 def test_the_real_model_is_not_asked(support: Project, shipway: Run, free_port: Callable[[], int]) -> None:
     key = {"ANTHROPIC_API_KEY": "sk-none"}
     options = ("--live", "--wait-timeout", "1", "--port", str(free_port()))  # it need not be there
-    shipway("up", "-d", *options, cwd=support.root, env=key)
+    shipway(*UP, *options, cwd=support.root, env=key)
     try:
         done = shipway("replay", "ask", cwd=support.root)
         assert done.returncode == 1
@@ -216,7 +217,7 @@ def test_what_is_stale_is_recorded_again(
 
         def record(option: str, *commands: Sequence[str]) -> list[subprocess.CompletedProcess[str]]:
             port = str(free_port())
-            up = shipway("up", "-d", option, "--port", port, cwd=support.root, env=env)
+            up = shipway(*UP, option, "--port", port, cwd=support.root, env=env)
             try:
                 assert up.returncode == 0, up.stderr
                 return [shipway(*command, cwd=support.root) for command in commands]

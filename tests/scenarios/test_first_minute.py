@@ -32,7 +32,7 @@ def test_init_up_ask_work_at_once(
     directory = project({"bot.py": BOT, "requirements.txt": "anthropic==2.12.0\n"})
     assert shipway("init", cwd=directory).returncode == 0
     port = free_port()
-    up = shipway("up", "-d", "--port", str(port), cwd=directory)
+    up = shipway("up", "-d", "--engine", "processes", "--port", str(port), cwd=directory)
     try:
         assert up.returncode == 0, up.stdout + up.stderr
         hello = shipway("ask", "hello", cwd=directory)

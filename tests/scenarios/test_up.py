@@ -289,7 +289,7 @@ def test_a_second_up_is_refused(project: Project) -> None:
 def test_a_port_in_use_is_named(project: Project) -> None:
     project.write(agent_toml=AGENT_TOML, agent_py=ECHO)
     with socket.create_server(("127.0.0.1", project.port)):
-        done = project.run("up", "-d", "--port", str(project.port))
+        done = project.run("up", "-d", *project.options)
     assert done.returncode == 1
     assert f"port {project.port} is in use by pid {os.getpid()} (" in done.stderr
     assert "shipway up --port" in done.stderr

@@ -41,7 +41,9 @@ def command(as_json: bool, directory: Path) -> None:
     else:
         now = time.time()
         up = tables.age(now - stack.since)
-        click.echo(f"{stack.name}, pid {stack.pid}, up {up}, {state.model(stack.replayed, stack.recorded)}\n")
+        where = "in Docker" if stack.engine == "docker" else "as processes"
+        model = state.model(stack.replayed, stack.recorded)
+        click.echo(f"{stack.name}, {where}, pid {stack.pid}, up {up}, {model}\n")
         tables.show(_processes(stack, now))
         click.echo()
         if document is None:

@@ -12,7 +12,9 @@ import click
 @click.command("up")
 @click.argument("directory", type=click.Path(path_type=Path), default=".")
 @click.option(
-    "--engine", type=click.Choice(["docker", "processes"]), help="What runs the stack; default: processes."
+    "--engine",
+    type=click.Choice(["docker", "processes"]),
+    help="What runs the stack; default: docker where it answers, else processes.",
 )
 @click.option("-d", "--detach", is_flag=True, help="Go to the background when the agent is ready.")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the API; default: 8080.")
@@ -34,7 +36,7 @@ import click
 )
 def command(
     directory: Path,
-    engine: str | None,
+    engine: Any,
     detach: bool,
     port: int | None,
     live: bool,
@@ -54,11 +56,8 @@ def command(
     asked = [name for name, given in chosen.items() if given]
     if len(asked) > 1:
         raise click.UsageError(f"{' and '.join(asked)} exclude each other: keep one of them")
-    if engine is None:
-        say("running as processes of this machine; --engine docker runs the stack in containers")
-    chosen_engine: Any = engine or "processes"
     model: Any = asked[0] if asked else "replayed"
-    options = Options(directory, detach, port, model, speed, env_file, wait_timeout, chosen_engine)
+    options = Options(directory, detach, port, model, speed, env_file, wait_timeout, engine)
     sys.exit(up(options, say))
 
 

@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import StackError
@@ -24,40 +25,55 @@ if TYPE_CHECKING:
 
 _LEFT = "containers.json"
 """Below .shipway while there may be containers: the commands that remove them."""
-_PATIENCE_S = 20.0
 _FIX = "start it, or use --engine processes"
 
 
-def find() -> Docker:
-    """The engine that Docker's own program talks to, by DOCKER_HOST or its context. Raises StackError."""
+def find(patience_s: float) -> Docker:
+    """The engine that Docker's own program talks to, by DOCKER_HOST or its context.
+
+    Raises StackError, also for one that has not answered after `patience_s` seconds.
+    """
     program = shutil.which("docker")
     if program is None:
         raise StackError("docker is not on PATH", "install it, or use --engine processes")
-    where = _ask(program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
+    deadline = time.monotonic() + patience_s
+
+    def ask(*arguments: str) -> str:
+        try:
+            return _ask(program, *arguments, timeout_s=deadline - time.monotonic())
+        except subprocess.TimeoutExpired:
+            raise StackError(f"Docker does not answer within {patience_s:g} s", _FIX) from None
+
+    where = ask("context", "inspect", "--format", "{{.Endpoints.docker.Host}}")
     if where and not where.startswith(("unix://", "npipe://", "fd://")):
         raise StackError(
             f"Docker's engine is on another machine, {where}: it cannot mount this project's directories",
             "use an engine of this machine (DOCKER_HOST, docker context use), or --engine processes",
         )
-    info: dict[str, Any] = json.loads(_ask(program, "info", "--format", "{{json .}}"))
+    info: dict[str, Any] = json.loads(ask("info", "--format", "{{json .}}"))
     if errors := info.get("ServerErrors"):
-        raise StackError(f"Docker does not answer: {errors[0]}", _FIX)
+        raise _silent(errors[0])
+    if not info.get("ServerVersion"):
+        raise _silent("something else is called docker")
     rootless = any("rootless" in option for option in info.get("SecurityOptions") or ())
     # Without root, the engine's root is this user.
     user = "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
     return Docker(program, user, secrets.token_urlsafe(32))
 
 
-def _ask(program: str, *arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            (program, *arguments), capture_output=True, text=True, check=False, timeout=_PATIENCE_S
-        )
-    except subprocess.TimeoutExpired:
-        raise StackError(f"Docker does not answer within {_PATIENCE_S:g} s", _FIX) from None
+def _ask(program: str, *arguments: str, timeout_s: float) -> str:
+    done = subprocess.run(
+        (program, *arguments), capture_output=True, text=True, check=False, timeout=timeout_s
+    )
     if done.returncode:
-        raise StackError(f"Docker does not answer: {(done.stderr.strip() or 'no reason given')}", _FIX)
+        raise _silent(done.stderr)
     return done.stdout.strip()
+
+
+def _silent(said: str) -> StackError:
+    """In one line, and without the request that the program names after its reason."""
+    reason = " ".join(said.partition(': Get "')[0].split())
+    return StackError(f"Docker does not answer: {reason or 'no reason given'}", _FIX)
 
 
 def make_network(containers: Containers, label: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -110,10 +111,15 @@ def _ids(program: str, references: Sequence[str]) -> dict[str, str]:
 
 
 def _pull(program: str, image: str, say: Callable[[str], None]) -> None:
+    """A terminal shows how far Docker is."""
     say(f"pulling {image}")
-    done = subprocess.run((program, "pull", "--quiet", image), capture_output=True, text=True, check=False)
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
+    done = subprocess.run(
+        (program, "pull", image), stdout=shown, stderr=subprocess.PIPE, text=True, check=False
+    )
     if done.returncode:
         raise StackError(
             f"{image} is not on this machine and cannot be pulled: {done.stderr.strip()}",
-            "look at its name; docker login, if its registry wants to know you; or give the engine the image",
+            "look at its name; docker login, if its registry wants to know you; give the engine the image; "
+            "or --engine processes, which needs none",
         )

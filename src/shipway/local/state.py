@@ -57,6 +57,7 @@ class Stack:
     """The directory that the model is replayed from; None when the real one is asked."""
     recorded: str | None = None
     """The directory that it is recorded into, when it is."""
+    engine: Literal["docker", "processes"] = "processes"
     format: int = contract.FORMAT
 
     @property

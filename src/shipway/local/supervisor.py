@@ -225,6 +225,7 @@ class Supervisor:
             processes=tuple(kept.state for kept in self._kept.values()),
             replayed=self._plan.replayed,
             recorded=self._plan.recorded,
+            engine="docker" if self._plan.containers else "processes",
         )
         state.write(Path(self._plan.root), stack)
 

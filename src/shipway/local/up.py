@@ -15,14 +15,14 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shipway.errors import StackError
-from shipway.local import databases, docker, dotenv, environments, ports, replays, state
+from shipway.local import databases, docker, dotenv, engines, environments, ports, replays, state
 from shipway.local.container_process import LABEL
 from shipway.local.containers import plan_containers
 from shipway.local.output import Output, tail
-from shipway.local.plan import ADMIN_TOKEN, STATE, Containers, LocalPlan, Machine, Model
+from shipway.local.plan import ADMIN_TOKEN, STATE, Containers, Docker, LocalPlan, Machine, Model
 from shipway.local.planning import plan_local
 from shipway.local.supervisor import StartFailedError, Supervisor
 from shipway.local.warden import Warden
@@ -38,14 +38,13 @@ if TYPE_CHECKING:
     from shipway.local.supervisor import Status
     from shipway.spec.load import Loaded
 
-Engine = Literal["docker", "processes"]
-
 _TAIL = 30  # lines of a failed process that a detached start shows
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line. `wait_s`: after how long an agent that is not ready is talked about."""
+    """The command line. `wait_s`: after how long an agent that is not ready is talked about. `engine`: None
+    leaves the choice to what is here."""
 
     directory: Path
     detach: bool = False
@@ -54,7 +53,7 @@ class Options:
     speed: float | None = None
     env_file: Path | None = None
     wait_s: float = 30.0
-    engine: Engine = "processes"
+    engine: engines.Engine | None = None
 
 
 def up(options: Options, say: Callable[[str], None]) -> int:
@@ -66,7 +65,10 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     lock.take()
     if docker.remove_left(project.root):
         say("removed the containers of a stack that was killed")
-    machine = _survey(stack, project, options)
+    chosen = engines.choose(options.engine)
+    if chosen.said:
+        say(chosen.said)
+    machine = _survey(stack, project, options, chosen.docker)
     planned = plan_containers if machine.docker else plan_local
     plan = planned(stack, machine, model=options.model, speed=options.speed)
     for remark in (*plan.remarks, *replays.remark(loaded)):
@@ -85,7 +87,7 @@ def _stack(loaded: Loaded, project: Project, model: Model) -> StackPlan:
     return stack
 
 
-def _survey(stack: StackPlan, project: Project, options: Options) -> Machine:
+def _survey(stack: StackPlan, project: Project, options: Options, engine: Docker | None) -> Machine:
     root = project.root
     return Machine(
         root=str(root),
@@ -95,8 +97,8 @@ def _survey(stack: StackPlan, project: Project, options: Options) -> Machine:
         prompts_digest=project.prompts_digest,
         variables=dict(os.environ),
         dotenv=dotenv.read(options.env_file or root / ".env"),
-        installed=databases.find(stack, root / STATE) if options.engine == "processes" else {},
-        docker=docker.find() if options.engine == "docker" else None,
+        installed={} if engine else databases.find(stack, root / STATE),
+        docker=engine,
     )
 
 
