@@ -116,7 +116,7 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
         "volumes": [f"./etc:{_ETC}:ro", *secrets, *_data(plan)],
         "healthcheck": parts.healthcheck(plan.agent.ports["admin"], "/readyz"),
         "stop_grace_period": f"{plan.agent.grace_s + container.ENDING_S:g}s",
-        **parts.limits(plan.agent.resources.cpu, plan.agent.resources.memory),
+        **parts.limits(plan.agent.resources.memory),
     }
     return _without_empty(service)
 
@@ -145,7 +145,7 @@ def _server(
         "environment": parts.literal(server.env) | _values(plan, _given(server)),
         "volumes": list(volumes),
         "healthcheck": parts.healthcheck(server.port, "/readyz") if ours else {},
-        **parts.limits(server.resources.cpu, server.resources.memory),
+        **parts.limits(server.resources.memory),
     }
     return _without_empty(service)
 

@@ -59,13 +59,16 @@ def healthcheck(port: int, path: str) -> dict[str, Any]:
     return {MERGE: OFTEN, "test": Line(["CMD", container.PYTHON, "-IS", "-c", PROBE, str(port), path])}
 
 
-def limits(cpu: int | None, memory: int | None) -> dict[str, Any]:
-    """CPU is a share where others want it too, and no limit; memory is one, and swap adds nothing to it."""
-    shares = {} if cpu is None else {"cpu_shares": max(2, cpu * 1024 // 1000)}
+def limits(memory: int | None) -> dict[str, Any]:
+    """Memory is limited, and swap adds nothing to it.
+
+    CPU is not asked for. Its share would count against the 1024 of every container that says nothing: with a
+    request of 0.1 the agent would have a tenth of what its own sidecars have.
+    """
     if memory is None:
-        return shares
+        return {}
     size = f"{memory // _MIB}m" if memory % _MIB == 0 else str(memory)
-    return shares | {"mem_limit": size, "memswap_limit": size}
+    return {"mem_limit": size, "memswap_limit": size}
 
 
 def literal(value: Said) -> Said:

@@ -119,3 +119,8 @@ def test_others_images_are_left_as_they_were_built(tmp_path: Path) -> None:
 def test_memory_is_a_limit_and_swap_adds_nothing(tmp_path: Path, memory: str, limit: str) -> None:
     agent = services(written(tmp_path, "prod", f'{AGENT}[resources]\nmemory = "{memory}"\n'))["agent"]
     assert (agent["mem_limit"], agent["memswap_limit"]) == (limit, limit)
+
+
+def test_a_request_of_cpu_does_not_put_the_agent_below_its_sidecars(tmp_path: Path) -> None:
+    agent = services(written(tmp_path, "prod", f'{AGENT}[resources]\ncpu = "100m"\n'))["agent"]
+    assert not [key for key in agent if "cpu" in key]

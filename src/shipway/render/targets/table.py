@@ -162,7 +162,7 @@ FEATURES: tuple[Feature, ...] = (
         "CPU and memory",
         asked.always,
         {
-            "compose": Whole("cpu_shares, mem_limit"),
+            "compose": Whole("mem_limit; CPU is divided evenly, whatever is asked for"),
             "kubernetes": Whole("requests, and a limit of memory"),
             "ecs": Whole("the task's size, the smallest that Fargate has for the sum"),
             "nomad": Whole("MHz, of a core of 2 GHz, and a limit of memory"),
