@@ -1,7 +1,8 @@
 """The program `shipway`: the table of its commands, and the boundary where errors become messages.
 
 In: the command line. Out: data on stdout, talk on stderr, and an exit code: 0 done, 1 failed, 2 wrong usage
-or spec, 3 a gate said no, 130 interrupted, 143 terminated. A traceback is shown with --debug alone.
+or spec, 3 a gate said no, 4 a gate cannot tell yet, 130 interrupted, 143 terminated. A traceback is shown
+with --debug alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ COMMANDS = {
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",
     "replay": "replay the model's API",
-    "control": "the server that a fleet shares",
+    "gate": "judge a canary by the outcomes of its conversations",
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""
 

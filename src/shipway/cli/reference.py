@@ -20,8 +20,8 @@ PAGE = Path("docs/reference/commands.md")
 _HEAD = """\
 # Commands
 
-stdout is data, stderr is talk. Exit codes: 0 done, 1 failed, 2 wrong usage or agent.toml, 130 interrupted,
-143 terminated.
+stdout is data, stderr is talk. Exit codes: 0 done, 1 failed, 2 wrong usage or agent.toml, 3 a gate said no,
+4 a gate cannot tell yet, 130 interrupted, 143 terminated.
 `shipway --debug COMMAND …` shows the traceback of an error.
 """
 

@@ -21,17 +21,25 @@ if TYPE_CHECKING:
     from shipway_runtime.contract import Outcome
 
 
+RECENT = 50
+"""Bets that `Arm.recent` is about."""
+
+
 class _Mean:
-    __slots__ = ("count", "missing", "sum")
+    __slots__ = ("count", "missing", "recent", "sum")
 
     def __init__(self) -> None:
         self.count = 0
         self.sum = 0.0
+        self.recent: float | None = None
         self.missing = 0
 
     def see(self, score: float) -> None:
         self.count += 1
         self.sum += score
+
+    def lately(self, mean: float) -> None:
+        self.recent = mean if self.recent is None else self.recent + (mean - self.recent) / RECENT
 
     def take(self) -> float:
         """The mean, after which it is empty again."""
@@ -41,7 +49,8 @@ class _Mean:
 
     @property
     def arm(self) -> Arm:
-        return Arm(self.count, self.sum / self.count if self.count else None, self.missing)
+        mean = self.sum / self.count if self.count else None
+        return Arm(self.count, mean, self.recent, self.missing)
 
 
 class Comparison:
@@ -68,7 +77,8 @@ class Comparison:
         if score is None:
             self._arms[canary].missing += not history
             return
-        self.incident.see(canary, score)
+        if not canary:
+            self.incident.refer(score)
         if not history:
             self.compare(canary, score)
 
@@ -77,18 +87,22 @@ class Comparison:
         self._arms[canary].see(score)
         self._buffers[canary].see(score)
         if canary and self._buffers[False].count:
-            self.bet(self._buffers[False].take() - self._buffers[True].take())
+            self._bet(self._buffers[False].take(), self._buffers[True].take())
 
     def see_pair(self, before: float, after: float) -> None:
         """One case that both answered: stable's score and the canary's."""
         self._arms[False].see(before)
         self._arms[True].see(after)
-        self.bet(before - after)
+        self._bet(before, after)
 
-    def bet(self, loss: float) -> None:
-        """What the canary has lost against stable, in [-1, 1]: a bet either way."""
+    def _bet(self, stable: float, canary: float) -> None:
+        """Two means that can be compared: a bet either way on what the canary has lost."""
+        loss = stable - canary
         self.harm.see(loss - self.margin)
         self.fine.see(self.margin - loss)
+        self.incident.see(stable, canary)
+        self._arms[False].lately(stable)
+        self._arms[True].lately(canary)
 
     def _refer(self, canary: bool, turns: Sequence[Outcome]) -> None:
         """Until the limit is frozen, stable's conversations make it, and the canary's are missing."""

@@ -10,6 +10,7 @@ what among them. Pass when each metric's evidence of its opposite stands at 1/al
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shipway.gate.comparison import Comparison
@@ -74,22 +75,26 @@ class Gate:
         """What is known now."""
         metrics = tuple(self._metric(name) for name in self._comparisons)
         verdict, why = self._verdict(metrics)
-        canary, stable = self._seen[True], self._seen[False]
-        evidence = self._peak if verdict == "fail" else self._evidence
-        return Judgement(
+        judgement = Judgement(
             verdict=verdict,
             why=why,
-            words=judgement_words(self.plan, why, metrics, evidence, self._ratio),
+            words="",
             pause=self._ratio.alarm or any(metric.degraded for metric in metrics),
-            evidence=evidence,
+            evidence=self._peak if verdict == "fail" else self._evidence,
             threshold=self.threshold,
             alpha=self.plan.alpha,
-            canary=canary,
-            stable=stable,
+            canary=self._seen[True],
+            stable=self._seen[False],
             ratio=self._ratio.evidence,
             metrics=metrics,
             at=now,
         )
+        return replace(judgement, words=judgement_words(self.plan, judgement, self._ratio))
+
+    @property
+    def failed(self) -> bool:
+        """Whether the verdict is `fail`, without the words: for whoever looks after every conversation."""
+        return self._peak >= self.threshold
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -103,7 +108,7 @@ class Gate:
         self._history.see(at, self._seen[True], self._evidence, by_metric)
 
     def _verdict(self, metrics: tuple[Evidence, ...]) -> tuple[Verdict, Why]:
-        if self._peak >= self.threshold:
+        if self.failed:
             return "fail", "harm"
         if self._ratio.alarm:
             return "inconclusive", "ratio"
@@ -117,7 +122,7 @@ class Gate:
 
     def _metric(self, name: str) -> Evidence:
         comparison = self._comparisons[name]
-        return Evidence(
+        evidence = Evidence(
             metric=name,
             margin=comparison.margin,
             stable=comparison.stable,
@@ -126,5 +131,6 @@ class Gate:
             fine=comparison.fine.evidence,
             limit=comparison.limit if comparison.metric.limit else None,
             degraded=comparison.incident.degraded,
-            words=evidence_words(name, comparison, self.threshold),
+            words="",
         )
+        return replace(evidence, words=evidence_words(evidence, self.threshold))

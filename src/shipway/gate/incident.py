@@ -19,35 +19,40 @@ STABLE, CANARY = 1000.0, 20.0
 
 
 class Incident:
-    """Both arms against stable's own beginning."""
+    """Both arms against stable's own beginning, `reference` conversations of it."""
 
-    __slots__ = ("_arms", "_count", "_reference", "_sum", "floor")
+    __slots__ = ("_canary", "_count", "_reference", "_stable", "_sum", "floor")
 
     def __init__(self, reference: int) -> None:
         self._reference = reference
         self._count = 0
         self._sum = 0.0
+        self._stable: Process | None = None
+        self._canary: Process | None = None
         self.floor: float | None = None
         """The least mean that is no incident, once the reference is known."""
-        self._arms = {
-            canary: Process(1.0, late=True, most=10.0 * enough)
-            for canary, enough in ((False, STABLE), (True, CANARY))
-        }
 
-    def see(self, canary: bool, score: float) -> None:
+    def refer(self, score: float) -> None:
+        """One score of stable's, of which the first ones make the reference."""
         if self.floor is not None:
-            self._arms[canary].see(self.floor - score)
-        elif not canary:
-            self._count += 1
-            self._sum += score
-            if self._count == self._reference:
-                self.floor = self._floor()
+            return
+        self._count += 1
+        self._sum += score
+        if self._count == self._reference:
+            mean = self._sum / self._count
+            self.floor = max(0.0, mean - SLACK - 2.0 * sqrt(mean * (1.0 - mean) / self._count))
+            self._stable = Process(1.0 - self.floor, late=True, most=10.0 * STABLE)
+            self._canary = Process(1.0 - self.floor, late=True, most=10.0 * CANARY)
 
-    def _floor(self) -> float:
-        mean = self._sum / self._count
-        return max(0.0, mean - SLACK - 2.0 * sqrt(mean * (1.0 - mean) / self._count))
+    def see(self, stable: float, canary: float) -> None:
+        """The arms' means over the same few minutes."""
+        if self.floor is not None and self._stable and self._canary:
+            self._stable.see(self.floor - stable)
+            self._canary.see(self.floor - canary)
 
     @property
     def degraded(self) -> bool:
-        """Until both arms are well again: capital is bounded, so that it is lost soon."""
-        return self._arms[False].evidence >= STABLE and self._arms[True].evidence >= CANARY
+        """Until one of them is well again: capital is bounded here, so that it is lost soon."""
+        if self._stable is None or self._canary is None:
+            return False
+        return self._stable.evidence >= STABLE and self._canary.evidence >= CANARY

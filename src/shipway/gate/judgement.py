@@ -11,8 +11,8 @@ from typing import Literal
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 Why = Literal["harm", "fine", "no-harm", "too-little", "incident", "ratio"]
-"""harm: the canary is worse. fine: it is not, by every metric. no-harm: no evidence of harm, no proof of its
-absence either. too-little: an arm, or a metric, has no data. incident: both arms have degraded. ratio: the split
+"""harm: the canary is worse. fine: it is not, by every metric. no-harm: no evidence of harm, and no proof of
+its absence. too-little: an arm, or a metric, has no data. incident: both arms have degraded. ratio: the split
 is not what the router was told, so that nothing that is compared can be trusted."""
 
 
@@ -22,6 +22,8 @@ class Arm:
 
     conversations: int = 0
     mean: float | None = None
+    recent: float | None = None
+    """The mean over about the last fifty bets, those of both arms being of the same time."""
     missing: int = 0
     """Conversations that say nothing of this metric."""
 
@@ -56,7 +58,7 @@ class Judgement:
     pause: bool
     """Neither go on nor back without a person's look: an incident, or a split that is wrong."""
     evidence: float
-    """That the canary is worse, over all metrics; the highest that it ever was where the verdict is `fail`."""
+    """That the canary is worse, over all metrics; the highest it ever was where the verdict is `fail`."""
     threshold: float
     """1 / alpha: what the evidence must reach."""
     alpha: float

@@ -25,23 +25,39 @@ COST_LIMIT = 4.0
 """What costs this many times stable's mean, or more, scores 0."""
 
 
+def percent(share: float) -> str:
+    """A share as people say it: 5 %, 92.1 %."""
+    return f"{100 * share:.3g} %"
+
+
+def _percent(mean: float, limit: float) -> str:
+    return percent(mean)
+
+
+def _points(margin: float, limit: float) -> str:
+    value = f"{100 * margin:.3g}"
+    return f"{value} point less" if value == "1" else f"{value} points less"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One way to judge. `margin` is how much worse the canary may be where nobody says."""
 
     margin: float
-    what: str
-    """What its mean is the share of, in words."""
     needs: str
     """What outcomes must have for it."""
     score: Callable[[Turns, float], float | None]
     """The turns of a conversation, and the limit (0 where the metric has none)."""
+    what: Callable[[float], str]
+    """What a mean is of, in words; takes the limit."""
+    reads: Callable[[float, float], str] = _percent
+    """A mean score, and the limit, in words."""
+    allows: Callable[[float, float], str] = _points
+    """A margin, and the limit, in words."""
     amounts: Callable[[Turns], list[float]] | None = None
     """What the limit is made of, for a metric that has one."""
     limit: Callable[[Sequence[float]], float] | None = None
-    """Such amounts of stable's conversations, sorted -> the limit."""
-    unit: str = ""
-    """Of the limit."""
+    """Such amounts of stable's conversations, sorted -> the limit, in seconds or US dollars."""
 
 
 def _errors(turns: Turns, limit: float) -> float | None:
@@ -95,14 +111,36 @@ def _most(amounts: Sequence[float]) -> float:
 
 METRICS = {
     "evals": Metric(
-        0.02, "the evals' score", "cases that both revisions answered (`shipway eval`)", _nothing
+        0.02,
+        needs="a suite that was put to both revisions",
+        score=_nothing,
+        what=lambda limit: "of the score",
     ),
-    "live": Metric(0.02, "the live score", "`score`", _live),
-    "errors": Metric(0.01, "turns without an error", "`status`", _errors),
+    "live": Metric(0.02, needs="`score`", score=_live, what=lambda limit: "of the live score"),
+    "errors": Metric(0.01, needs="`status`", score=_errors, what=lambda limit: "of turns without an error"),
     "latency": Metric(
-        0.05, "turns as quick as 95 % of stable's", "`latency_s`", _latency, _latencies, _p95, "s"
+        0.05,
+        needs="`latency_s`",
+        score=_latency,
+        what=lambda limit: f"of turns within {limit:.3g} s",
+        amounts=_latencies,
+        limit=_p95,
     ),
-    "cost": Metric(0.05, "what an answer saves of the most", "`cost`", _cost, _costs, _most, "USD"),
-    "tools": Metric(0.02, "calls of tools without an error", "`tool_calls` and `tool_errors`", _tools),
+    "cost": Metric(
+        0.05,
+        needs="`cost`",
+        score=_cost,
+        what=lambda limit: "a turn",
+        reads=lambda mean, limit: f"{limit * (1 - mean):.3g} USD",
+        allows=lambda margin, limit: f"{limit * margin:.2g} USD more",
+        amounts=_costs,
+        limit=_most,
+    ),
+    "tools": Metric(
+        0.02,
+        needs="`tool_calls` and `tool_errors`",
+        score=_tools,
+        what=lambda limit: "of the calls of tools without an error",
+    ),
 }
-"""What `[rollout.gates]` may name. The evals' score comes case by case, from the same suite put to both."""
+"""What `[rollout.gates]` may name. The evals' score comes case by case, of one suite put to both."""

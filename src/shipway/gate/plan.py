@@ -71,7 +71,7 @@ def _problem(plan: GatePlan) -> str:
     for name, judge in plan.judges.items():
         if judge.j <= 0:
             return (
-                f"the judge of {name} finds {judge.sensitivity:.0%} of the good and {judge.specificity:.0%} of "
-                "the bad: no better than a coin, so its scores say nothing"
+                f"the judge of {name} finds {judge.sensitivity:.0%} of the good and {judge.specificity:.0%} "
+                "of the bad: no better than a coin, so its scores say nothing"
             )
     return ""

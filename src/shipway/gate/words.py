@@ -1,101 +1,121 @@
 """A judgement in words that somebody understands who was woken by it.
 
-In: what the gate has found. Out: sentences: what is so, by which figures, how sure that is.
+In: what the gate has found. Out: sentences: what is so, by which figures, and how sure that is.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from shipway.gate.metrics import METRICS, percent
 
-    from shipway.gate.comparison import Comparison
-    from shipway.gate.judgement import Arm, Evidence, Why
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shipway.gate.judgement import Evidence, Judgement
     from shipway.gate.plan import GatePlan
     from shipway.gate.ratio import Ratio
 
 
-def judgement_words(
-    plan: GatePlan, why: Why, metrics: Sequence[Evidence], evidence: float, ratio: Ratio
-) -> str:
-    """The whole, in one to three sentences."""
-    threshold = 1.0 / plan.alpha
-    stands = f"evidence {amount(evidence)}, of {threshold:.4g} that it takes"
-    match why:
+def judgement_words(plan: GatePlan, judgement: Judgement, ratio: Ratio) -> str:
+    """The whole, in two or three sentences; its metrics say more."""
+    match judgement.why:
         case "harm":
-            worst = max(metrics, key=lambda one: one.harm)
-            also = (
-                " Both revisions are worse than before, so going back will not mend all of it."
-                * worst.degraded
-            )
-            return (
-                f"{plan.canary} is worse than {plan.stable}: {worst.words} "
-                f"All metrics together: {stands}. Of a revision that is no worse, this is said in "
-                f"{plan.alpha:.1%} of rollouts at most.{also}"
-            )
+            return _harm(plan, judgement)
         case "fine":
             return (
-                f"{plan.canary} is no worse than {plan.stable} by more than the margins, by every metric: "
-                + " ".join(one.words for one in metrics)
+                f"{plan.canary} is no worse than {plan.stable}: a loss beyond the margin is ruled out by "
+                f"{_list(one.metric for one in judgement.metrics)}, each at alpha {plan.alpha:g}."
             )
         case "ratio":
-            total = ratio.canary + ratio.stable
             return (
-                f"{plan.canary} got {ratio.canary} of {total} new conversations, where {ratio.share or 0:.1%} was "
-                "asked for. That is no chance: conversations get lost, or are not split by chance, and no "
-                "comparison can be trusted until it is known why."
+                f"{plan.canary} got {ratio.canary} of {ratio.canary + ratio.stable} new conversations, where "
+                f"{percent(ratio.share or 0)} was asked for. That is no accident: outcomes get lost, or "
+                "conversations are not split at random. No comparison can be trusted until it is known why."
             )
         case "incident":
-            names = " and ".join(one.metric for one in metrics if one.degraded)
             return (
-                f"Both revisions are worse than {plan.stable} was at first, by {names}: something that they "
-                "share. Wait, and find it; neither going on nor going back would mend it."
+                f"{plan.canary} and {plan.stable} are both worse than {plan.stable} was at first, by "
+                f"{_list(one.metric for one in judgement.metrics if one.degraded)}: the cause is something "
+                "that they share. Find it; going back would not mend it, and going on is not safe."
             )
         case "too-little":
-            lacking = [one for one in metrics if not (one.stable.conversations and one.canary.conversations)]
-            return "Too little is known: " + " ".join(one.words for one in lacking)
+            lacking = (one.words for one in judgement.metrics if not _both(one))
+            return f"Too little is known to judge {plan.canary}. {' '.join(lacking)}"
         case "no-harm":
-            return (
-                f"No evidence of harm so far ({stands}), and not enough to be certain of its absence. "
-                + " ".join(one.words for one in metrics)
-            )
+            return _no_harm(plan, judgement)
 
 
-def evidence_words(name: str, comparison: Comparison, threshold: float) -> str:
-    """One metric, in one sentence."""
-    stable, canary = comparison.stable, comparison.canary
-    if not stable.conversations or not canary.conversations:
-        return f"{name}: {_lacking(comparison, stable, canary)}."
-    means = f"{_mean(canary)} against stable's {_mean(stable)}"
-    return f"{name}: {means}, {points(comparison.margin)} less allowed; {_standing(comparison, threshold)}."
+def _harm(plan: GatePlan, judgement: Judgement) -> str:
+    worst = max(judgement.metrics, key=lambda one: one.harm)
+    shared = " Both are worse than before, so going back will not mend all of it." if judgement.pause else ""
+    return (
+        f"{plan.canary} is worse than {plan.stable}. {worst.words} The evidence reached "
+        f"{amount(judgement.evidence)}, and {judgement.threshold:.4g} is enough: a revision that is no worse "
+        f"gets there in {percent(plan.alpha)} of rollouts at most.{shared}"
+    )
 
 
-def _standing(comparison: Comparison, threshold: float) -> str:
-    if comparison.harm.evidence >= threshold:
-        return "worse beyond chance"
-    if comparison.fine.evidence >= threshold:
-        return "certainly not worse than that"
-    return f"evidence {amount(comparison.harm.evidence)} of harm, {amount(comparison.fine.evidence)} of none"
+def _no_harm(plan: GatePlan, judgement: Judgement) -> str:
+    open_ = _list(one.metric for one in judgement.metrics if one.fine < judgement.threshold)
+    seen = max(judgement.canary, *(one.canary.conversations for one in judgement.metrics))
+    return (
+        f"No evidence of harm in {seen} {_unit(judgement)} of {plan.canary}: {amount(judgement.evidence)}, "
+        f"where {judgement.threshold:.4g} would be enough. That is no proof: a loss beyond the margin is not "
+        f"ruled out yet by {open_}."
+    )
 
 
-def _lacking(comparison: Comparison, stable: Arm, canary: Arm) -> str:
-    who = "neither revision" if not stable.conversations + canary.conversations else "one revision only"
-    return f"measured for {who} so far; outcomes need {comparison.metric.needs}"
+def _unit(judgement: Judgement) -> str:
+    return "cases" if all(one.metric == "evals" for one in judgement.metrics) else "conversations"
 
 
-def _mean(arm: Arm) -> str:
-    return f"{arm.mean or 0:.1%} ({arm.conversations})"
+def evidence_words(one: Evidence, threshold: float) -> str:
+    """One metric, in a sentence."""
+    metric = METRICS[one.metric]
+    if not _both(one):
+        who = "one revision" if one.canary.conversations + one.stable.conversations else "neither revision"
+        return f"{one.metric}: known of {who} so far; it takes {metric.needs}."
+    limit = one.limit or 0.0
+    canary, stable = (metric.reads(arm.mean or 0.0, limit) for arm in (one.canary, one.stable))
+    return (
+        f"{one.metric}: {canary} {metric.what(limit)} ({one.canary.conversations}), stable {stable} "
+        f"({one.stable.conversations}), {metric.allows(one.margin, limit)} allowed; "
+        f"{_stands(one, threshold)}{_lately(one)}."
+    )
 
 
-def points(margin: float) -> str:
-    """A margin as people say it: 2 points."""
-    value = f"{100 * margin:.3g}"
-    return f"{value} point" if value == "1" else f"{value} points"
+def _stands(one: Evidence, threshold: float) -> str:
+    if one.harm >= threshold:
+        return "worse by more than that"
+    if one.fine >= threshold:
+        return "a loss beyond that is ruled out"
+    return f"evidence of harm {amount(one.harm)}, of its absence {amount(one.fine)}"
+
+
+def _lately(one: Evidence) -> str:
+    """What a mean over the whole time hides: that it got worse in the middle."""
+    canary, stable = one.canary.recent, one.stable.recent
+    if canary is None or stable is None:
+        return ""
+    whole = (one.stable.mean or 0.0) - (one.canary.mean or 0.0)
+    if stable - canary - whole <= max(one.margin, 0.05):
+        return ""
+    reads, limit = METRICS[one.metric].reads, one.limit or 0.0
+    return f"; lately {reads(canary, limit)}, stable {reads(stable, limit)}"
+
+
+def _both(one: Evidence) -> bool:
+    return bool(one.stable.conversations and one.canary.conversations)
+
+
+def _list(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def amount(evidence: float) -> str:
     """An e-value: 0.02, 1.3, 25, more than a million."""
-    return (
-        "more than a million" if evidence > 1e6 else f"{evidence:.2g}" if evidence < 10 else f"{evidence:.0f}"
-    )
+    if evidence > 1e6:
+        return "more than a million"
+    return f"{evidence:.2g}" if evidence < 10 else f"{evidence:.0f}"

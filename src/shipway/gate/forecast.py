@@ -1,0 +1,156 @@
+"""What a rollout will be able to tell, before it starts.
+
+In: the gate's plan, the steps, stable's traffic, and what its conversations come to. Out: when a drop would
+show, in figures and in words. About half of such rollouts know it earlier, half later: sizes, no promises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log, log1p
+from typing import TYPE_CHECKING
+
+from shipway.gate.betting import FRACTIONS
+from shipway.gate.conversations import IDLE_S, LATE_S
+from shipway.gate.metrics import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from shipway.gate.plan import GatePlan
+
+DROPS = (0.05, 0.1, 0.2, 0.5)
+MEAN = 0.95
+"""Stable's mean score by a metric of which nothing is known."""
+
+_SPREAD = 1.0
+"""What not knowing the best bet, nor when a loss begins, costs: logarithms of evidence, by simulation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`share` of new conversations, from 0 to 1, for `hold_s`; None: until the gate has decided."""
+
+    share: float
+    hold_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A loss in points of a score (0.05: five), and what it takes to see it."""
+
+    metric: str
+    drop: float
+    canary: float
+    """Conversations of the canary; infinite where the margin allows that loss."""
+    seconds: float | None
+    """From the start; None where the steps are over before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    drops: tuple[Drop, ...]
+    canary: float | None
+    """Conversations that the canary will get; None where the last step has no end."""
+    words: str
+
+    @property
+    def blind(self) -> bool:
+        """Not even a revision that fails half the time would show."""
+        return all(drop.seconds is None for drop in self.drops)
+
+
+def forecast(
+    plan: GatePlan, steps: Sequence[Step], per_hour: float, means: Mapping[str, float] | None = None
+) -> Forecast:
+    """`per_hour`: new conversations of both arms. `means`: stable's mean scores, where they are known.
+
+    A last step of everything, without a hold, is the promotion: nothing is judged then.
+    """
+    known = means or {}
+    steps = [step for step in steps if step.share < 1 or step.hold_s]
+    drops = tuple(
+        _drop(plan, steps, per_hour, metric, known.get(metric, MEAN), drop)
+        for metric in plan.metrics
+        if metric != "evals"  # a suite waits for nobody
+        for drop in DROPS
+    )
+    canary = _canary(steps, per_hour)
+    return Forecast(drops, canary, _words(drops, canary, steps, per_hour))
+
+
+def _drop(
+    plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, mean: float, drop: float
+) -> Drop:
+    needed = log(len(plan.metrics) / plan.alpha) + _SPREAD
+    growth = _growth(mean, max(mean - drop, 0.0), plan.margin(metric), steps[0].share)
+    canary = needed / growth if growth > 0 else float("inf")
+    seconds = _seconds(steps, per_hour, canary)
+    return Drop(metric, drop, canary, None if seconds is None else seconds + IDLE_S + LATE_S)
+
+
+def _growth(stable: float, canary: float, margin: float, share: float) -> float:
+    """The growth of the best bet's capital with a conversation, in logarithms, where scores are 0 or 1."""
+    noise = stable * (1.0 - stable) * min(share / (1.0 - share), 1.0) if share < 1 else 0.0
+    return max(
+        canary * log1p(bet * (stable - 1.0 - margin))
+        + (1.0 - canary) * log1p(bet * (stable - margin))
+        - bet * bet * noise / 2.0
+        for bet in (fraction / (1.0 + margin) for fraction in FRACTIONS)
+    )
+
+
+def _seconds(steps: Sequence[Step], per_hour: float, canary: float) -> float | None:
+    """Until the canary has had so many conversations."""
+    passed, left = 0.0, canary
+    for step in steps:
+        rate = per_hour / 3600.0 * step.share
+        hold = float("inf") if step.hold_s is None else step.hold_s
+        if rate > 0 and left / rate <= hold and left != float("inf"):
+            return passed + left / rate
+        left -= rate * hold if rate > 0 else 0.0
+        passed += hold
+        if passed == float("inf"):
+            return None
+    return None
+
+
+def _canary(steps: Sequence[Step], per_hour: float) -> float | None:
+    if any(step.hold_s is None for step in steps):
+        return None
+    return sum(per_hour / 3600.0 * step.share * (step.hold_s or 0.0) for step in steps)
+
+
+def _words(drops: Sequence[Drop], canary: float | None, steps: Sequence[Step], per_hour: float) -> str:
+    seen = [drop for drop in drops if drop.seconds is not None]
+    if not seen:
+        return (
+            f"At {_rate(per_hour)} the canary gets about {canary or 0:.0f} conversations in all: too few to "
+            "show even that half of them fail. Use the paired suite (`shipway eval --against`) before the "
+            "rollout, and give its steps more time or more weight."
+        )
+    told = []
+    for metric in dict.fromkeys(drop.metric for drop in drops):
+        own = [drop for drop in seen if drop.metric == metric]
+        told.append(_metric_words(metric, own) if own else f"{metric} will show nothing")
+    return f"At {_rate(per_hour)}, {percent(steps[0].share)} first: {'; '.join(told)}."
+
+
+def _metric_words(metric: str, seen: Sequence[Drop]) -> str:
+    """The smallest drop that shows, and the next larger one."""
+    told = f"a {100 * seen[0].drop:.0f}-point drop in {metric} shows in about {_time(seen[0])}"
+    if len(seen) == 1:
+        return told
+    return f"{told}, a {100 * seen[1].drop:.0f}-point one in {_time(seen[1])}"
+
+
+def _rate(per_hour: float) -> str:
+    return f"{per_hour:,.0f} conversations an hour" if per_hour >= 10 else f"{24 * per_hour:,.0f} a day"
+
+
+def _time(drop: Drop) -> str:
+    seconds = drop.seconds or 0.0
+    for least, unit, name in ((172_800, 86_400, "days"), (7200, 3600, "hours")):
+        if seconds >= least:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{max(seconds / 60.0, 1.0):.0f} minutes"
