@@ -49,6 +49,7 @@ CONFIG = "/etc/shipway/config.json"
 POLICY = "/etc/shipway/policy.json"
 SECRETS = "/run/secrets"
 REPLAYS = "/replays"  # into the replay's container
+CONTROL_DATA = "/data"  # into control's
 
 
 def admin_token_file(port: int) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
+from shipway.plan.control import Control, plan_control
 from shipway.plan.own_image import REPLAY
 from shipway.plan.sdk_variables import placeholders, replayed
 from shipway.plan.servers import ServerProgram
@@ -130,9 +131,9 @@ class Replay:
 class StackPlan:
     """Everything that runs for one agent in one environment.
 
-    `apart` are the MCP servers that are deployed as services. `stores` says of secrets where orchestrators
-    keep them, `namespace` is Kubernetes'. Images are for `platforms`; they have a digest, and `revision` is
-    known, with a release.
+    `apart` are the MCP servers that are deployed as services. `control` is there outside development.
+    `stores` says of secrets where orchestrators keep them, `namespace` is Kubernetes'. Images are for
+    `platforms`; they have a digest, and `revision` is known, with a release.
     """
 
     name: str
@@ -144,6 +145,7 @@ class StackPlan:
     services: tuple[Service, ...] = ()
     storage: Volume | None = None
     replay: Replay | None = None
+    control: Control | None = None
     prompts: str | None = None
     stores: dict[str, Stored] = field(default_factory=dict)
     namespace: str | None = None
@@ -160,6 +162,7 @@ def plan_stack(
     """
     spec = loaded.spec
     replay = plan_replay(spec) if environment == DEVELOPMENT and spec.model else None
+    control = plan_control(spec) if environment != DEVELOPMENT else None
     own = [_sidecar(spec, name) for name in servers.places(spec)]
     plan = StackPlan(
         name=spec.name,
@@ -170,12 +173,13 @@ def plan_stack(
             tenant_settings(spec, loaded.tenants),
             dict(loaded.provenance),
         ),
-        agent=_agent(spec, environment, replay),
+        agent=_agent(spec, environment, replay, control),
         sidecars=tuple(server for server in own if spec.mcp[server.name].shape == "sidecar"),
         apart=tuple(server for server in own if spec.mcp[server.name].shape == "service"),
         services=tuple(_service(name, service) for name, service in spec.services.items()),
         storage=Volume(spec.storage.path, spec.storage.size) if spec.storage else None,
         replay=replay,
+        control=control,
         prompts=spec.prompts,
         stores=_stores(spec),
         namespace=_namespace(spec, environment),
@@ -219,13 +223,16 @@ def _namespace(spec: model.Spec, environment: str) -> str | None:
     return own.kubernetes.namespace if own and own.kubernetes else None
 
 
-def _agent(spec: model.Spec, environment: str, replay: Replay | None) -> Agent:
+def _agent(spec: model.Spec, environment: str, replay: Replay | None, control: Control | None) -> Agent:
     inside = {name: servers.program(s) for name, s in spec.mcp.items() if s.shape == "inside"}
+    env = {contract.env.ENVIRONMENT: environment}
+    env |= replayed(replay.port) if replay else {}
+    env |= {contract.env.CONTROL_URL: control.url} if control else {}
     return Agent(
         entrypoint=spec.entrypoint,
         image=servers.image_name(spec),
         ports={"api": contract.API_PORT, "admin": contract.ADMIN_PORT, "relay": contract.RELAY_PORT},
-        env={contract.env.ENVIRONMENT: environment} | (replayed(replay.port) if replay else {}),
+        env=env,
         secrets=_sources(spec, tuple(spec.secrets)),
         mcp=servers.relay_servers(spec),
         inside={name: found for name, found in inside.items() if found},

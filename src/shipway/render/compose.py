@@ -7,6 +7,7 @@ In: a stack; the project's directory, as seen from where the files will be. Out:
      ├─ mcp-NAME     and they the agent's relay; none of them waits for another, and each may be
      └─ replay       restarted by itself
     NAME-mcp-NAME    an MCP server apart from the agent, under its own name
+    control          what the fleet shares, outside development
     db               a database, in development
 
 What Compose 1.29 and 2 both read, and no more: docs/reference/compose.md says what follows from that.
@@ -30,9 +31,13 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from shipway.plan.control import Control
     from shipway.plan.stack import Replay, Sidecar, StackPlan
 
 POD = "pod"
+CONTROL = "control"
+OPERATE = "SHIPWAY_CONTROL_OPERATE"
+"""In .env: the token of who may change the policy, and see the page."""
 PROJECT = "../../.."
 """The project, from deploy/compose/ENVIRONMENT."""
 
@@ -57,9 +62,11 @@ def render(plan: StackPlan, project: str = PROJECT) -> Rendered:
     }
     services["agent"]["labels"]["shipway.config"] = _digest(config)
     services |= {_apart(server, plan): _server(server, plan) for server in plan.apart}
+    services |= {CONTROL: _control(plan.control, plan)} if plan.control else {}
     services |= {name: {MERGE: KEPT} | found.service for name, found in databases.items()}
     document = {f"x-{shared.name}": shared for shared in parts.SHARED} | {"services": services}
     names = ["data"] if plan.storage else []
+    names += [CONTROL] if plan.control and not plan.control.database else []
     names += [found.volume for found in databases.values() if found.volume]
     if names:
         document["volumes"] = {name: {} for name in names}
@@ -106,7 +113,8 @@ def _labelled(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, A
 
 def _agent(plan: StackPlan) -> dict[str, Any]:
     secrets = ["./secrets:/run/secrets:ro"] if _files(plan) else []
-    given = {} if _is_development(plan) else {contract.env.ADMIN_TOKEN: None}
+    given: dict[str, str | None] = {} if _is_development(plan) else {contract.env.ADMIN_TOKEN: None}
+    given |= _to_control(plan.control) if plan.control else {}
     service = {
         MERGE: HARDENED,
         **_image(plan, plan.agent.image),
@@ -124,7 +132,8 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
 def _needed(plan: StackPlan) -> list[str]:
     """All that the agent talks to: it is stopped after the agent, whose last turns still need it."""
     beside = [f"mcp-{server.name}" for server in plan.sidecars] + ["replay"] * bool(plan.replay)
-    return [*beside, *(_apart(server, plan) for server in plan.apart), *_databases(plan)]
+    apart = [*(_apart(server, plan) for server in plan.apart), *([CONTROL] if plan.control else [])]
+    return [*beside, *apart, *_databases(plan)]
 
 
 def _sidecar(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
@@ -160,6 +169,33 @@ def _replay(replay: Replay, project: str) -> dict[str, Any]:
         "volumes": [f"{project}/{replay.directory}:{replay.mount}:ro"],
         "healthcheck": parts.healthcheck(replay.port, "/healthz"),
     }
+
+
+def _control(control: Control, plan: StackPlan) -> dict[str, Any]:
+    """People reach its page from this machine alone, as they do the admin port."""
+    report, operate = _required(plan, contract.env.CONTROL_TOKEN), _required(plan, OPERATE)
+    tokens = f"report {plan.name} {report}\noperate operator {operate}"
+    from_file = control.database in _files(plan)
+    url = {contract.env.CONTROL_DATABASE: _required(plan, control.database or "")}
+    file = f"./secrets/{control.database}:{contract.SECRETS}/{contract.env.CONTROL_DATABASE}:ro"
+    service = {
+        MERGE: HARDENED,
+        "image": control.image,
+        "environment": {contract.env.CONTROL_TOKENS: tokens}
+        | (url if control.database and not from_file else {}),
+        "ports": [f"{_LOOPBACK}:${{CONTROL_PORT:-{control.port}}}:{control.port}"],
+        "volumes": [file] * from_file if control.database else [f"{CONTROL}:{control.data}"],
+        "healthcheck": parts.healthcheck(control.port, "/readyz"),
+        **parts.limits(control.cpu, control.memory),
+    }
+    return _without_empty(service)
+
+
+def _to_control(control: Control) -> dict[str, str | None]:
+    """Where it is, unless .env says where the fleet's is, and what the agent shows there."""
+    url = f"${{{contract.env.CONTROL_URL}-http://{CONTROL}:{control.port}}}"
+    token = f"${{{contract.env.CONTROL_TOKEN}:?write {contract.env.CONTROL_TOKEN} into .env}}"
+    return {contract.env.CONTROL_URL: url, contract.env.CONTROL_TOKEN: token}
 
 
 # -- Their parts ---------------------------------------------------------------------------------------------
@@ -226,8 +262,9 @@ def _environment_file(plan: StackPlan) -> str:
     missing = [name for name, value in asked.items() if value is None or value.startswith("${")]
     if not _is_development(plan):
         missing.append(contract.env.ADMIN_TOKEN)
+    missing += [contract.env.CONTROL_TOKEN, OPERATE] if plan.control else []
     name = f"{plan.name}-{plan.environment}"
-    return parts.environment_file(name, plan.agent.ports, missing, everywhere=not _is_development(plan))
+    return parts.environment_file(name, plan.agent.ports, missing, plan.control)
 
 
 def _is_development(plan: StackPlan) -> bool:

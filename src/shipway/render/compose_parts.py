@@ -13,6 +13,8 @@ from shipway.render.yaml import MERGE, Anchor, Line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from shipway.plan.control import Control
+
 _MIB = 1024 * 1024
 Said = TypeVar("Said")
 
@@ -89,12 +91,21 @@ COMPOSE_PROJECT_NAME={name}
 API_PORT={api}
 ADMIN_PORT={admin}
 """
+_CONTROL = """\
+CONTROL_PORT={port}
+# Where another stack's control is the fleet's; empty, and there is none (docs/reference/compose.md):
+# SHIPWAY_CONTROL_URL=https://control.example.com
+"""
 _SECRETS = "# To be filled in, and kept out of version control\n"
 
 
-def environment_file(name: str, ports: Mapping[Any, int], secrets: Iterable[str], *, everywhere: bool) -> str:
-    """.env, with what is to be filled in. `everywhere`: the API's port is on all addresses, or on one."""
-    addresses = "; API_PORT=127.0.0.1:8080 where a proxy on it does TLS" if everywhere else ""
+def environment_file(
+    name: str, ports: Mapping[Any, int], secrets: Iterable[str], control: Control | None
+) -> str:
+    """.env, with what is to be filled in. With `control` the stack is deployed: its API's port is on all
+    addresses."""
+    addresses = "; API_PORT=127.0.0.1:8080 where a proxy on it does TLS" if control else ""
     text = _ENVIRONMENT.format(name=name, addresses=addresses, **ports)
+    text += _CONTROL.format(port=control.port) if control else ""
     lines = "".join(f"{secret}=\n" for secret in secrets)
     return text + (_SECRETS + lines if lines else "")

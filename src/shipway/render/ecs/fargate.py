@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shipway.plan.control import Control
     from shipway.plan.stack import Sidecar, StackPlan
 
 STOP_S = 120
@@ -59,9 +60,18 @@ def size(asked: Size) -> Size | None:
 
 
 def agent_size(plan: StackPlan) -> Size:
-    """What the agent's task asks for: the agent, its sidecars, and the proxy where servers are apart."""
+    """What the agent's task asks for: the agent, its sidecars, and the proxy where servers are apart.
+
+    For control alone, which is asked once a second, only the proxy's memory counts.
+    """
     own = Size(units(plan.agent.resources.cpu), mebibytes(plan.agent.resources.memory))
-    return sum((_asked(server) for server in plan.sidecars), own + (PROXY if plan.apart else Size(0, 0)))
+    proxy = PROXY if plan.apart else Size(0, PROXY.memory if plan.control else 0)
+    return sum((_asked(server) for server in plan.sidecars), own + proxy)
+
+
+def control_size(control: Control) -> Size:
+    """What control's task asks for; what it needs of a processor is within the smallest."""
+    return Size(units(control.cpu), mebibytes(control.memory) + PROXY.memory)
 
 
 def server_size(server: Sidecar) -> Size:

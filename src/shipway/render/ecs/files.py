@@ -10,6 +10,7 @@ is people's. Raises SpecError for a task definition that is larger than ECS take
     update-service.json             after that
     canary-deployment.json          instead of a rolling deployment, where account.env names a listener rule
     mcp-NAME/                       the same three for an MCP server apart
+    control/                        and for control, unless account.env says that it is elsewhere
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ def render(plan: StackPlan) -> Rendered:
             f"mcp-{server.name}/{TASK}": task.server_task(server, plan),
             f"mcp-{server.name}/{CREATE}": service.create(plan, server),
             f"mcp-{server.name}/{UPDATE}": service.update(plan, server),
+        }
+    if plan.control:
+        documents |= {
+            f"control/{TASK}": task.control_task(plan.control, plan),
+            f"control/{CREATE}": service.create(plan, plan.control),
+            f"control/{UPDATE}": service.update(plan, plan.control),
         }
     owned = {"deploy.sh": script.deploy(plan)} | {name: _text(body) for name, body in documents.items()}
     _refuse_large({name: text for name, text in owned.items() if name.endswith(TASK)})

@@ -13,6 +13,7 @@ from shipway.render.ecs import service
 from shipway.render.ecs.task import AGENT, family
 
 if TYPE_CHECKING:
+    from shipway.plan.control import Control
     from shipway.plan.stack import StackPlan
 
 
@@ -28,7 +29,8 @@ class Variable:
 def variables(plan: StackPlan) -> tuple[Variable, ...]:
     """Those without which nothing can be deployed."""
     mounts = ", and elasticfilesystem:Client*" if plan.storage else ""
-    namespace = ", with a default namespace for Service Connect" if plan.apart else ""
+    connected = plan.apart or plan.control
+    namespace = ", with a default namespace for Service Connect" if connected else ""
     volume = (
         Variable("FILE_SYSTEM_ID", "EFS: fs-…"),
         Variable("ACCESS_POINT_ID", "fsap-…, with user, group and owner 65532"),
@@ -53,12 +55,24 @@ CANARY = (
     Variable("ALARMS", "names of CloudWatch alarms that take the canary back"),
 )
 
+_CONTROL = """\
+# Control: the stack's own, by its name in Service Connect; or the URL of the fleet's; empty: none.
+# And how people get to its page, if by a load balancer.
+CONTROL_URL={url}
+{balancer}"""
+_DEPLOY_CONTROL = """\
+if [ "$CONTROL_URL" = {url} ]; then # else it is another stack's
+  balancer="targetGroupArn=${{CONTROL_TARGET_GROUP_ARN:-}},containerName=control,containerPort={port}"
+  deploy control {service} ${{CONTROL_TARGET_GROUP_ARN:+--load-balancers "$balancer"}}
+  settle
+fi
+"""
+
 _LISTS = ("SUBNETS", "SECURITY_GROUPS", "ALARMS")
 
 _ACCOUNT = """\
 # Written once by shipway; yours from now on. Commit it: nothing in it is secret.
-{variables}
-# How users get there, if by a load balancer.
+{variables}{control}# How users get there, if by a load balancer.
 {balancer}
 # With all of these a new revision gets {percent:g} % of the traffic for {minutes} minutes, and then the rest.
 {canary}"""
@@ -69,7 +83,7 @@ _SCRIPT = """\
 set -eu
 cd "$(dirname "$0")"
 . ./account.env
-export AWS_DEFAULT_REGION="${{AWS_REGION:-}}"
+{default}export AWS_DEFAULT_REGION="${{AWS_REGION:-}}"
 
 need() {{
   for name in "$@"; do
@@ -129,6 +143,7 @@ def account(plan: StackPlan) -> str:
     """What a person fills in; every value that is needed is empty, and the script says which."""
     return _ACCOUNT.format(
         variables=_lines(variables(plan)),
+        control=_of_control(plan.control) if plan.control else "",
         balancer=_lines((BALANCER,)),
         canary=_lines(CANARY),
         percent=service.CANARY_PERCENT,
@@ -136,10 +151,17 @@ def account(plan: StackPlan) -> str:
     )
 
 
+def _of_control(control: Control) -> str:
+    group = Variable("CONTROL_TARGET_GROUP_ARN", f"type ip, port {control.port}; asks for /readyz")
+    return _CONTROL.format(url=control.url, balancer=_lines((group,)))
+
+
 def deploy(plan: StackPlan) -> str:
-    """The script: servers first, because Service Connect knows what was there when a task started."""
+    """The script: the agent last, because Service Connect knows what was there when a task started."""
     needed = [variable.name for variable in variables(plan)]
-    substitutions = "\n".join(f"    -e {_substitution(name)} \\" for name in [*needed, "ALARMS"])
+    filled = [*needed, "ALARMS", *(["CONTROL_URL"] if plan.control else [])]
+    substitutions = "\n".join(f"    -e {_substitution(name)} \\" for name in filled)
+    control = _deploy_control(plan, plan.control) if plan.control else ""
     servers = "".join(f"deploy mcp-{server.name} {family(plan, server)}\nsettle\n" for server in plan.apart)
     last = '[ -n "${LISTENER_RULE_ARN:-}" ] || settle # a canary takes longer than anybody waits\n'
     return _SCRIPT.format(
@@ -150,8 +172,13 @@ def deploy(plan: StackPlan) -> str:
         canary=" ".join(variable.name for variable in (BALANCER, *CANARY)),
         agent=AGENT,
         port=plan.agent.ports["api"],
-        deployments=f'{servers}deploy . {family(plan)} "$@"\n{last}',
+        default=f'CONTROL_URL="${{CONTROL_URL-{plan.control.url}}}"\n' if plan.control else "",
+        deployments=f'{control}{servers}deploy . {family(plan)} "$@"\n{last}',
     )
+
+
+def _deploy_control(plan: StackPlan, control: Control) -> str:
+    return _DEPLOY_CONTROL.format(url=control.url, port=control.port, service=family(plan, control))
 
 
 def _substitution(name: str) -> str:

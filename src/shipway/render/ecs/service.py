@@ -1,13 +1,15 @@
 """Services of a stack -> the bodies of CreateService and UpdateService, and of a deployment by canary.
 
-In: the agent, or an MCP server apart. Out: JSON values; ${NAME} is of the account, as in task definitions.
+In: the agent, an MCP server apart, or control. Out: JSON values; ${NAME} is of the account, as in
+task definitions.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shipway.render.ecs.task import MCP_PORT, family
+from shipway.plan.control import Control
+from shipway.render.ecs.task import CONTROL, MCP_PORT, family
 
 if TYPE_CHECKING:
     from shipway.plan.stack import Sidecar, StackPlan
@@ -19,20 +21,20 @@ BAKE_MINUTES = 10
 _NEW_FIRST = {"maximumPercent": 200, "minimumHealthyPercent": 100}
 
 
-def create(plan: StackPlan, server: Sidecar | None = None) -> dict[str, Any]:
-    """Of the agent's service, or of a server's."""
+def create(plan: StackPlan, apart: Sidecar | Control | None = None) -> dict[str, Any]:
+    """Of the agent's service, or of what is apart from it."""
     once = {
-        "serviceName": family(plan, server),
+        "serviceName": family(plan, apart),
         "launchType": "FARGATE",
         "schedulingStrategy": "REPLICA",
         "deploymentController": {"type": "ECS"},
     }
-    return {"cluster": "${CLUSTER}", **once, **_both(plan, server)}
+    return {"cluster": "${CLUSTER}", **once, **_both(plan, apart)}
 
 
-def update(plan: StackPlan, server: Sidecar | None = None) -> dict[str, Any]:
+def update(plan: StackPlan, apart: Sidecar | Control | None = None) -> dict[str, Any]:
     """All that `create` says and that can be changed."""
-    return {"cluster": "${CLUSTER}", "service": family(plan, server), **_both(plan, server)}
+    return {"cluster": "${CLUSTER}", "service": family(plan, apart), **_both(plan, apart)}
 
 
 def canary() -> dict[str, Any]:
@@ -47,11 +49,12 @@ def canary() -> dict[str, Any]:
     }
 
 
-def _both(plan: StackPlan, server: Sidecar | None) -> dict[str, Any]:
-    connect = {"serviceConnectConfiguration": _connect(plan, server)} if plan.apart else {}
+def _both(plan: StackPlan, apart: Sidecar | Control | None) -> dict[str, Any]:
+    found = plan.apart or plan.control
+    connect = {"serviceConnectConfiguration": _connect(plan, apart)} if found else {}
     return {
-        "taskDefinition": family(plan, server),
-        "desiredCount": 1 if server else plan.agent.replicas,
+        "taskDefinition": family(plan, apart),
+        "desiredCount": 1 if apart else plan.agent.replicas,
         "platformVersion": "LATEST",
         "networkConfiguration": {
             "awsvpcConfiguration": {
@@ -73,19 +76,19 @@ def _both(plan: StackPlan, server: Sidecar | None) -> dict[str, Any]:
     }
 
 
-def _connect(plan: StackPlan, server: Sidecar | None) -> dict[str, Any]:
+def _connect(plan: StackPlan, apart: Sidecar | Control | None) -> dict[str, Any]:
     """The agent looks servers up under the names that its manifest has; a tool may take its time."""
-    if server is None:
+    if apart is None:
         return {"enabled": True}
-    name = f"{plan.name}-mcp-{server.name}"
+    if isinstance(apart, Control):
+        return {"enabled": True, "services": [_found(CONTROL, apart.host, apart.port)]}
+    server = _found(MCP_PORT, f"{plan.name}-mcp-{apart.name}", apart.port)
+    return {"enabled": True, "services": [server | {"timeout": {"perRequestTimeoutSeconds": 0}}]}
+
+
+def _found(port_name: str, name: str, port: int) -> dict[str, Any]:
     return {
-        "enabled": True,
-        "services": [
-            {
-                "portName": MCP_PORT,
-                "discoveryName": name,
-                "clientAliases": [{"port": server.port, "dnsName": name}],
-                "timeout": {"perRequestTimeoutSeconds": 0},
-            }
-        ],
+        "portName": port_name,
+        "discoveryName": name,
+        "clientAliases": [{"port": port, "dnsName": name}],
     }

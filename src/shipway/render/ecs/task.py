@@ -1,7 +1,7 @@
 """Containers of a stack -> task definitions: the body of RegisterTaskDefinition.
 
-In: the agent with its sidecars, or an MCP server apart. Out: JSON values. What is of somebody's account
-stands there as ${NAME}; deploy.sh fills it in.
+In: the agent with its sidecars, an MCP server apart, or control. Out: JSON values. What is of somebody's
+account stands there as ${NAME}; deploy.sh fills it in.
 
 A container that exits is started again in its place, and whoever depends on it goes on. Those of ours are
 asked for their liveness alone: ECS replaces a task whose essential container is not healthy, and a model
@@ -16,6 +16,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from shipway.plan import container
+from shipway.plan.control import Control
 from shipway.render.ecs import fargate
 from shipway_runtime import contract
 
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
     from shipway.plan.stack import Sidecar, StackPlan
 
 AGENT = "agent"
+CONTROL = "control"
+"""The container, and its port."""
 PORT = "api"
 """The name of the agent's port, and `MCP_PORT` that of a server's, for load balancers and Service Connect."""
 MCP_PORT = "mcp"
 
 _TMP_MIB = 64
 _RESTART_S = 60
+_CONTROL_STOP_S = 30
 _HARDENED = {
     "user": container.USER,
     "readonlyRootFilesystem": True,
@@ -59,10 +63,18 @@ def server_task(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
     return _task(family(plan, server), plan, fargate.server_size(server), containers)
 
 
-def family(plan: StackPlan, server: Sidecar | None = None) -> str:
+def control_task(control: Control, plan: StackPlan) -> dict[str, Any]:
+    """The task of control: its records are in PostgreSQL, for Fargate has no disk that stays but EFS."""
+    containers = [_control(control, plan)]
+    return _task(family(plan, control), plan, fargate.control_size(control), containers)
+
+
+def family(plan: StackPlan, apart: Sidecar | Control | None = None) -> str:
     """Of a task definition and its service: families are an account's, and environments share one."""
     own = f"{plan.name}-{plan.environment}"
-    return f"{own}-mcp-{server.name}" if server else own
+    if isinstance(apart, Control):
+        return f"{own}-{CONTROL}"
+    return f"{own}-mcp-{apart.name}" if apart else own
 
 
 def _task(
@@ -106,7 +118,7 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
                     "appProtocol": "http",
                 }
             ],
-            "environment": _environment(agent.env | {contract.env.CONFIG_JSON: _config(plan)}),
+            "environment": _environment(agent.env | _given(plan)),
             "secrets": _secrets(plan, agent.secrets, _beside(plan)),
             "mountPoints": _mounts(plan),
             "dependsOn": [
@@ -120,6 +132,28 @@ def _agent(plan: StackPlan) -> dict[str, Any]:
             **_HARDENED,
         }
     )
+
+
+def _control(control: Control, plan: StackPlan) -> dict[str, Any]:
+    tokens, database = contract.env.CONTROL_TOKENS, contract.env.CONTROL_DATABASE
+    secrets = {tokens: tokens, database: control.database or database}
+    return {
+        "name": CONTROL,
+        "image": control.image,
+        "essential": True,
+        "cpu": fargate.units(control.cpu),
+        "memoryReservation": fargate.mebibytes(control.memory),
+        "portMappings": [
+            {"name": CONTROL, "containerPort": control.port, "protocol": "tcp", "appProtocol": "http"}
+        ],
+        "secrets": [
+            {"name": name, "valueFrom": value_from(plan, source)} for name, source in secrets.items()
+        ],
+        "healthCheck": _health(control.port),
+        "restartPolicy": _restart(),
+        "stopTimeout": _CONTROL_STOP_S,
+        **_HARDENED,
+    }
 
 
 def _sidecar(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
@@ -177,9 +211,18 @@ def _secrets(plan: StackPlan, sources: Mapping[str, str], more: Iterable[str] = 
 
 
 def _beside(plan: StackPlan) -> Iterator[str]:
-    """The URLs of databases, and the token without which nobody could use the admin port: no kill switch."""
+    """The URLs of databases, the token without which nobody could use the admin port: no kill switch, and the
+    one that is shown to control."""
     yield from (service.env_url for service in plan.services)
     yield contract.env.ADMIN_TOKEN
+    if plan.control:
+        yield contract.env.CONTROL_TOKEN
+
+
+def _given(plan: StackPlan) -> dict[str, str]:
+    """The config, and where control is; that the account says, for it may be another stack's."""
+    control = {contract.env.CONTROL_URL: "${CONTROL_URL}"} if plan.control else {}
+    return control | {contract.env.CONFIG_JSON: _config(plan)}
 
 
 def value_from(plan: StackPlan, name: str) -> str:

@@ -7,6 +7,7 @@ In: a stack. Out: the files, below deploy/kubernetes/ENVIRONMENT:
     base/                 rewritten: one file an object, or a small group
     base/monitoring/      a component: PodMonitor, PrometheusRule, Grafana dashboard
     base/egress/          a component: whom the agent may reach
+    base/control/         a component, which the overlay has from the start: the server that the fleet shares
 
 A pod is the agent and its sidecars; an MCP server apart is a Deployment and a Service of its own.
 """
@@ -21,6 +22,7 @@ from shipway.render.kubernetes import (
     agent,
     apart,
     config,
+    control,
     disruption,
     kustomization,
     monitoring,
@@ -48,6 +50,8 @@ def render(plan: StackPlan, *, plain: bool = False) -> Rendered:
     parts = {f"{BASE}/{name}": text for name, text in base.items()}
     parts |= _component(plan, "monitoring", monitoring.objects(plan), monitoring.files(plan))
     parts |= _component(plan, "egress", {"networkpolicy": [network.egress(plan)]}, {})
+    if plan.control:
+        parts |= _component(plan, "control", {"control": control.objects(plan, plan.control)}, {})
     once = {
         "kustomization.yaml": kustomization.overlay(plan),
         "policy.json": contract.encode(contract.Policy()),

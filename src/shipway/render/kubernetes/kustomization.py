@@ -23,14 +23,15 @@ _HEAD = """\
 Yours: shipway wrote it once and does not write it again. `kubectl apply -k` takes this directory.
 base/ is rewritten by each `shipway render kubernetes`; what differs from it belongs here.
 """
+_CONTROL = """\
+#   without this line and with the first patch, where another stack's control is the fleet's, or there is none
+"""
 _SUGGESTIONS = """\
-
-# components:
 #   - base/monitoring   # PodMonitor, PrometheusRule (both need the Prometheus Operator), Grafana dashboard
-#   - base/egress       # the agent reaches DNS, 443, its MCP servers, what agent.toml names; nothing else
+#   - base/egress       # the agent reaches DNS, 443, control, its MCP servers, what agent.toml names; no more
 
 # patches:
-#   - target: {{kind: Deployment, name: {name}}}
+{to_control}#   - target: {{kind: Deployment, name: {name}}}
 #     patch: |
 #       - op: add       # a variable, such as what an SDK needs beside a token: no secret
 #         path: /spec/template/spec/containers/0/env/-
@@ -40,6 +41,17 @@ _SUGGESTIONS = """\
 #       - op: replace   # Prometheus is in another namespace than `monitoring`
 #         path: /spec/ingress/1/from/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name
 #         value: observability
+"""
+_TO_CONTROL = """\
+#   - patch: |          # agents ask the control of another stack; `value: ""` is none
+#       {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}},
+#       spec: {{template: {{spec: {{containers: [{{name: agent,
+#       env: [{{name: SHIPWAY_CONTROL_URL, value: "https://control.example.com"}}]}}]}}}}}}}}
+#   - target: {{kind: NetworkPolicy, name: {host}}}
+#     patch: |
+#       - op: add       # people come to control's page by an Ingress, whose controller is in this namespace
+#         path: /spec/ingress/0/from/-
+#         value: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: ingress-nginx}}}}}}
 """
 
 
@@ -74,8 +86,12 @@ def overlay(plan: StackPlan) -> str:
         "configMapGenerator": [
             {"name": policy_name(plan), "files": [POLICY.name], **_options(selector(plan))},
         ],
+        **({"components": ["base/control"]} if plan.control else {}),
     }
-    return yaml.write([document], _HEAD) + _SUGGESTIONS.format(name=plan.name)
+    control, names = plan.control, {"name": plan.name}
+    to_control = _TO_CONTROL.format(**names, host=control.host) if control else ""
+    suggestions = _SUGGESTIONS.format(**names, to_control=to_control)
+    return yaml.write([document], _HEAD) + (_CONTROL if control else "\n# components:\n") + suggestions
 
 
 def _options(marks: Mapping[str, str]) -> Part:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shipway.plan.stack import StackPlan
 
 AGENT = "agent"
+CONTROL = "control"
 _APP = "app.kubernetes.io"
 
 
@@ -26,8 +27,14 @@ def selector(plan: StackPlan, component: str | None = None) -> dict[str, str]:
     return own | ({f"{_APP}/component": component} if component else {})
 
 
+def agents() -> dict[str, str]:
+    """The agents of every stack of shipway's in a namespace."""
+    return {f"{_APP}/component": AGENT, f"{_APP}/managed-by": "shipway"}
+
+
 def labels(plan: StackPlan, component: str | None = None) -> dict[str, str]:
-    version = {f"{_APP}/version": plan.revision} if plan.revision else {}
+    """With the revision, but for control: it would be started anew with each."""
+    version = {f"{_APP}/version": plan.revision} if plan.revision and component != CONTROL else {}
     return selector(plan, component) | version | {f"{_APP}/managed-by": "shipway"}
 
 

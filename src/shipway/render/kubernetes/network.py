@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from shipway.render.kubernetes.labels import AGENT, metadata, selector
+from shipway.render.kubernetes.labels import AGENT, CONTROL, agents, metadata, selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shipway.plan.control import Control
     from shipway.plan.stack import Sidecar, StackPlan
     from shipway.render.kubernetes.pod import Part
 
@@ -58,8 +59,19 @@ def to_server(plan: StackPlan, server: Sidecar, own: Part) -> Part:
     return _policy(own, selector(plan, f"mcp-{server.name}"), {"ingress": rules})
 
 
+def to_control(plan: StackPlan, control: Control, own: Part) -> Part:
+    """For every agent of the namespace, which may share it, and for Prometheus. People come through the
+    kubelet (`kubectl port-forward`), or by an Ingress, whose namespace the overlay adds."""
+    callers = [
+        {"podSelector": {"matchLabels": agents()}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING}}},
+    ]
+    rules = [{"from": callers, "ports": [_tcp(control.port)]}]
+    return _policy(own, selector(plan, CONTROL), {"ingress": rules})
+
+
 def egress(plan: StackPlan) -> Part:
-    """Names, HTTPS, our MCP servers, and the ports that agent.toml tells of; never the node's credentials."""
+    """Names, HTTPS, our MCP servers, control, the ports of agent.toml; never the node's credentials."""
     anywhere = [{"ipBlock": {"cidr": "0.0.0.0/0", "except": [_METADATA]}}, {"ipBlock": {"cidr": "::/0"}}]
     rules: list[Part] = [
         {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]},
@@ -72,6 +84,9 @@ def egress(plan: StackPlan) -> Part:
         }
         for server in plan.apart
     ]
+    if plan.control:
+        pods = {"podSelector": {"matchLabels": selector(plan, CONTROL)}}
+        rules.append({"to": [pods], "ports": [_tcp(plan.control.port)]})
     own = metadata(plan, f"{plan.name}-egress", AGENT)
     return _policy(own, selector(plan, AGENT), {"egress": rules})
 

@@ -24,6 +24,7 @@ from shipway_runtime import contract
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shipway.plan.control import Control
     from shipway.plan.stack import StackPlan
     from shipway.render.kubernetes.pod import Part
 
@@ -89,11 +90,21 @@ def volumes(plan: StackPlan) -> tuple[list[Part], list[Part]]:
     return own, mounts
 
 
+def control_volume(plan: StackPlan, control: Control) -> Part:
+    """What control reads: who may do what, and the URL of its database."""
+    files = [(contract.env.CONTROL_TOKENS, _Key(control.host, contract.env.CONTROL_TOKENS))]
+    if control.database:
+        files.append((contract.env.CONTROL_DATABASE, _Key(*kept(plan, control.database))))
+    sources = [source(name) for name, source in files]
+    return {"name": "secrets", "projected": {"defaultMode": _READABLE, "sources": sources}}
+
+
 def _files(plan: StackPlan) -> list[tuple[PurePosixPath, _Source]]:
     """Every file that a secret of the agent is in, and what puts it there. Without an admin token the runtime
     makes one."""
-    admin = contract.env.ADMIN_TOKEN
+    admin, shown = contract.env.ADMIN_TOKEN, contract.env.CONTROL_TOKEN
     found: list[tuple[PurePosixPath, _Source]] = [(_RUN[0] / admin, _Key(*kept(plan, admin), optional=True))]
+    found += [(_RUN[0] / shown, _Key(plan.control.host, shown))] if plan.control else []
     for name, arrives in plan.agent.secrets.items():
         if arrives == "file" or name == GOOGLE:
             place = _RUN[0] / name if arrives == "file" else _identity_file(name)

@@ -1,6 +1,6 @@
 """StackPlan -> job files of Nomad, in the order in which they are to be run.
 
-In: a stack. Out: mcp-NAME.nomad.hcl for each MCP server apart, and agent.nomad.hcl.
+In: a stack. Out: control.nomad.hcl, mcp-NAME.nomad.hcl for each MCP server apart, and agent.nomad.hcl.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ Written by shipway from agent.toml: {what} in {environment}. It is written again
 def render(plan: StackPlan) -> Rendered:
     """The files; all of them are shipway's."""
     files = {}
+    if control := plan.control:
+        head = _head(f"control of {plan.name}", plan, job.control_variables(control))
+        head += "" if control.database else f"(a host volume {control.host}, of user and group 65532)\n"
+        text = hcl.write(job.control_job(control, plan), head + "nomad job run control.nomad.hcl\n")
+        files["control.nomad.hcl"] = text
     for server in plan.apart:
         name = f"mcp-{server.name}.nomad.hcl"
         head = _head(f"mcp-{server.name} of {plan.name}", plan, job.server_variables(server, plan))
@@ -33,6 +38,9 @@ def render(plan: StackPlan) -> Rendered:
         for path, names in job.server_variables(server, plan).items():
             read[path] = list(dict.fromkeys([*read.get(path, []), *names]))
     head = _head(f"the stack {plan.name}", plan, read)
+    if plan.control:
+        put = f"nomad var put {job.control_variable(plan)} url=…"
+        head += f"(only where another stack's control is the fleet's: {put})\n"
     if plan.storage:
         head += f"(a host volume {plan.name}-data, of user and group 65532)\n"
     files["agent.nomad.hcl"] = hcl.write(job.agent_job(plan), head + "nomad job run agent.nomad.hcl\n")

@@ -1,6 +1,6 @@
 """Containers of a stack -> jobs, as values for HCL.
 
-In: the agent with its sidecars, or an MCP server apart. Out: the body of a job file.
+In: the agent with its sidecars, an MCP server apart, or control. Out: the body of a job file.
 
     job NAME ─ group agent ─ network, of all its tasks: 127.0.0.1 means what it means in a pod
                  ├─ task mcp-NAME   before the agent and until after it; started again for ever
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from shipway.plan import container
 from shipway.render.hcl import Block, Reference
 from shipway.render.nomad import templates
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from shipway.plan.control import Control
     from shipway.plan.stack import Sidecar, StackPlan
 
 AGENT = "agent"
+CONTROL = "control"
 _MHZ_OF_A_CORE = 2000
 _UNSAID_MHZ = 100
 _UNSAID_MB = 128
@@ -44,13 +47,12 @@ _AGAIN = Block({"attempts": 5, "interval": "1m", "delay": "2s", "mode": "delay"}
 def agent_job(plan: StackPlan) -> dict[str, Any]:
     """The job of the agent and its sidecars."""
     replicas = plan.agent.replicas
-    volume = {"volume": Block({"type": "host", "source": f"{plan.name}-data"}, "data")}
     spread = {"spread": Block({"attribute": Reference("${node.unique.id}")})}
     group = {
         "count": replicas,
         "shutdown_delay": "5s",  # whoever has the address by now still gets an answer
         "network": _network(api=plan.agent.ports["api"], admin=plan.agent.ports["admin"]),
-        **(volume if plan.storage else {}),
+        **({"volume": _volume(f"{plan.name}-data")} if plan.storage else {}),
         **(spread if replicas > 1 else {}),
         "update": _update(canaries=0 if plan.storage else 1),
         "task": [*(_sidecar(server, plan) for server in plan.sidecars), _agent(plan)],
@@ -75,6 +77,18 @@ def server_job(server: Sidecar, plan: StackPlan) -> dict[str, Any]:
     return _job(name, plan, "mcp", group)
 
 
+def control_job(control: Control, plan: StackPlan) -> dict[str, Any]:
+    """The job of control; with a volume one runs at a time."""
+    group = {
+        "count": 1,
+        "network": _network(control=control.port),
+        **({} if control.database else {"volume": _volume(control.host)}),
+        "update": _update(canaries=1 if control.database else 0),
+        "task": _control(control),
+    }
+    return _job(control.host, plan, CONTROL, group)
+
+
 def server_name(server: Sidecar, plan: StackPlan) -> str:
     """Of the job and of the service, by which the agent finds it."""
     return f"{plan.name}-mcp-{server.name}"
@@ -83,13 +97,29 @@ def server_name(server: Sidecar, plan: StackPlan) -> str:
 def agent_variables(plan: StackPlan) -> dict[str, list[str]]:
     """Nomad variables that the agent's task reads, with their keys."""
     urls = (service.env_url for service in plan.services)
-    return templates.variables(plan, plan.agent.secrets, f"nomad/jobs/{plan.name}", urls)
+    return templates.variables(plan, _sources(plan), f"nomad/jobs/{plan.name}", urls)
+
+
+def _sources(plan: StackPlan) -> dict[str, str]:
+    """How the agent's secrets arrive, and what it shows to control, which may change while it runs."""
+    return {**plan.agent.secrets, **({contract.env.CONTROL_TOKEN: "file"} if plan.control else {})}
 
 
 def server_variables(server: Sidecar, plan: StackPlan) -> dict[str, list[str]]:
     """Those of a server: a job may read below its own name alone, where no other policy says more."""
     job = server_name(server, plan) if server in plan.apart else plan.name
     return templates.variables(plan, server.secrets, f"nomad/jobs/{job}")
+
+
+def control_variables(control: Control) -> dict[str, list[str]]:
+    """Those of control, below its own name, the URL of its database among them."""
+    database = [contract.env.CONTROL_DATABASE] if control.database else []
+    return {f"nomad/jobs/{control.host}": [contract.env.CONTROL_TOKENS, *database]}
+
+
+def control_variable(plan: StackPlan) -> str:
+    """Whose key `url`, where there is one, says which control is the fleet's."""
+    return f"nomad/jobs/{plan.name}/{AGENT}/{AGENT}"
 
 
 def policy_variable(plan: StackPlan) -> str:
@@ -116,6 +146,10 @@ def _network(**ports: int) -> Block:
     return Block({"mode": "bridge", "port": [Block({"to": port}, name) for name, port in ports.items()]})
 
 
+def _volume(source: str) -> Block:
+    return Block({"type": "host", "source": source}, "data")
+
+
 def _update(canaries: int) -> Block:
     """A new one runs and is ready before an old one goes; where they would share a volume, after it."""
     return Block(
@@ -136,19 +170,21 @@ def _update(canaries: int) -> Block:
 
 
 def _agent(plan: StackPlan) -> Block:
-    agent = plan.agent
-    files = [templates.FILES] if templates.in_files(agent.secrets) else []
+    agent, sources, control = plan.agent, _sources(plan), plan.control
+    files = [templates.FILES] if templates.in_files(sources) else []
+    env = {name: value for name, value in agent.env.items() if name != contract.env.CONTROL_URL}
     body = {
         "driver": "docker",
         "user": container.USER,
         "kill_timeout": f"{ceil(agent.grace_s + container.ENDING_S)}s",
         "config": Block({"image": agent.image, "volumes": [templates.ETC, *files], **_HARDENED}),
-        "env": Block(agent.env | templates.paths(plan)),
+        "env": Block(env | templates.paths(plan)),
         "template": [
             templates.config(plan),
             templates.policy(plan, policy_variable(plan)),
-            *templates.secrets(agent.secrets, agent_variables(plan)),
+            *templates.secrets(sources, agent_variables(plan)),
             *(templates.address(server, server_name(server, plan)) for server in plan.apart),
+            *([templates.control(control.host, control_variable(plan))] if control else []),
         ],
         "identity": templates.identities(plan),
         "volume_mount": _mounts(plan),
@@ -163,6 +199,24 @@ def _agent(plan: StackPlan) -> Block:
         ),
     }
     return Block(_without_empty(body), AGENT)
+
+
+def _control(control: Control) -> Block:
+    kept = control_variables(control)
+    (names,) = kept.values()
+    mount = Block({"volume": "data", "destination": control.data})
+    checks = [_check("ready", CONTROL, "/readyz"), _alive(CONTROL)]
+    body = {
+        "driver": "docker",
+        "user": container.USER,
+        "kill_timeout": "30s",
+        "config": Block({"image": control.image, "volumes": [templates.FILES], **_HARDENED}),
+        "template": list(templates.secrets(dict.fromkeys(names, "file"), kept)),
+        "volume_mount": [] if control.database else [mount],
+        "resources": _resources(control.cpu, control.memory),
+        "service": Block({"name": control.host, "provider": "nomad", "port": CONTROL, "check": checks}),
+    }
+    return Block(_without_empty(body), CONTROL)
 
 
 def _sidecar(server: Sidecar, plan: StackPlan) -> Block:

@@ -91,6 +91,21 @@ def address(server: Sidecar, service: str) -> Block:
     return Block(body)
 
 
+def control(service: str, variable: str) -> Block:
+    """Where control is: a variable says, or Nomad does. While nobody does, it is away: with no URL at all the
+    agent would go by its own policy, whatever control's has switched off."""
+    name = contract.env.CONTROL_URL
+    data = (
+        f'{{{{ if nomadVarExists "{variable}" }}}}{{{{ with nomadVar "{variable}" }}}}\n'
+        f"{name}={{{{ .url }}}}\n"
+        f'{{{{ end }}}}{{{{ else }}}}{{{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "{service}" }}}}\n'
+        f"{name}=http://{{{{ .Address }}}}:{{{{ .Port }}}}\n"
+        f"{{{{ else }}}}\n{name}=http://{service}.invalid\n{{{{ end }}}}{{{{ end }}}}\n"
+    )
+    body = {"destination": "local/control.env", "env": True, "splay": _SPLAY, "data": data}
+    return Block(body)
+
+
 def identities(plan: StackPlan) -> list[Block]:
     """Nomad's own tokens, for those who exchange them, SDKs among them; they are files that rotate."""
     brokers = {name: secret.broker for name, secret in plan.config.settings.secrets.items() if secret.broker}

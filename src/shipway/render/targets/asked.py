@@ -97,8 +97,22 @@ def limits(plan: StackPlan) -> tuple[str, ...]:
     return ("[policy]",) if plan.config.settings.limits != contract.Limits() else ()
 
 
+def control(plan: StackPlan) -> tuple[str, ...]:
+    return (plan.control.host,) if plan.control else ()
+
+
+def control_image(plan: StackPlan) -> tuple[str, ...]:
+    return (plan.control.image,) if plan.control else ()
+
+
+def control_file(plan: StackPlan) -> tuple[str, ...]:
+    """A control that is given no PostgreSQL."""
+    return (plan.control.host,) if plan.control and not plan.control.database else ()
+
+
 def long_hosts(plan: StackPlan) -> tuple[str, ...]:
     hosts = [f"{plan.name}-mcp-{server.name}" for server in plan.apart]
+    hosts += [plan.control.host] if plan.control else []
     return tuple(host for host in hosts if len(host) > _LABEL)
 
 

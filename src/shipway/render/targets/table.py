@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from shipway.render.ecs import fargate
 from shipway.render.targets import asked
+from shipway.render.targets.control import CONTROL
 from shipway.render.targets.expressions import TARGETS, Feature, Otherwise, Refused, Whole
 
 _NO_REPLAY = Refused(
@@ -197,13 +198,14 @@ FEATURES: tuple[Feature, ...] = (
             ),
         },
     ),
+    *CONTROL,
     Feature(
         "a replayed model",
         asked.replayed,
         {**dict.fromkeys(TARGETS, _NO_REPLAY), "compose": Whole("a container in the agent's network")},
     ),
     Feature(
-        "host names of MCP servers apart, of more than 63 letters",
+        "host names of MCP servers apart and control, of more than 63 letters",
         asked.long_hosts,
         dict.fromkeys(TARGETS, _NO_HOST),
     ),
@@ -266,13 +268,10 @@ FEATURES: tuple[Feature, ...] = (
         "[policy], changed while the agent runs",
         asked.limits,
         {
-            "compose": Whole("etc/policy.json"),
-            "kubernetes": Whole("a ConfigMap"),
-            "ecs": Otherwise(
-                "control, or a restriction through the admin port",
-                "{}: changes with a deployment; at once by a restriction (`shipway policy set --url`)",
-            ),
-            "nomad": Whole("a Nomad variable"),
+            "compose": Whole("control; before it has one, etc/policy.json"),
+            "kubernetes": Whole("control; before it has one, a ConfigMap"),
+            "ecs": Whole("control"),
+            "nomad": Whole("control; before it has one, a Nomad variable"),
         },
     ),
     Feature(

@@ -1,4 +1,6 @@
 # Written by shipway from agent.toml: the stack hello in prod. It is written again.
+# nomad var put nomad/jobs/hello SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/hello/agent/agent url=…)
 # nomad job run agent.nomad.hcl
 job "hello" {
   type = "service"
@@ -43,7 +45,7 @@ job "hello" {
 
       config {
         image           = "hello@sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -148,6 +150,31 @@ EOT
   "tenants": {}
 }
 {{ end }}
+EOT
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/hello\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/hello/agent/agent" }}{{ with nomadVar "nomad/jobs/hello/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "hello-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://hello-control.invalid
+{{ end }}{{ end }}
 EOT
       }
 

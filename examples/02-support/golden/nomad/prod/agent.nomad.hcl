@@ -1,5 +1,6 @@
 # Written by shipway from agent.toml: the stack support in prod. It is written again.
-# nomad var put nomad/jobs/support ANTHROPIC_API_KEY=… API_KEYS=…
+# nomad var put nomad/jobs/support ANTHROPIC_API_KEY=… API_KEYS=… SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/support/agent/agent url=…)
 # (a host volume support-data, of user and group 65532)
 # nomad job run agent.nomad.hcl
 job "support" {
@@ -267,6 +268,31 @@ EOT
         gid                  = 65532
         error_on_missing_key = true
         data                 = "{{ with nomadVar \"nomad/jobs/support\" }}{{ .API_KEYS }}{{ end }}"
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/support\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/support/agent/agent" }}{{ with nomadVar "nomad/jobs/support/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "support-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://support-control.invalid
+{{ end }}{{ end }}
+EOT
       }
 
       volume_mount {

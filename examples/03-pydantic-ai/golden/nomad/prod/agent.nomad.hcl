@@ -1,5 +1,6 @@
 # Written by shipway from agent.toml: the stack planner in prod. It is written again.
-# nomad var put nomad/jobs/planner OPENAI_API_KEY=…
+# nomad var put nomad/jobs/planner OPENAI_API_KEY=… SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/planner/agent/agent url=…)
 # nomad job run agent.nomad.hcl
 job "planner" {
   type = "service"
@@ -44,7 +45,7 @@ job "planner" {
 
       config {
         image           = "registry.example.com/planner@sha256:705288005c316be674e1a9c1cf055f68e228a361a6cade9075106e2ecac14cdb"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -188,6 +189,31 @@ EOT
 {{ with nomadVar "nomad/jobs/planner" }}
 OPENAI_API_KEY={{ .OPENAI_API_KEY.Value | toJSON }}
 {{ end }}
+EOT
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/planner\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/planner/agent/agent" }}{{ with nomadVar "nomad/jobs/planner/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "planner-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://planner-control.invalid
+{{ end }}{{ end }}
 EOT
       }
 

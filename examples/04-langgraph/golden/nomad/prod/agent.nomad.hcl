@@ -1,5 +1,6 @@
 # Written by shipway from agent.toml: the stack refunds in prod. It is written again.
-# nomad var put nomad/jobs/refunds OPENAI_API_KEY=…
+# nomad var put nomad/jobs/refunds OPENAI_API_KEY=… SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/refunds/agent/agent url=…)
 # (a host volume refunds-data, of user and group 65532)
 # nomad job run agent.nomad.hcl
 job "refunds" {
@@ -50,7 +51,7 @@ job "refunds" {
 
       config {
         image           = "registry.example.com/refunds@sha256:8ff5f4a43da9ff05c9816263ecfeeb520e366123a5c71bbee32d00940655af31"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -193,6 +194,31 @@ EOT
 {{ with nomadVar "nomad/jobs/refunds" }}
 OPENAI_API_KEY={{ .OPENAI_API_KEY.Value | toJSON }}
 {{ end }}
+EOT
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/refunds\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/refunds/agent/agent" }}{{ with nomadVar "nomad/jobs/refunds/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "refunds-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://refunds-control.invalid
+{{ end }}{{ end }}
 EOT
       }
 

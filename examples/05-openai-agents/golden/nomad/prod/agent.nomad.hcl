@@ -1,5 +1,6 @@
 # Written by shipway from agent.toml: the stack reception in prod. It is written again.
-# nomad var put nomad/jobs/reception OPENAI_API_KEY=…
+# nomad var put nomad/jobs/reception OPENAI_API_KEY=… SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/reception/agent/agent url=…)
 # nomad job run agent.nomad.hcl
 job "reception" {
   type = "service"
@@ -44,7 +45,7 @@ job "reception" {
 
       config {
         image           = "registry.example.com/reception@sha256:1bbed4086a26d8c82de8529aecb319d294accf11dbd91f994dcfd3c268946f46"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -186,6 +187,31 @@ EOT
 {{ with nomadVar "nomad/jobs/reception" }}
 OPENAI_API_KEY={{ .OPENAI_API_KEY.Value | toJSON }}
 {{ end }}
+EOT
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/reception\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/reception/agent/agent" }}{{ with nomadVar "nomad/jobs/reception/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "reception-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://reception-control.invalid
+{{ end }}{{ end }}
 EOT
       }
 

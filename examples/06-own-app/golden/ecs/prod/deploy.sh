@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 . ./account.env
+CONTROL_URL="${CONTROL_URL-http://chat-control:8083}"
 export AWS_DEFAULT_REGION="${AWS_REGION:-}"
 
 need() {
@@ -24,6 +25,7 @@ fill() {
     -e "s|\${SECURITY_GROUPS}|$(list "${SECURITY_GROUPS:-}")|g" \
     -e "s|\${ASSIGN_PUBLIC_IP}|$ASSIGN_PUBLIC_IP|g" \
     -e "s|\${ALARMS}|$(list "${ALARMS:-}")|g" \
+    -e "s|\${CONTROL_URL}|$CONTROL_URL|g" \
     "$1"
 }
 
@@ -63,5 +65,10 @@ if [ -n "${TARGET_GROUP_ARN:-}" ]; then
   set -- "$@" --load-balancers "$balancer" --health-check-grace-period-seconds 120
 fi
 
+if [ "$CONTROL_URL" = http://chat-control:8083 ]; then # else it is another stack's
+  balancer="targetGroupArn=${CONTROL_TARGET_GROUP_ARN:-},containerName=control,containerPort=8083"
+  deploy control chat-prod-control ${CONTROL_TARGET_GROUP_ARN:+--load-balancers "$balancer"}
+  settle
+fi
 deploy . chat-prod "$@"
 [ -n "${LISTENER_RULE_ARN:-}" ] || settle # a canary takes longer than anybody waits

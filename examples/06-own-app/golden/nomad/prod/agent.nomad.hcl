@@ -1,5 +1,6 @@
 # Written by shipway from agent.toml: the stack chat in prod. It is written again.
-# nomad var put nomad/jobs/chat OPENAI_API_KEY=…
+# nomad var put nomad/jobs/chat OPENAI_API_KEY=… SHIPWAY_CONTROL_TOKEN=…
+# (only where another stack's control is the fleet's: nomad var put nomad/jobs/chat/agent/agent url=…)
 # nomad job run agent.nomad.hcl
 job "chat" {
   type = "service"
@@ -44,7 +45,7 @@ job "chat" {
 
       config {
         image           = "registry.example.com/chat@sha256:619fcf8cda55f32f2394d0c5e6bd7e121c7071f5721d49ec9d5c0fa3170abbda"
-        volumes         = ["local/etc:/etc/shipway:ro"]
+        volumes         = ["local/etc:/etc/shipway:ro", "secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
         security_opt    = ["no-new-privileges"]
@@ -187,6 +188,31 @@ EOT
 {{ with nomadVar "nomad/jobs/chat" }}
 OPENAI_API_KEY={{ .OPENAI_API_KEY.Value | toJSON }}
 {{ end }}
+EOT
+      }
+
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_TOKEN"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/chat\" }}{{ .SHIPWAY_CONTROL_TOKEN }}{{ end }}"
+      }
+
+      template {
+        destination = "local/control.env"
+        env         = true
+        splay       = "30s"
+        data        = <<EOT
+{{ if nomadVarExists "nomad/jobs/chat/agent/agent" }}{{ with nomadVar "nomad/jobs/chat/agent/agent" }}
+SHIPWAY_CONTROL_URL={{ .url }}
+{{ end }}{{ else }}{{ range nomadService 1 (env "NOMAD_ALLOC_ID") "chat-control" }}
+SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
+{{ else }}
+SHIPWAY_CONTROL_URL=http://chat-control.invalid
+{{ end }}{{ end }}
 EOT
       }
 

@@ -27,9 +27,11 @@ def files(plan: StackPlan) -> dict[str, str]:
 
 
 def _pod_monitor(plan: StackPlan) -> Part:
-    """Pods, not the Service: each is asked, ready or not. MCP servers apart answer on their own port."""
+    """Pods, not the Service: each is asked, ready or not. MCP servers apart and control answer on their own
+    port."""
     job = [{"targetLabel": "job", "replacement": instance(plan)}]
     ports = ["admin", *(["mcp"] if any(server.program for server in plan.apart) else [])]
+    ports += ["control"] if plan.control else []
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
