@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from shipway_runtime.contract import McpServer, Outcome
 from shipway_runtime.dialogue import ToolCall, Usage
 from shipway_runtime.health.heart import Heart
 from shipway_runtime.health.readiness import Readiness
+from shipway_runtime.live.scorer import Scorer
+from shipway_runtime.live.scoring import Scoring
 from shipway_runtime.model.watching import Watch
 from shipway_runtime.policy.admission import Admission
 from shipway_runtime.policy.families import families as policy
@@ -31,7 +34,7 @@ from shipway_runtime.telemetry import families, vitals
 from shipway_runtime.telemetry.counts import Counts
 from shipway_runtime.telemetry.histogram import Histogram
 from shipway_runtime.telemetry.outcomes import Ended
-from shipway_runtime.telemetry.pushing import Pushing
+from shipway_runtime.telemetry.pushing import OUTCOMES, TEXTS, Pushing
 from shipway_runtime.telemetry.requests import Requests
 from shipway_runtime.telemetry.spool import Spool
 from shipway_runtime.telemetry.tally import Tally
@@ -57,7 +60,8 @@ def exposed(tmp_path: Path) -> list[Metric]:
     found = [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1
-    pushing = Pushing("http://control", lambda: None, Spool(tmp_path), {})
+    pushing = Pushing(OUTCOMES, "http://control", lambda: None, Spool(tmp_path), {})
+    texts = Pushing(TEXTS, "http://control", lambda: None, Spool(tmp_path), {})
     standing = Standing(deployment, Keeping(tmp_path))
     standing.refused["kill.tools"] += 1
     return [
@@ -68,6 +72,8 @@ def exposed(tmp_path: Path) -> list[Metric]:
         *guard.collect(),
         *policy(standing, Admission(lambda: None)),
         *pushing.collect(),
+        *texts.collect(),
+        *of_live(),
     ]
 
 
@@ -102,8 +108,15 @@ def of_turns() -> Iterable[Metric]:
     tally.note(ToolCall("1", "look", "{}"))
     outcome = Outcome("c", 1, "r", None, 0.0, 0.0, 1.0, "error", 1.0)
     counts = Counts()
-    counts.take(Ended(outcome, "", tally, None, ValueError()))
+    counts.take(Ended(outcome, tally, None, ValueError()))
     return families.of_turns(Idle(), counts)
+
+
+def of_live() -> Iterable[Metric]:
+    async def none() -> Scoring:
+        return Scoring(Scorer(), str)
+
+    return asyncio.run(none()).collect()
 
 
 def of_models() -> Iterable[Metric]:

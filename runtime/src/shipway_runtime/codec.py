@@ -15,6 +15,9 @@ from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 
+FORMAT = 1
+"""The version of every format of the contract."""
+
 
 class ContractError(ValueError):
     """A document that is not what the format says; the message names the place and what was expected."""

@@ -14,15 +14,20 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from . import codec
+from .codec import FORMAT as FORMAT
 from .codec import ContractError as ContractError
 from .codec import encode as encode
+from .texts import TEXT_LIMIT as TEXT_LIMIT
+from .texts import TURNS_PATH as TURNS_PATH
+from .texts import Deletion as Deletion
+from .texts import Said as Said
+from .texts import ToolUse as ToolUse
+from .texts import TurnText as TurnText
 from .variables import BASE_URL_VARIABLES as BASE_URL_VARIABLES
 from .variables import CHILD_VARIABLES as CHILD_VARIABLES
 from .variables import PROVIDER_HOSTS as PROVIDER_HOSTS
 from .variables import PROVIDER_URLS as PROVIDER_URLS
 from .variables import env as env
-
-FORMAT = 1
 
 # -- Ports: the image's defaults; each has an override in the environment ------------------------------
 
@@ -240,6 +245,14 @@ class McpServer:
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """The scorer of real turns, `module:name`, and the share of conversations that it sees, from 0 to 1."""
+
+    entrypoint: str
+    sample: float
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """/app/shipway.json: what the image is. Written by the builder, read by the runtime at start."""
 
@@ -248,6 +261,7 @@ class Manifest:
     settings: Settings = field(default_factory=Settings)
     mcp: tuple[McpServer, ...] = ()
     prompts: str | None = None  # sha256:… over the prompt files; None without prompts
+    live: Live | None = None
     format: int = FORMAT
 
 

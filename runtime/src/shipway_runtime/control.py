@@ -28,12 +28,13 @@ from .health import checks, standin
 from .health.heart import Heart
 from .health.readiness import Readiness
 from .health.traffic import Traffic
+from .live.reading import Reading
 from .model.watching import Watch
 from .policy.admission import Admission
 from .policy.endpoint import Endpoint
 from .policy.standing import Standing
 from .reaper import Reaper
-from .telemetry import log
+from .telemetry import log, outcomes
 from .telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     from .health.faults import Fault
     from .health.readiness import Check
     from .health.standin import StandIn
+    from .live.scoring import Scoring
     from .relay import Relay
     from .secrets.declared import Secrets
+    from .telemetry.pushing import Pushing
 
 WATCH_S = 0.5
 RELAY_GRACE_S = 5.0
@@ -85,6 +88,8 @@ class Control:
         self.policy = Standing.open(deployment, secrets, environ)
         self.admission = Admission(lambda: self.policy.effective)
         self.metrics.add(self._policy)
+        self.scoring: Scoring | None = None
+        self.reading: Reading | None = None
         self._heard = socket.socketpair()
         for end in self._heard:
             end.setblocking(False)
@@ -134,7 +139,10 @@ class Control:
         async with contextlib.AsyncExitStack() as stack:
             relay = await stack.enter_async_context(self._relay(relay_socket)) if relay_socket else None
             if url := self._environ.get(env.CONTROL_URL):
-                await stack.enter_async_context(self._pushing(url))
+                pushing = await stack.enter_async_context(self._pushing("OUTCOMES", url))
+                stack.callback(outcomes.carry(pushing.put))
+            if self._deployment.manifest.live:
+                await self._live(stack, url)
             wanted = checks.list_checks(
                 self._deployment, self._secrets, relay, self._environ, self.traffic, self.policy
             )
@@ -158,11 +166,23 @@ class Control:
         return admin.Admin(routes, {"/metrics": self.metrics.page}, changes, token, private)
 
     @contextlib.asynccontextmanager
-    async def _pushing(self, url: str) -> AsyncIterator[None]:
+    async def _pushing(self, freight: str, url: str) -> AsyncIterator[Pushing]:
         module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.telemetry.pushing")
-        async with module.pushing(url, self._deployment, self._secrets, self._environ) as ours:
+        what = getattr(module, freight)
+        async with module.pushing(what, url, self._deployment, self._secrets, self._environ) as ours:
             self.metrics.add(ours.collect)
-            yield
+            yield ours
+
+    async def _live(self, stack: contextlib.AsyncExitStack, url: str | None) -> None:
+        """Score sampled turns, and let control read some of them, if there is one."""
+        live = await asyncio.to_thread(importlib.import_module, "shipway_runtime.live.scoring")
+        redact = self._secrets.redact
+        if url:
+            pushing = await stack.enter_async_context(self._pushing("TEXTS", url))
+            self.reading = Reading(pushing.put, redact)
+        scoring: Scoring = await stack.enter_async_context(live.scoring(redact, self.reading))
+        self.metrics.add(scoring.collect)
+        self.scoring = scoring
 
     @contextlib.asynccontextmanager
     async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:

@@ -51,7 +51,7 @@ class Entrypoint:
                 return await stack.enter_async_context(made)  # type: ignore[arg-type]
             return made
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
-            raise EntrypointError(f"the entry point {self.text} could not be made", _theirs(error)) from None
+            raise EntrypointError(f"the entry point {self.text} could not be made", theirs(error)) from None
 
 
 def load(text: str) -> Entrypoint:
@@ -62,7 +62,7 @@ def load(text: str) -> Entrypoint:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
         if isinstance(error, ModuleNotFoundError) and error.name and _is_prefix(error.name, module_name):
             raise EntrypointError(_explain_missing(text, error.name)) from None
-        raise EntrypointError(f"the entry point {text} could not be imported", _theirs(error)) from None
+        raise EntrypointError(f"the entry point {text} could not be imported", theirs(error)) from None
     if not hasattr(module, name):
         there = sorted(n for n, value in vars(module).items() if callable(value) and not n.startswith("_"))
         raise EntrypointError(
@@ -84,7 +84,7 @@ def _explain_missing(text: str, missing: str) -> str:
     )
 
 
-def _theirs(error: BaseException) -> BaseException:
+def theirs(error: BaseException) -> BaseException:
     """The exception with its traceback from the first frame that is neither ours nor the importer's."""
     here = str(Path(__file__).parent)
     traceback: TracebackType | None = error.__traceback__

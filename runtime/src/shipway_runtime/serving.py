@@ -27,6 +27,7 @@ from .conversations.sql import Conversations
 from .drain import Drain
 from .health.readiness import Check
 from .health.watched import watch
+from .live.sampling import Sampling
 from .policy.asgi import Guarded
 from .secrets.declared import Secrets
 from .telemetry import log, outcomes, tracing
@@ -95,10 +96,12 @@ async def _application(
         control.policy.refuse_budgets("the agent is an ASGI application, which reports no usage")
         control.traffic.what = "requests"  # it has no turns: what its model answers is all that is known
         control.model.listen(control.traffic.note)
+        if control.scoring:
+            log.warning("evals.live scores turns, and an ASGI application has none: nothing is scored")
         yield Guarded(kind.app, control.admission, deployment.settings.model), None
         return
     end_tracing = tracing.start(deployment, os.environ)  # the agent's own code came first
-    store = _store(deployment, process.secrets)
+    store = _store(process)
     await store.open()
     try:
         control.watch(Check("storage", store.check))
@@ -110,8 +113,9 @@ async def _application(
         end_tracing()
 
 
-def _store(deployment: Deployment, secrets: Secrets) -> Conversations:
+def _store(process: Process) -> Conversations:
     """Where this deployment keeps its conversations."""
+    deployment, secrets, reading = process.deployment, process.secrets, process.control.reading
     api, storage = deployment.settings.api, deployment.settings.storage
     database: Database
     if storage and storage.url_secret:
@@ -123,7 +127,8 @@ def _store(deployment: Deployment, secrets: Secrets) -> Conversations:
         from .conversations.sqlite import Sqlite
 
         database = Sqlite(deployment.places.storage)
-    return Conversations(database, wait_s=0.0 if api.when_busy == "refuse" else api.timeout_s)
+    wait_s = 0.0 if api.when_busy == "refuse" else api.timeout_s
+    return Conversations(database, wait_s=wait_s, deleted=reading.forget if reading else None)
 
 
 def _turns(process: Process, agent: Agent, store: Conversations) -> Turns:
@@ -142,11 +147,22 @@ def _turns(process: Process, agent: Agent, store: Conversations) -> Turns:
         control.admission,
         settings.api.timeout_s,
         contexts_of(context, deployment.tenants),
+        _sampling(process),
     )
     counts = Counts()
     outcomes.listen(counts.take)
     control.metrics.add(lambda: counts.collect(turns))
     return turns
+
+
+def _sampling(process: Process) -> Sampling | None:
+    """Which turns are scored; from here on they are."""
+    live, scoring = process.deployment.manifest.live, process.control.scoring
+    if live is None or scoring is None:
+        return None
+    process.control.watch(Check("evals.live", scoring.check, required=False))
+    scoring.begin()
+    return Sampling(live.sample)
 
 
 def _context(process: Process) -> Context:

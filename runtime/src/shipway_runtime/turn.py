@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .context import Context
     from .conversations.store import Place, Store
+    from .live.sample import Notes
     from .telemetry.tally import Tally
 
 
@@ -135,6 +136,7 @@ class Turn:
         answer: AsyncGenerator[Piece, None],
         store: Store,
         revision: str,
+        notes: Notes | None = None,
     ) -> None:
         self.ask, self.context, self.place, self.previous = ask, context, place, previous
         self.id = contract.response_id(context.conversation, context.turn)
@@ -143,6 +145,7 @@ class Turn:
         self.tell: Callable[[], Awaitable[None]] | None = None  # set by a stream, to be told of a drain
         self.keep: Callable[[str], dict[str, Any]] | None = None  # set by an API: what it keeps of the turn
         self._answer, self._store, self._revision, self._first_seen = answer, store, revision, first_seen
+        self._notes = notes
         self._clock = time.perf_counter()
         self._first_token_s: float | None = None
         self._text: list[str] = []
@@ -202,6 +205,8 @@ class Turn:
             self._text.append(piece)
         else:
             self.tally.note(piece)
+            if self._notes:
+                self._notes.note(piece)
 
     async def ended(self, error: TurnError) -> TurnError:
         """The error to raise instead of the cancellation by which this turn was stopped."""
@@ -239,7 +244,9 @@ class Turn:
             log.error("turn %s: the answer could not be kept: %s", self.id, error)
             raise UnkeptError("the conversation could not be stored") from None
         finally:
-            outcomes.record(self._outcome(status), self.tally, self.context.model, self._error)
+            if self._notes:
+                self._notes.answer = self.text
+            outcomes.record(self._outcome(status), self.tally, self.context.model, self._error, self._notes)
 
     def _outcome(self, status: Literal["ok", "error", "cancelled"]) -> contract.Outcome:
         latency, tally = time.perf_counter() - self._clock, self.tally

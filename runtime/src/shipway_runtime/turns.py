@@ -39,12 +39,13 @@ if TYPE_CHECKING:
     from .context import Context
     from .conversations.store import Store
     from .drain import Drain
+    from .live.sampling import Sampling
     from .policy.admission import Admission, Passage
 
 
 class Turns:
     """Runs turns of one agent. `context` is the template of every turn's, but for `tenants` with one of their
-    own; a turn that takes longer than `timeout_s` is stopped."""
+    own; a turn that takes longer than `timeout_s` is stopped. `sampling` says which are read."""
 
     def __init__(
         self,
@@ -56,9 +57,10 @@ class Turns:
         admission: Admission,
         timeout_s: float = 600.0,
         tenants: Mapping[str, Context] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self._agent, self._store, self._context = agent, store, context
-        self._tenants = tenants or {}
+        self._tenants, self._sampling = tenants or {}, sampling
         self._drain, self._revision, self._admission, self._timeout_s = drain, revision, admission, timeout_s
         self._running: set[Turn] = set()
         self._waiting: set[asyncio.Timeout] = set()  # for another turn of their conversation
@@ -159,9 +161,12 @@ class Turns:
             tenant=ask.tenant,
             tally=Tally(),
         )
-        answer = self._agent(Dialogue(ask.messages, before.past, ask.instructions), context)
+        dialogue = Dialogue(ask.messages, before.past, ask.instructions)
+        notes = self._sampling.begin(ask, dialogue, context) if self._sampling else None
+        answer = self._agent(dialogue, context)
         return Turn(
-            ask, context, place, before.previous, before.first_seen, answer, self._store, self._revision
+            *(ask, context, place, before.previous, before.first_seen, answer),
+            *(self._store, self._revision, notes),
         )
 
     async def _before(self, ask: Ask, place: Place) -> Before | None:

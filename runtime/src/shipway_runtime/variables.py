@@ -31,8 +31,6 @@ class env:
     SECRETS = "SHIPWAY_SECRETS"  # directory
     CONTROL_URL = "SHIPWAY_CONTROL_URL"
     CONTROL_TOKEN = "SHIPWAY_CONTROL_TOKEN"  # noqa: S105 - a name, not a token
-    CONTROL_TOKENS = "SHIPWAY_CONTROL_TOKENS"
-    CONTROL_DATABASE = "SHIPWAY_CONTROL_DATABASE"  # of control itself: a PostgreSQL URL
     REVISION = "SHIPWAY_REVISION"
     ADMIN_TOKEN = "SHIPWAY_ADMIN_TOKEN"  # noqa: S105 - a name, not a token
     CHECK_INTERVAL = "SHIPWAY_CHECK_INTERVAL"  # seconds between two rounds of readiness checks

@@ -186,7 +186,7 @@ def _control(control: Control, plan: StackPlan) -> dict[str, Any]:
         "ports": [f"{_LOOPBACK}:${{CONTROL_PORT:-{control.port}}}:{control.port}"],
         "volumes": [file] * from_file if control.database else [f"{CONTROL}:{control.data}"],
         "healthcheck": parts.healthcheck(control.port, "/readyz"),
-        **parts.limits(control.cpu, control.memory),
+        **parts.limits(control.memory),
     }
     return _without_empty(service)
 

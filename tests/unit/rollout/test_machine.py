@@ -59,7 +59,7 @@ def looks(now: float) -> list[Seen]:
 
 
 def events(state: State, now: float) -> list[Event]:
-    """Whatever can happen next and makes a difference: the suite counts while it runs, the gates while they judge."""
+    """Whatever can happen next and makes a difference: the gates count while users are split, and so on."""
     seen = [
         look
         for look in looks(now)
@@ -258,8 +258,10 @@ def test_a_good_canary_is_promoted_step_by_step() -> None:
     assert road.look(verdict="pass").step == 2
     assert road.look(verdict="pass").phase == "promoting"
     assert road.look(stable="absent").phase == "promoted"
-    assert road.told == ["25 % of new conversations go to new", "100 % of new conversations go to new"] + [
-        "every step is done: promoted"
+    assert road.told == [
+        "25 % of new conversations go to new",
+        "100 % of new conversations go to new",
+        "every step is done: promoted",
     ]
 
 

@@ -20,7 +20,7 @@ from .leases import LEASE_S, Leases
 from .store import Before, Conversation, Place, StoreError, Turned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from contextlib import AbstractAsyncContextManager
 
     from .database import Database, Row
@@ -33,10 +33,17 @@ LAST = 2**31 - 1  # above every number of a turn
 
 class Conversations:
     """The store in one database. A turn waits `wait_s` seconds for another one of its conversation: 0 does
-    not wait, None waits without a bound."""
+    not wait, None waits without a bound. `deleted` is told of each deletion in a conversation."""
 
-    def __init__(self, database: Database, *, wait_s: float | None = None, lease_s: float = LEASE_S) -> None:
-        self._database = database
+    def __init__(
+        self,
+        database: Database,
+        *,
+        wait_s: float | None = None,
+        lease_s: float = LEASE_S,
+        deleted: Callable[[Place], None] | None = None,
+    ) -> None:
+        self._database, self._deleted = database, deleted
         self._wait_s = wait_s
         self._leases = Leases(database, lease_s)
         self._watching: asyncio.Task[None] | None = None
@@ -145,10 +152,16 @@ class Conversations:
         return bool(await self._database.change(values, statements.UPDATE))
 
     async def delete(self, place: Place) -> bool:
-        return bool(await self._database.change(_key(place), statements.DELETE, statements.DELETE_TURNS))
+        return await self._delete(place, _key(place), statements.DELETE, statements.DELETE_TURNS)
 
     async def delete_turn(self, place: Place, turn: int) -> bool:
-        return bool(await self._database.change(_key(place) | {"turn": turn}, statements.DELETE_TURN))
+        return await self._delete(place, _key(place) | {"turn": turn}, statements.DELETE_TURN)
+
+    async def _delete(self, place: Place, values: dict[str, Any], *wanted: str) -> bool:
+        there = bool(await self._database.change(values, *wanted))
+        if there and self._deleted:
+            self._deleted(place)
+        return there
 
     async def spent(self, tenant: str | None, windows: Collection[int], at: float) -> dict[int, Spent]:
         rows = await self._database.fetch(statements.SPENT, {"tenant": tenant or ""})

@@ -74,10 +74,9 @@ def of_models(watch: Watch) -> Iterator[Metric]:
 
 def of_pushing(pushing: Pushing) -> Iterator[Metric]:
     results = {"pushed": pushing.pushed, "refused": pushing.refused, "dropped": pushing.dropped}
-    yield _counter("shipway_outcomes", "Outcomes, by what became of them", ["result"], results)
-    yield GaugeMetricFamily(
-        "shipway_outcomes_buffered", "Outcomes that control does not have yet", pushing.buffered
-    )
+    name, many = pushing.freight.metric, pushing.freight.many.capitalize()
+    yield _counter(name, f"{many}, by what became of them", ["result"], results)
+    yield GaugeMetricFamily(f"{name}_buffered", f"{many} that control does not have yet", pushing.buffered)
 
 
 def _use(counts: Counts) -> Iterator[Metric]:

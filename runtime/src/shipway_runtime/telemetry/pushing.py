@@ -1,9 +1,10 @@
-"""Outcomes on their way to control: to disk at once, then to the server as soon as it takes them.
+"""Lines on their way to control: to disk at once, then to the server as soon as it takes them.
 
-In: outcomes, on the main loop, which only puts them into a queue. Out: on the control loop, lines in a spool,
-and `POST {control}/v1/outcomes` with some of them, until all are taken; contract.py says what both sides owe
-each other. While control is away they stay on disk, and attempts come at growing intervals, different ones in
-each process. At the end there are FLUSH_S for what is left; the rest is for the next process.
+In: lines of one `Freight` (outcomes; texts of turns), from any thread, which only puts them into a queue.
+Out: on the control loop, lines in a spool, and `POST {control}/v1/…` with some of them, until all are taken;
+contract.py says what both sides owe each other. While control is away they stay on disk, and attempts come at
+growing intervals, different ones in each process. At the end there are FLUSH_S for what is left; the rest is
+for the next process.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import os
 import random
 import stat
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__, contract
 from ..config import temporary
 from ..errors import StartError
 from ..policy.remote import control_token
-from . import log, outcomes
-from .spool import Spool
+from . import log
+from .spool import LIMIT, Spool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 
     from ..config import Deployment
     from ..secrets.declared import Secrets
-    from .outcomes import Ended
     from .spool import Batch
 
 STORE_S = 0.25  # between two looks into the queue
@@ -48,16 +49,55 @@ HINTS = {
     403: f": {contract.env.CONTROL_TOKEN} may not do this",
     404: ": this is no control server, or an older one",
 }
-DIVIDED = (413, 422)  # too much, or a line among them that is no outcome: smaller, down to one
+DIVIDED = (413, 422)  # too much, or a line among them that it cannot read: smaller, down to one
+
+
+@dataclass(frozen=True, slots=True)
+class Freight:
+    """One kind of lines: where they go, where they wait and how many bytes may, and how they are called."""
+
+    path: str
+    folder: str
+    metric: str
+    one: str
+    many: str
+    left: str
+    """What is left of a line that control refused."""
+    limit: int = LIMIT
+
+
+OUTCOMES = Freight(
+    contract.OUTCOMES_PATH,
+    folder="outcomes",
+    metric="shipway_outcomes",
+    one="an outcome",
+    many="outcomes",
+    left="it is on stdout alone",
+)
+TEXTS = Freight(
+    contract.TURNS_PATH,
+    folder="turns",
+    metric="shipway_turn_texts",
+    one="a turn's text",
+    many="texts of turns",
+    left="it is lost",
+    limit=16_000_000,
+)
 
 
 class Pushing:
-    """One process's outcomes. `put` belongs to the main loop, the rest to the control loop."""
+    """One process's lines of one kind. `put` is for any thread, the rest belongs to the control loop."""
 
     def __init__(
-        self, url: str, token: Callable[[], str | None], spool: Spool, query: Mapping[str, str]
+        self,
+        freight: Freight,
+        url: str,
+        token: Callable[[], str | None],
+        spool: Spool,
+        query: Mapping[str, str],
     ) -> None:
-        self._url, self._query = url.rstrip("/") + contract.OUTCOMES_PATH, dict(query)
+        self.freight = freight
+        self._url, self._query = url.rstrip("/") + freight.path, dict(query)
         self._token, self._spool = token, spool
         self._queue: deque[bytes] = deque()
         self._most = MOST_LINES
@@ -68,12 +108,12 @@ class Pushing:
 
     @property
     def buffered(self) -> int:
-        """Outcomes that control does not have yet."""
+        """Lines that control does not have yet."""
         return len(self._queue) + len(self._spool)
 
     @property
     def dropped(self) -> int:
-        """Outcomes that were given up for want of space."""
+        """Lines that were given up for want of space."""
         return self._overrun + self._spool.dropped
 
     def collect(self) -> Iterable[Metric]:
@@ -82,10 +122,10 @@ class Pushing:
 
         return of_pushing(self)
 
-    def put(self, ended: Ended) -> None:
-        """An outcome; called on the main loop."""
+    def put(self, line: str) -> None:
+        """One more."""
         if len(self._queue) < MOST_QUEUED:
-            self._queue.append(ended.line.encode())
+            self._queue.append(line.encode())
         else:
             self._overrun += 1
 
@@ -104,7 +144,8 @@ class Pushing:
                     pass
         await self._drop_client()
         if self.buffered:
-            log.warning("%d outcomes did not reach control, and wait on disk", self.buffered)
+            many = self.freight.many
+            log.warning("%d %s did not reach control, and wait on disk", self.buffered, many)
 
     async def _keep_storing(self) -> None:
         while True:
@@ -118,7 +159,7 @@ class Pushing:
         try:
             await asyncio.to_thread(self._spool.add, lines)
         except OSError as error:
-            self._say(f"outcomes cannot be written to disk: {error.strerror or error}")
+            self._say(f"{self.freight.many} cannot be written to disk: {error.strerror or error}")
             self._queue.extendleft(reversed(lines))
 
     async def _keep_sending(self) -> None:
@@ -138,7 +179,7 @@ class Pushing:
         if status in DIVIDED:
             await self._divide(batch, status)
             return 0.0
-        self._say(f"outcomes do not reach control at {self._url}, and wait on disk: {error}")
+        self._say(f"{self.freight.many} do not reach control at {self._url}, and wait on disk: {error}")
         await self._drop_client()
         self._failures += 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10))
@@ -150,7 +191,7 @@ class Pushing:
         self.pushed += batch.lines
         self._most = min(MOST_LINES, self._most * 2)
         if self._error:
-            log.info("control takes outcomes again")
+            log.info("control takes %s again", self.freight.many)
         self._failures, self._error = 0, None
 
     async def _divide(self, batch: Batch, status: int) -> None:
@@ -160,7 +201,7 @@ class Pushing:
             return
         await asyncio.to_thread(self._spool.take, batch)
         self.refused += 1
-        log.warning("control refused an outcome with %d; it is on stdout alone", status)
+        log.warning("control refused %s with %d; %s", self.freight.one, status, self.freight.left)
 
     async def _post(self, body: bytes) -> tuple[int, float, str]:
         """The answer's status (0: none), the seconds it asks to wait, and what went wrong."""
@@ -200,9 +241,9 @@ class Pushing:
 
 @contextlib.asynccontextmanager
 async def pushing(
-    url: str, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]
+    freight: Freight, url: str, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]
 ) -> AsyncIterator[Pushing]:
-    """Push outcomes to control at `url` while the block runs. Raises StartError."""
+    """Push what is put into it to control at `url` while the block runs. Raises StartError."""
     known = control_token(deployment, environ)
 
     def token() -> str | None:
@@ -210,14 +251,12 @@ async def pushing(
             secrets.learn(value)
         return value
 
-    spool = await asyncio.to_thread(_open, deployment)
-    ours = Pushing(url, token, spool, deployment.control_query)
-    deaf = outcomes.listen(ours.put)
+    spool = await asyncio.to_thread(_open, freight, deployment)
+    ours = Pushing(freight, url, token, spool, deployment.control_query)
     running = asyncio.create_task(_forever(ours))
     try:
         yield ours
     finally:
-        deaf()
         running.cancel()
         await asyncio.wait([running])
         await ours.flush()
@@ -229,18 +268,18 @@ async def _forever(ours: Pushing) -> None:
         try:
             await ours.run()
         except Exception:  # noqa: BLE001 - what fails in a new way must not end the trying, nor the process
-            log.error("outcomes: storing or sending them failed", exc_info=True)
+            log.error("%s: storing or sending them failed", ours.freight.many, exc_info=True)
             await asyncio.sleep(LONGEST_PAUSE_S)
 
 
-def _open(deployment: Deployment) -> Spool:
+def _open(freight: Freight, deployment: Deployment) -> Spool:
     """The spool on the agent's volume, else in /tmp. Raises StartError."""
     name, storage = deployment.manifest.name, deployment.places.storage
-    roots = [storage / "outcomes" / name] if storage else []
-    roots.append(temporary() / f"shipway-outcomes-{os.getuid()}" / name)
+    roots = [storage / freight.folder / name] if storage else []
+    roots.append(temporary() / f"shipway-{freight.folder}-{os.getuid()}" / name)
     problems = []
     for root in roots:
-        spool = Spool(root)
+        spool = Spool(root, freight.limit)
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             _refuse_strangers(root.parent)
@@ -249,10 +288,10 @@ def _open(deployment: Deployment) -> Spool:
             problems.append(f"{root}: {error.strerror or error}")
             continue
         if problems:
-            log.warning("outcomes wait in %s: %s", root, "; ".join(problems))
+            log.warning("%s wait in %s: %s", freight.many, root, "; ".join(problems))
         return spool
     raise StartError(
-        f"outcomes have nowhere to wait while control is away: {'; '.join(problems)}. "
+        f"{freight.many} have nowhere to wait while control is away: {'; '.join(problems)}. "
         f"Make one of them writable, or leave {contract.env.CONTROL_URL} out"
     )
 

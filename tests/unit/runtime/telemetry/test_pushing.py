@@ -10,7 +10,7 @@ import pytest
 from tests.control_server import ControlServer, fixed, kept
 
 from shipway_runtime import contract
-from shipway_runtime.telemetry.pushing import Pushing
+from shipway_runtime.telemetry.pushing import OUTCOMES, Pushing
 from shipway_runtime.telemetry.spool import Spool
 
 AGENT = "async def agent(messages, ctx): return 'ok'"
@@ -164,7 +164,7 @@ def pushing(control, tmp_path):
 
     def make(*answers) -> tuple[Pushing, ControlServer]:
         server = control(*answers)
-        return Pushing(server.url, lambda: None, spool, {}), server
+        return Pushing(OUTCOMES, server.url, lambda: None, spool, {}), server
 
     yield make, spool
     spool.close()
