@@ -8,27 +8,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from shipway.control import endpoints
+from shipway.control import endpoints, evals, turns
 from shipway.control.answers import failure
 from shipway.control.boundary import BODY_LIMIT, Boundary
+from shipway.control.gates import Gates
 from shipway.control.intake import Intake
+from shipway.control.metrics import Metrics
 from shipway.control.parts import Parts
 from shipway.control.sessions import Doorkeeper
 from shipway.control.tokens import Roles
+from shipway.control.upkeep import Upkeep
+from shipway.control.watermarks import HOLD_S, Watermarks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from shipway.control.store.database import Database
     from shipway.control.tokens import Tokens
@@ -38,6 +43,13 @@ READ: Roles = ("read", "operate")
 OPERATE: Roles = ("operate",)
 ANY: Roles = ("report", "read", "operate")
 NOBODY: Roles = ()  # is asked for
+
+GUARDS = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 
 THREADS = 16  # that wait for the database
 
@@ -56,13 +68,26 @@ class Line:
 PATHS = (
     Line("GET", "/healthz", NOBODY, endpoints.alive),
     Line("GET", "/readyz", NOBODY, endpoints.ready),
+    Line("GET", "/metrics", NOBODY, endpoints.show_metrics),
     Line("POST", "/v1/outcomes", REPORT, endpoints.take_outcomes, limit=5_000_000),
     Line("POST", "/v1/replicas", REPORT, endpoints.take_replica),
+    Line("POST", "/v1/evals", REPORT, endpoints.take_eval, limit=evals.BODY_LIMIT),
+    Line("POST", "/v1/releases", REPORT, endpoints.take_release),
+    Line("POST", "/v1/turns", REPORT, endpoints.take_turns, limit=turns.BODY_LIMIT),
     Line("GET", "/v1/policy", ANY, endpoints.show_policy),
     Line("PUT", "/v1/policy", OPERATE, endpoints.put_policy),
     Line("GET", "/v1/policy/versions", READ, endpoints.show_versions),
     Line("GET", "/v1/deployments", READ, endpoints.show_deployments),
     Line("GET", "/v1/fleet", READ, endpoints.show_fleet),
+    Line("GET", "/v1/releases", READ, endpoints.show_releases),
+    Line("GET", "/v1/evals", ANY, endpoints.show_evals),
+    Line("GET", "/v1/evals/{id}", ANY, endpoints.show_eval),
+    Line("GET", "/v1/gates", READ, endpoints.show_gates),
+    Line("GET", "/v1/gates/{canary}", READ, endpoints.show_gate),
+    Line("PUT", "/v1/gates/{canary}", OPERATE, endpoints.put_gate),
+    Line("DELETE", "/v1/gates/{canary}", OPERATE, endpoints.end_gate),
+    Line("GET", "/v1/verdict", READ, endpoints.show_verdict),
+    Line("GET", "/v1/conversations", READ, endpoints.show_conversations),
 )
 
 
@@ -70,18 +95,22 @@ def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
     """The application. Outcomes are kept for `keep_s` seconds."""
     threads = ThreadPoolExecutor(THREADS, "control")
     writer = ThreadPoolExecutor(1, "control-writer")
-    parts = Parts(database, Intake(database, writer, keep_s))
+    watermarks = Watermarks(time.time() + HOLD_S)
+    intake, gates = Intake(database, writer, watermarks, keep_s), Gates(database)
+    parts = Parts(database, intake, gates, Metrics(intake, gates))
+    upkeep = Upkeep(database, gates, watermarks, keep_s)
     doorkeeper = Doorkeeper(tokens)
     boundary = Boundary(doorkeeper, threads)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        running = asyncio.create_task(parts.intake.run())
+        running = [asyncio.create_task(intake.run()), asyncio.create_task(upkeep.run(threads))]
         try:
             yield
         finally:
-            running.cancel()
-            await asyncio.wait([running])
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
             writer.shutdown()
             threads.shutdown()
 
@@ -95,14 +124,34 @@ def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
         routes=routes,
         lifespan=lifespan,
         exception_handlers={404: _nothing, 405: _method},
+        middleware=[Middleware(Guarded)],
     )
+
+
+class Guarded:
+    """Every answer tells a browser to take it for what it is, and to do nothing with it. The page says
+    more of itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in GUARDS if pair[0] not in there)]
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 def _route(boundary: Boundary, parts: Parts, line: Line) -> Route:
     endpoint = functools.partial(line.endpoint, parts)
 
     async def answer(request: Request) -> Response:
-        return await boundary.answer(request, line.roles, endpoint, line.limit)
+        answered = await boundary.answer(request, line.roles, endpoint, line.limit)
+        parts.metrics.requests[line.method, line.path, answered.status_code] += 1
+        return answered
 
     return Route(line.path, answer, methods=[line.method])
 

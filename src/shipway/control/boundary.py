@@ -112,7 +112,7 @@ class Boundary:
         """What `endpoint` says to those who may ask it; without roles, everybody may."""
         try:
             holder = self.doorkeeper.admit(request, roles) if roles else None
-            body = await _body(request, limit)
+            body = await body_of(request, limit)
             asked = Asked(holder, body, request.path_params, request.query_params, request.headers)
             async with asyncio.timeout(ANSWER_S):
                 return await self._run(endpoint, asked)
@@ -139,7 +139,7 @@ class Boundary:
         return answer  # type: ignore[no-any-return]
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def body_of(request: Request, limit: int) -> bytes:
     """The request's body. Raises Refused where there is more than `limit`, or it does not come."""
     parts, size = [], 0
     try:

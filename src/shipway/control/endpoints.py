@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from shipway.control import fleet, outcomes, policies, replicas
+from shipway.control import (
+    conversations,
+    evals,
+    fleet,
+    gate_plans,
+    gates,
+    outcomes,
+    policies,
+    releases,
+    replicas,
+    turns,
+    verdicts,
+)
 from shipway.control.answers import Refused, document
 
 if TYPE_CHECKING:
@@ -90,3 +102,95 @@ def ready(parts: Parts, asked: Asked) -> Response:
     with parts.database.write():
         pass
     return document({"status": "ok"})
+
+
+def take_eval(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/evals"""
+    deployment, run = asked.deployment, evals.read(asked.document())
+    with parts.database.write() as transaction:
+        identity = evals.keep(transaction, deployment, run, asked.by, asked.at)
+    return document({"id": identity}, 201)
+
+
+def show_evals(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/evals"""
+    deployment, (limit, before) = asked.deployment, asked.paging()
+    with parts.database.read() as transaction:
+        return document(evals.all_of(transaction, deployment, limit, before))
+
+
+def show_eval(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/evals/ID"""
+    with parts.database.read() as transaction:
+        return document(evals.one_of(transaction, asked.deployment, asked.path["id"]))
+
+
+def take_release(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/releases"""
+    deployment, (revision, release) = asked.deployment, releases.read(asked.document())
+    with parts.database.write() as transaction:
+        releases.keep(transaction, deployment, revision, release, asked.at)
+    return Response(status_code=204)
+
+
+def show_releases(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/releases"""
+    deployment, (limit, before) = asked.deployment, asked.paging()
+    with parts.database.read() as transaction:
+        return document(releases.all_of(transaction, deployment, limit, before))
+
+
+def put_gate(parts: Parts, asked: Asked) -> Response:
+    """PUT /v1/gates/CANARY"""
+    deployment, canary = asked.deployment, asked.path["canary"]
+    plan = gate_plans.read(canary, asked.document(), asked.at)
+    with parts.database.write() as transaction:
+        gates.put(transaction, deployment, plan, asked.by, asked.at)
+    return document(parts.gates.show(deployment, canary))
+
+
+def show_gates(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/gates"""
+    return document(parts.gates.all_of(asked.deployment, *asked.paging()))
+
+
+def show_gate(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/gates/CANARY"""
+    return document(parts.gates.show(asked.deployment, asked.path["canary"]))
+
+
+def end_gate(parts: Parts, asked: Asked) -> Response:
+    """DELETE /v1/gates/CANARY"""
+    parts.gates.end(asked.deployment, asked.path["canary"], asked.by, asked.at)
+    return Response(status_code=204)
+
+
+def show_verdict(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/verdict?canary=REVISION"""
+    canary = asked.query.get("canary")
+    if not canary:
+        raise Refused(400, "bad_query", "query: `canary` is the revision that is judged; it is missing")
+    gate = parts.gates.show(asked.deployment, canary)
+    return verdicts.answer(gate["judgement"], asked.query.get("as", "json"), asked.number("enough"))
+
+
+def show_conversations(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/conversations"""
+    deployment, (limit, before) = asked.deployment, asked.paging(conversations.LIMIT)
+    revision = asked.query.get("revision", "")
+    with parts.database.read() as transaction:
+        return document(conversations.failed(transaction, deployment, revision, limit, before))
+
+
+def take_turns(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/turns"""
+    deployment, lines = asked.deployment, turns.read(asked.body)
+    with parts.database.write() as transaction:
+        turns.keep(transaction, deployment, lines, asked.at)
+    return Response(status_code=204)
+
+
+def show_metrics(parts: Parts, asked: Asked) -> Response:
+    """GET /metrics"""
+    content_type, page = parts.metrics.page(asked.headers.get("accept", ""))
+    return Response(page, headers={"content-type": content_type})

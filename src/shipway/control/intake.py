@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from shipway.control.outcomes import Taken
     from shipway.control.store.database import Database
+    from shipway.control.watermarks import Watermarks
 
 MOST_WAITING = 50_000  # lines that the database may be behind
 MOST_COMMITTED = 5_000  # lines of one transaction
@@ -27,8 +28,9 @@ MOST_COMMITTED = 5_000  # lines of one transaction
 class Intake:
     """The queue, and its one writer. Belongs to the event loop."""
 
-    def __init__(self, database: Database, threads: Executor, keep_s: float) -> None:
-        self._database, self._threads, self._keep_s = database, threads, keep_s
+    def __init__(self, database: Database, threads: Executor, watermarks: Watermarks, keep_s: float) -> None:
+        self._database, self._threads = database, threads
+        self._watermarks, self._keep_s = watermarks, keep_s
         self._waiting: list[tuple[Taken, asyncio.Future[int]]] = []
         self._lines = 0
         self._came = asyncio.Event()
@@ -89,4 +91,4 @@ class Intake:
     def _commit(self, batch: Sequence[Taken]) -> int:
         """Keep them in one transaction; returns how many were new."""
         with self._database.write() as transaction:
-            return sum(keep(transaction, taken, self._keep_s) for taken in batch)
+            return sum(keep(transaction, taken, self._watermarks, self._keep_s) for taken in batch)

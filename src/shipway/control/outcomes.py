@@ -14,25 +14,33 @@ from typing import TYPE_CHECKING, Any
 from shipway.control import deployments, tally
 from shipway.control.answers import Refused
 from shipway.control.deployments import Deployment
+from shipway.control.watermarks import Watermarks
 from shipway_runtime import contract
-from shipway_runtime.contract import ContractError, Outcome
+from shipway_runtime.contract import ContractError, Outcome, TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.control.store.database import Transaction
+    from shipway.control.store.database import Row, Transaction
 
 MOST_LINES = 5_000  # of one request
+_NAMED = tuple(name for name in Outcome.__slots__ if name not in ("tokens", "format"))
 _TEXT = 256  # characters of a name
 _COUNT = 10**9  # tokens of a turn; a thousand million such turns can be added up
 _AMOUNT = 1e11  # seconds since the epoch, for some thousand years
 
 _INSERT = """
 INSERT INTO main.outcome (identity, deployment, revision, tenant, conversation, turn, first_seen, started,
-    finished, status, latency_s, first_token_s, input, output, cost, tool_calls, tool_errors, score)
+    finished, status, latency_s, first_token_s, input, output, cost, tool_calls, tool_errors, score,
+    watermark)
 VALUES (:identity, :deployment, :revision, :tenant, :conversation, :turn, :first_seen, :started,
-    :finished, :status, :latency_s, :first_token_s, :input, :output, :cost, :tool_calls, :tool_errors, :score)
+    :finished, :status, :latency_s, :first_token_s, :input, :output, :cost, :tool_calls, :tool_errors, :score,
+    :watermark)
 """
+_AFTER = f"""
+SELECT id, watermark, {", ".join(_NAMED)}, input, output FROM main.outcome
+WHERE deployment = :deployment AND id > :number ORDER BY id LIMIT :limit
+"""  # noqa: S608 - names of columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,15 @@ class Taken:
     deployment: Deployment
     outcomes: tuple[Outcome, ...]
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An outcome in the database: its number, and the watermark of its deployment when it came."""
+
+    number: int
+    watermark: float
+    outcome: Outcome
 
 
 def read(body: bytes) -> tuple[Outcome, ...]:
@@ -85,7 +102,12 @@ def identity(outcome: Outcome) -> str:
     return hashlib.blake2b(json.dumps(outcome.identity).encode(), digest_size=16).hexdigest()
 
 
-def keep(transaction: Transaction, taken: Taken, keep_s: float = math.inf) -> int:
+def keep(
+    transaction: Transaction,
+    taken: Taken,
+    watermarks: Watermarks = Watermarks(),  # noqa: B008 - a frozen value
+    keep_s: float = math.inf,
+) -> int:
     """Keep the outcomes that are not there yet, and sum them up; returns how many those were.
 
     What is older than `keep_s` is not kept: it may have been there, and been pruned.
@@ -98,13 +120,27 @@ def keep(transaction: Transaction, taken: Taken, keep_s: float = math.inf) -> in
     if not new:
         return 0
     tally.add(transaction, deployment, list(new.values()))
-    transaction.change_each(_INSERT, (_row(key, deployment, outcome) for key, outcome in new.items()))
+    newest = max(outcome.finished for outcome in new.values())
+    watermark = watermarks.move(transaction, deployment, newest, taken.at)
+    placed = {"deployment": deployment, "watermark": watermark}
+    transaction.change_each(_INSERT, (_row(key, outcome) | placed for key, outcome in new.items()))
     for revision in {outcome.revision for outcome in new.values()}:
         deployments.see(transaction, deployment, revision, taken.at)
     return len(new)
 
 
-def _row(key: str, deployment: int, outcome: Outcome) -> dict[str, Any]:
-    named = {name: getattr(outcome, name) for name in Outcome.__slots__ if name not in ("tokens", "format")}
+def after(transaction: Transaction, deployment: int, number: int, limit: int) -> list[Kept]:
+    """The next outcomes of a deployment in the order of arrival, after the one of this number."""
+    rows = transaction.rows(_AFTER, deployment=deployment, number=number, limit=limit)
+    return [Kept(row[0], row[1], _outcome(row[2:])) for row in rows]
+
+
+def _outcome(row: Row) -> Outcome:
+    *named, tokens_in, tokens_out = row
+    return Outcome(**dict(zip(_NAMED, named, strict=True)), tokens=TokenCounts(tokens_in, tokens_out))
+
+
+def _row(key: str, outcome: Outcome) -> dict[str, Any]:
+    named: dict[str, Any] = {name: getattr(outcome, name) for name in _NAMED}
     tokens = outcome.tokens
-    return named | {"identity": key, "deployment": deployment, "input": tokens.input, "output": tokens.output}
+    return named | {"identity": key, "input": tokens.input, "output": tokens.output}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shipway.control.gates import Gates
 from shipway.control.intake import Intake
+from shipway.control.metrics import Metrics
 from shipway.control.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The database, and the queue in front of it."""
+    """The database, the queue in front of it, the gates, and what is measured."""
 
     database: Database
     intake: Intake
+    gates: Gates
+    metrics: Metrics

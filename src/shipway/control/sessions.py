@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from shipway.control.answers import Refused, document, failure, parse
+from shipway.control.boundary import body_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ class Doorkeeper:
         """POST /session: a token, for a cookie."""
         try:
             _own(request)
-            holder = self._told(await request.body())
+            holder = self._told(await body_of(request, _BODY_LIMIT))
         except Refused as refused:
             return failure(refused.status, refused.code, refused.message)
         answer = document({"name": holder.name, "role": holder.role})
@@ -99,7 +100,7 @@ class Doorkeeper:
         return found
 
     def _told(self, body: bytes) -> Holder:
-        data = parse(body) if len(body) <= _BODY_LIMIT else None
+        data = parse(body)
         token = data.get("token") if isinstance(data, dict) else None
         if not isinstance(token, str):
             raise Refused(400, "bad_body", 'the body is {"token": TOKEN}')

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from shipway.control.store.database import Transaction
     from shipway_runtime.contract import Outcome
 
-_TALLIED = "SELECT * FROM main.tally WHERE deployment = :deployment AND revision = :revision AND hour = :hour"
 COLUMNS = (
     *("conversations", "turns", "errors", "denied", "cancelled"),
     *("input", "output", "cost", "tool_calls", "tool_errors"),
 )
+_TALLIED = f"""
+SELECT {", ".join(COLUMNS)}, latency FROM main.tally
+WHERE deployment = :deployment AND revision = :revision AND hour = :hour
+"""  # noqa: S608 - names of columns
 _TALLY = f"""
 INSERT INTO main.tally (deployment, revision, hour, {", ".join(COLUMNS)}, latency)
 VALUES (:deployment, :revision, :hour, {", ".join(f":{column}" for column in COLUMNS)}, :latency)
@@ -71,7 +74,7 @@ def _write(
     transaction: Transaction, key: dict[str, Any], amounts: Counter[str], latencies: Counter[str]
 ) -> None:
     for row in transaction.rows(_TALLIED, **key):
-        for column, value in zip(COLUMNS, row[3:], strict=False):
+        for column, value in zip(COLUMNS, row, strict=False):
             amounts[column] += value
         latencies += latency.read(row[-1])
     values: dict[str, Any] = {column: amounts[column] for column in COLUMNS}

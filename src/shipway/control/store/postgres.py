@@ -34,8 +34,11 @@ ANSWER_MS = 10_000  # until a statement is done; PostgreSQL ends it then
 DEFAULTS = {"connect_timeout": CONNECT_S, "application_name": POOL, "tcp_user_timeout": ANSWER_MS}
 """Where the URL says nothing else. The last one is for a host that has vanished."""
 
-BEGIN = f"SELECT set_config('statement_timeout', '{ANSWER_MS}', true)"
-LOCK = f"{BEGIN}, pg_advisory_xact_lock(hashtextextended('{SCHEMA}', 0))"
+TIMEOUT = f"SET LOCAL statement_timeout = {ANSWER_MS}"
+READ = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {TIMEOUT}"
+WRITE = f"BEGIN; {TIMEOUT}; SELECT pg_advisory_xact_lock(hashtextextended('{SCHEMA}', 0))"
+"""Each is one message. What is read after the lock is as the last writer left it."""
+
 THERE = "SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL"
 
 
@@ -77,12 +80,12 @@ class Postgres:
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Statements]:
-        with self._transaction(BEGIN) as transaction:
+        with self._transaction(READ) as transaction:
             yield transaction
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Statements]:
-        with self._transaction(LOCK) as transaction:
+        with self._transaction(WRITE) as transaction:
             yield transaction
 
     def close(self) -> None:
@@ -97,8 +100,7 @@ class Postgres:
             with self._pool.connection() as connection:
                 if not self._migrated:
                     self._migrate(connection)
-                with connection.transaction():
-                    connection.execute(begin.encode())
+                with _ended(connection, begin):
                     yield Statements(connection)
             self._refused = None
         except self._errors as error:
@@ -106,8 +108,7 @@ class Postgres:
 
     def _migrate(self, connection: Connection[Row]) -> None:
         """Make the tables, or bring them up to date; whoever comes second waits, and finds it done."""
-        with self._migrating, connection.transaction():
-            connection.execute(LOCK.encode())
+        with self._migrating, _ended(connection, WRITE):
             self._make_schema(connection)
             transaction = Statements(connection)
             [(version, oldest)] = transaction.rows(schema.FOUND)
@@ -182,6 +183,19 @@ class Statements:
     def change_each(self, statement: str, values: Iterable[Mapping[str, Any]]) -> None:
         with self._connection.cursor() as cursor:
             cursor.executemany(translate(statement), values)
+
+
+@contextlib.contextmanager
+def _ended(connection: Connection[Row], begin: str) -> Iterator[None]:
+    """A transaction, committed where the block does not raise."""
+    connection.execute(begin.encode())
+    try:
+        yield
+        connection.execute(b"COMMIT")
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
 
 
 @functools.lru_cache(512)

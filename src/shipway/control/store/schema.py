@@ -55,9 +55,11 @@ CREATE TABLE main.outcome (
     finished DOUBLE PRECISION NOT NULL,
     status TEXT NOT NULL, latency_s DOUBLE PRECISION NOT NULL, first_token_s DOUBLE PRECISION,
     input BIGINT NOT NULL, output BIGINT NOT NULL, cost DOUBLE PRECISION,
-    tool_calls BIGINT NOT NULL, tool_errors BIGINT NOT NULL, score DOUBLE PRECISION
+    tool_calls BIGINT NOT NULL, tool_errors BIGINT NOT NULL, score DOUBLE PRECISION,
+    watermark DOUBLE PRECISION NOT NULL -- of the deployment when it came: what was due before was closed
 )
 """
+BY_ARRIVAL = "CREATE INDEX outcome_arrival ON main.outcome (deployment, id)"
 BY_CONVERSATION = "CREATE INDEX outcome_conversation ON main.outcome (deployment, conversation)"
 BY_FAILURE = "CREATE INDEX outcome_failure ON main.outcome (deployment, id) WHERE status = 'error'"
 BY_AGE = "CREATE INDEX outcome_age ON main.outcome (finished)"
@@ -89,13 +91,61 @@ CREATE TABLE main.replica (
 )
 """
 
-VERSIONS = (
-    Version(
-        1,
-        oldest=1,
-        adds=(DEPLOYMENT, REVISION, OUTCOME, BY_CONVERSATION, BY_FAILURE, BY_AGE, TALLY, POLICY, REPLICA),
-    ),
+WATERMARK = """
+CREATE TABLE main.watermark (deployment BIGINT PRIMARY KEY, at DOUBLE PRECISION NOT NULL)
+"""
+
+GATE = """
+CREATE TABLE main.gate (
+    deployment BIGINT NOT NULL, canary TEXT NOT NULL,
+    plan TEXT NOT NULL,                 -- as it began
+    share DOUBLE PRECISION,             -- as it is now
+    since DOUBLE PRECISION NOT NULL,
+    begins BIGINT NOT NULL,             -- outcomes after this one are looked at
+    ended DOUBLE PRECISION, found TEXT, -- what it said then
+    PRIMARY KEY (deployment, canary)
 )
+"""
+
+GATE_EVENT = """
+CREATE TABLE main.gate_event (          -- what happened to a gate, between which outcomes, and who did it
+    id NUMBERED, deployment BIGINT NOT NULL, canary TEXT NOT NULL, after BIGINT NOT NULL,
+    kind TEXT NOT NULL, document TEXT NOT NULL, changed_by TEXT NOT NULL, at DOUBLE PRECISION NOT NULL
+)
+"""
+
+EVAL = """
+CREATE TABLE main.eval (
+    id NUMBERED, digest TEXT NOT NULL UNIQUE, deployment BIGINT NOT NULL,
+    revision TEXT,                      -- NULL where several have answered
+    source TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+    run TEXT NOT NULL, results TEXT NOT NULL
+)
+"""
+BY_RUN = "CREATE INDEX eval_run ON main.eval (deployment, id)"
+
+TURN_TEXT = """
+CREATE TABLE main.turn_text (
+    identity TEXT PRIMARY KEY, deployment BIGINT NOT NULL, tenant TEXT, conversation TEXT NOT NULL,
+    started DOUBLE PRECISION NOT NULL, text TEXT NOT NULL
+)
+"""
+BY_SPEAKER = "CREATE INDEX turn_text_conversation ON main.turn_text (deployment, conversation)"
+
+DELETION = """
+CREATE TABLE main.deletion (            -- conversations whose text is not to come back
+    deployment BIGINT NOT NULL, tenant TEXT NOT NULL, conversation TEXT NOT NULL,
+    deleted DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (deployment, tenant, conversation)
+)
+"""
+
+FIRST = (
+    *(DEPLOYMENT, REVISION, OUTCOME, BY_ARRIVAL, BY_CONVERSATION, BY_FAILURE, BY_AGE, TALLY, WATERMARK),
+    *(POLICY, REPLICA, GATE, GATE_EVENT, EVAL, BY_RUN, TURN_TEXT, BY_SPEAKER, DELETION),
+)
+
+VERSIONS = (Version(1, oldest=1, adds=FIRST),)
 
 # One row.
 SCHEMA = "CREATE TABLE main.schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
