@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": "what became of one image in another",
     "up": "run the whole stack on this machine",
     "ask": "ask the agent that runs here",
+    "eval": "ask the questions of a suite, and score the answers",
     "status": "what runs here, and what is not ready",
     "policy": "kill switches and limits of what runs",
     "logs": "what the stack has written",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from shipway.errors import Finding
 from shipway.spec import model
+from shipway.spec.evals_checks import EVALS_RULES
 from shipway.spec.mcp_checks import MCP_RULES
 from shipway.spec.words import dotted, hidden, is_credential, leaves, listed, nearest
 
@@ -340,5 +341,6 @@ RULES: tuple[Rule, ...] = (
     limits_let_something_through,
     spend_has_prices,
     rollout_reaches_everyone,
+    *EVALS_RULES,
     environments_have_other_names,
 )

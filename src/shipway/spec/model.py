@@ -19,6 +19,7 @@ from shipway.spec.values import (
     Duration,
     Entrypoint,
     Expects,
+    FunctionName,
     HeaderName,
     Label,
     Network,
@@ -188,9 +189,11 @@ class Policy(Section):
 
 
 class Evals(Section):
-    suite: str
-    scorer: str | None = None
+    suite: str = "evals/*.jsonl"
+    scorer: FunctionName | None = None
     command: str | None = None
+    judge: str | None = None
+    required: float = Field(default=1.0, gt=0, le=1)
     live: str | None = None
     sample: float = Field(default=0.1, ge=0, le=1)
 

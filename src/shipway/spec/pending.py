@@ -31,7 +31,7 @@ class Pending:
 
 
 PENDING = (
-    Pending("evals", "evals"),
+    Pending("evals.live", "live scorers"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),
 )

@@ -139,6 +139,11 @@ Entrypoint = Annotated[
     StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\(\))?$"),
     Expects('"module:attribute", such as "support.agent:agent", or "module:make()" for a factory'),
 ]
+FunctionName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"),
+    Expects('"module:function", such as "evals.score:score"'),
+]
 Provider = Annotated[
     str,
     StringConstraints(pattern=r"^(anthropic|openai|gemini|https?://\S+)$"),

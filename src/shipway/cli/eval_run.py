@@ -1,0 +1,152 @@
+"""How `shipway eval` comes to a run: whom to ask, with which judge, against what.
+
+In: a loaded agent.toml and the command line. Out: a Run, whole or as far as an interrupt let it come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shipway.errors import StackError
+from shipway.evals import control, records
+from shipway.evals.against import Measure
+from shipway.evals.asking import Place
+from shipway.evals.environment import find_python
+from shipway.evals.model_api import Model, locate
+from shipway.evals.records import Before
+from shipway.evals.results import Run
+from shipway.evals.session import Done, Evaluation, compare, evaluate, finish
+from shipway.evals.suite import read_suite
+from shipway.local import state
+from shipway.local.ask import KEY
+from shipway.plan.sdk_variables import base_urls
+from shipway.spec.load import DEVELOPMENT
+from shipway.spec.model import Evals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shipway.evals.case import Suite
+    from shipway.local.state import Stack
+    from shipway.spec.load import Loaded
+    from shipway.spec.model import Spec
+
+_PATIENCE_S = 30.0  # beyond the agent's own limit of a turn, so that it is the agent who says so
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line."""
+
+    url: str | None
+    against: str | None
+    pattern: str | None
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    run: Run
+    interrupted: bool = False
+
+
+def run(loaded: Loaded, asked: Asked) -> Ran:
+    """Run the suite. Raises SpecError for its mistakes, StackError when nobody can be asked."""
+    from shipway.cli.eval_progress import progress
+
+    wanted = plan(loaded, asked)
+    before = _before(loaded, asked.against, wanted) if asked.against else None
+    done, interrupted = Done(), False
+    with progress(len(wanted.suite.cases)) as tell:
+        try:
+            if before:
+                asyncio.run(compare(wanted, before, measure(loaded.spec), done, tell))
+            else:
+                asyncio.run(evaluate(wanted, done, tell))
+        except KeyboardInterrupt:
+            interrupted = True
+    return Ran(finish(wanted, done), interrupted)
+
+
+def plan(loaded: Loaded, asked: Asked) -> Evaluation:
+    """What is to be run."""
+    spec, root = loaded.spec, loaded.path.resolve().parent
+    evals = spec.evals or Evals()
+    suite = _only(read_suite(root, evals.suite, scored=bool(evals.scorer)), asked.pattern)
+    stack = None if asked.url else state.require(root)
+    url = asked.url or state.require(root).api
+    python, remark = find_python(root) if evals.scorer else (None, "")
+    if remark:
+        click.echo(remark, err=True)
+    return Evaluation(
+        name=spec.name,
+        environment=loaded.env or DEVELOPMENT,
+        source=evals.suite,
+        suite=suite,
+        place=_place(spec, url),
+        root=root,
+        python=python,
+        scorer=evals.scorer,
+        judge=_judge(spec, evals, stack) if suite.judged else "no judge",
+        concurrency=asked.concurrency,
+        required=evals.required,
+    )
+
+
+def measure(spec: Spec) -> Measure:
+    """How much worse answers may be: as a rollout would have it."""
+    if spec.rollout is None:
+        return Measure()
+    gate = spec.rollout.gates.evals
+    return Measure(gate.margin if gate else None, spec.rollout.alpha)
+
+
+def _place(spec: Spec, url: str) -> Place:
+    prices = spec.model.prices if spec.model else {}
+    return Place(url, os.environ.get(KEY), spec.api.timeout + _PATIENCE_S, prices)
+
+
+def _only(suite: Suite, pattern: str | None) -> Suite:
+    if pattern is None:
+        return suite
+    cases = tuple(case for case in suite.cases if pattern in case.id or pattern in case.tags)
+    if not cases:
+        raise click.UsageError(f"no case has {pattern} in its id or among its tags")
+    return replace(suite, cases=cases)
+
+
+def _judge(spec: Spec, evals: Evals, stack: Stack | None) -> Model | str:
+    """The judge's model; or why there is none. While the agent's model is replayed, so is the judge."""
+    if spec.model is None:
+        return "the judge needs a model: add [model] to agent.toml"
+    environ: Mapping[str, str] = os.environ
+    replay = next((p.address for p in stack.processes if p.name == "replay"), None) if stack else None
+    if replay and stack and stack.replayed:
+        environ = {**environ, **base_urls(int(replay.rpartition(":")[2].partition("/")[0]))}
+    try:
+        return locate(spec.model.provider, evals.judge or spec.model.name, environ)
+    except LookupError as error:
+        return str(error)
+
+
+def _before(loaded: Loaded, against: str, wanted: Evaluation) -> Before | Place:
+    """What to compare with: an agent that runs, a file, or a revision that was run before."""
+    if against.startswith(("http://", "https://")):
+        return _place(loaded.spec, against)
+    root = loaded.path.parent
+    if (file := Path(against)).is_file() or (file := records.find(root, against) or Path()).is_file():
+        return records.read(file)
+    reasons = [f"no run of {against} in {records.PLACE}"]
+    if server := control.named(os.environ, wanted.name, wanted.environment):
+        found = server.find(against)
+        if isinstance(found, Before):
+            return found
+        reasons.append(found)
+    known = ", ".join(records.names(root)) or "none"
+    raise StackError(f"{'; '.join(reasons)}", f"runs that are here: {known}; or give a URL, or a run's JSON")

@@ -1,0 +1,25 @@
+"""Rules for [evals]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.errors import Finding
+    from shipway.spec.merge import Merged
+    from shipway.spec.model import Spec
+
+
+def commands_score_by_themselves(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    if spec.evals is None or spec.evals.command is None:
+        return
+    for key in ("scorer", "judge"):
+        if getattr(spec.evals, key):
+            path = ("evals", key)
+            message = f"`{merged.name(path)}` is never asked: `evals.command` scores its own cases"
+            yield merged.finding("evals-command", path, message, f"remove `{key}`, or `command`")
+
+
+EVALS_RULES = (commands_score_by_themselves,)
