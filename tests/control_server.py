@@ -29,6 +29,9 @@ class ControlServer:
         self.answers: list[Answer] = [*answers] or [kept]
         self.requests: list[tuple[str, dict[str, str], list[bytes]]] = []
         self.lines: list[bytes] = []
+        self.reports: list[tuple[dict[str, list[str]], dict[str, str], bytes]] = []
+        """Of each report of a replica its query, its headers and its body."""
+        self.reports_status = 204
         self.policy: dict[str, Any] = {}
         self.policy_status = 200
         self.asked: list[tuple[dict[str, list[str]], dict[str, str], int]] = []
@@ -43,7 +46,7 @@ class ControlServer:
             def do_GET(self) -> None:
                 """The policy, which is not sent twice."""
                 content = json.dumps(server.policy).encode()
-                etag = f'"{hash(content)}"'
+                etag = server.etag
                 url, known = urlsplit(self.path), self.headers.get("if-none-match") == etag
                 self.close_connection = server.released.is_set()
                 status = 304 if known and server.policy_status == 200 else server.policy_status
@@ -60,8 +63,15 @@ class ControlServer:
                 if server.released.is_set():  # closed, and this connection is left over
                     self.close_connection = True
                     return
-                lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
+                content = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
+                if self.path.startswith(contract.REPLICAS_PATH):
+                    server.reports.append((parse_qs(urlsplit(self.path).query), headers, content))
+                    self.send_response(server.reports_status)
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
+                lines = content.splitlines()
                 server.requests.append((self.path, headers, lines))
                 answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
                 status, more = answer(lines)
@@ -81,6 +91,11 @@ class ControlServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
+
+    @property
+    def etag(self) -> str:
+        """Of the policy as it is now."""
+        return f'"{hash(json.dumps(self.policy))}"'
 
     def hang(self, lines: list[bytes]) -> tuple[int, dict[str, str]]:
         self.released.wait()

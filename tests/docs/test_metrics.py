@@ -27,6 +27,7 @@ from shipway_runtime.policy.keeping import Keeping
 from shipway_runtime.policy.standing import Standing
 from shipway_runtime.relay import ServerState
 from shipway_runtime.relay import families as relay
+from shipway_runtime.relay.__main__ import about
 from shipway_runtime.relay.calls import Calls
 from shipway_runtime.relay.calls import Outcome as CallOutcome
 from shipway_runtime.secrets.declared import Secret
@@ -57,6 +58,7 @@ def exposed(tmp_path: Path) -> list[Metric]:
         pass
     readiness = Readiness(1.0, draining=lambda: False)
     own = vitals.families(deployment, Heart(), readiness, {"TOKEN": Token("TOKEN")})
+    own = [*own, *about("time", "r-1")]
     found = [*REGISTRY.collect(), *own, *relay.families([(ServerState("time", "inside"), calls)])]
     guard = Guard(nobody, ProxyAuth(()), "")
     guard.refused["invalid_api_key"] += 1

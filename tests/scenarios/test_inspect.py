@@ -77,13 +77,14 @@ def test_a_difference_in_words_and_as_json(shipway: Run, project: Path) -> None:
     (project / "new.tar").write_bytes(docker_archive("support:2", [BASE, newer, WEB], {"WorkingDir": "/app"}))
     done = shipway("diff", ".", "new.tar", cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "python: six 1.16.0 -> 1.17.0 (+0.3 MB) in /app/.venv" in done.stdout
+    assert "\n  ~ six 1.16.0 -> 1.17.0 (+0.3 MB)\n" in done.stdout
     assert "layers: 1 of 3 shared" in done.stdout
-    assert "project: 1 file removed: /app/src/agent.py" in done.stdout
+    assert "  1 file removed: /app/src/agent.py" in done.stdout
     value = json.loads(shipway("diff", ".", "new.tar", "--json", cwd=project).stdout)
-    assert [(p["name"], p["before"], p["after"]) for p in value["packages"]] == [("six", "1.16.0", "1.17.0")]
+    moved = [(change["name"], change["before"], change["after"]) for change in value["dependencies"]]
+    assert moved == [("six", "1.16.0", "1.17.0")]
     same = shipway("diff", ".", ".", cwd=project)
-    assert (same.returncode, same.stdout.splitlines()[1]) == (0, "the images are the same")
+    assert (same.returncode, same.stdout.splitlines()[1]) == (0, "nothing changed")
 
 
 def test_what_is_not_there_is_said_without_a_traceback(shipway: Run, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,6 @@ from .errors import StartError
 
 DEVELOPMENT = "development"
 DEFAULT_ENVIRONMENT = "production"  # nothing said: the strict rules hold
-UNRELEASED = "unreleased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def read(environ: Mapping[str, str]) -> Deployment:
     text, document = _manifest_text(places.manifest), str(places.manifest)
     manifest = contract.decode(contract.Manifest, text, document)
     config, settings = None, manifest.settings
-    if found := _config_text(environ, places.config):
+    found = _config_text(environ, places.config)
+    if found:
         text, document = found
         config = contract.decode(contract.Config, text, document)
         settings = config.settings
@@ -106,13 +107,24 @@ def read(environ: Mapping[str, str]) -> Deployment:
         manifest=manifest,
         settings=settings,
         environment=_environment(environ, config),
-        revision=environ.get(env.REVISION) or UNRELEASED,
+        revision=_revision(environ, found[0] if found else None),
         places=places,
         tenants=config.tenants if config else {},
         provenance=_provenance(environ, settings, config, text, document),
         check_interval_s=_number(environ, env.CHECK_INTERVAL, 5.0),
         drain_delay_s=_number(environ, env.DRAIN_DELAY, 2.0),
         replay=environ.get(env.REPLAY) or None,
+    )
+
+
+def check_revision(deployment: Deployment, environ: Mapping[str, str]) -> str | None:
+    """What to say where the config is not the one that was rendered with this revision."""
+    said = environ.get(env.REVISION) or deployment.revision
+    if deployment.revision.startswith(said):
+        return None
+    return (
+        f"{env.REVISION} says {said}, and the config here is not the one that was rendered with it: this is "
+        f"revision {deployment.revision}. Render and deploy again, so that the two agree"
     )
 
 
@@ -223,6 +235,13 @@ def _provenance(
         found |= provenance.of_model(settings.model, environ)
     written = config.provenance if config else {}
     return found | (dict(written) or provenance.of_settings(settings, text, document))
+
+
+def _revision(environ: Mapping[str, str], config: str | None) -> str:
+    said = environ.get(env.REVISION)
+    if said and not re.fullmatch(contract.REVISION, said):
+        raise StartError(f'{env.REVISION}: expected {contract.REVISION_WORDS}; saw "{said}"')
+    return contract.running_revision(said, config)
 
 
 def _environment(environ: Mapping[str, str], config: contract.Config | None) -> str:

@@ -17,6 +17,12 @@ from . import codec
 from .codec import FORMAT as FORMAT
 from .codec import ContractError as ContractError
 from .codec import encode as encode
+from .revisions import REVISION as REVISION
+from .revisions import REVISION_WORDS as REVISION_WORDS
+from .revisions import UNRELEASED as UNRELEASED
+from .revisions import config_digest as config_digest
+from .revisions import name_revision as name_revision
+from .revisions import running_revision as running_revision
 from .texts import TEXT_LIMIT as TEXT_LIMIT
 from .texts import TURNS_PATH as TURNS_PATH
 from .texts import Deletion as Deletion
@@ -367,6 +373,37 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolServer:
+    """An MCP server of a release: what follows from it is which tools the model is offered.
+
+    `run` is the package with its version as it was installed, a module, an image, a command or a URL.
+    """
+
+    shape: Literal["inside", "sidecar", "service"]
+    run: str
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    tools: ToolFilter = field(default_factory=ToolFilter)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a release is made of, for whoever asks later what changed: names, versions and digests, no text.
+
+    `prompts` are files below the prompts' directory with their sha256:…, `code` is one over all other files
+    of the project. `settings` are agent.toml's before any environment. `packages` are of each image, by where
+    they are in it ("/app/.venv"; "" for the base's own): name -> version.
+    """
+
+    entrypoint: str
+    settings: Settings
+    code: str = ""
+    prompts: dict[str, str] = field(default_factory=dict)
+    tools: dict[str, ToolServer] = field(default_factory=dict)
+    packages: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """.shipway/release.json: what was built. Image references end in @sha256:…"""
 
@@ -375,8 +412,9 @@ class Release:
     source: Source
     images: dict[str, str]
     prompts: str | None
-    tools: str | None
+    tools: str | None  # sha256:… over the MCP servers in `contents`; None without any
     id: str
+    contents: Contents | None = None
     format: int = FORMAT
 
 

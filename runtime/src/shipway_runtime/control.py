@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from .admin import port as admin
 from .admin import token as admin_token
 from .api.auth import list_checks
-from .contract import env
+from .contract import REVISION_HEADER, env
 from .health import checks, standin
 from .health.heart import Heart
 from .health.readiness import Readiness
@@ -141,6 +141,7 @@ class Control:
             if url := self._environ.get(env.CONTROL_URL):
                 pushing = await stack.enter_async_context(self._pushing("OUTCOMES", url))
                 stack.callback(outcomes.carry(pushing.put))
+                await stack.enter_async_context(self._reporting(url))
             if self._deployment.manifest.live:
                 await self._live(stack, url)
             wanted = checks.list_checks(
@@ -163,7 +164,8 @@ class Control:
         routes = admin.routes(self._deployment, self.heart, self.readiness, policy.show)
         changes = {("PUT", "/policy"): policy.put, ("DELETE", "/policy"): policy.delete}
         private = frozenset[str]() if self._deployment.development else admin.PRIVATE
-        return admin.Admin(routes, {"/metrics": self.metrics.page}, changes, token, private)
+        pages = {"/metrics": self.metrics.page}
+        return admin.Admin(routes, pages, changes, token, private, self._deployment.revision)
 
     @contextlib.asynccontextmanager
     async def _pushing(self, freight: str, url: str) -> AsyncIterator[Pushing]:
@@ -185,6 +187,15 @@ class Control:
         self.scoring = scoring
 
     @contextlib.asynccontextmanager
+    async def _reporting(self, url: str) -> AsyncIterator[None]:
+        module = await asyncio.to_thread(importlib.import_module, "shipway_runtime.telemetry.reporting")
+        replica = module.Replica(
+            self._deployment.revision, self.readiness, self._drain, lambda: self.policy.etag
+        )
+        async with module.reporting(url, replica, self._deployment, self._secrets, self._environ):
+            yield
+
+    @contextlib.asynccontextmanager
     async def _relay(self, sock: socket.socket) -> AsyncIterator[Relay]:
         # Imported in a thread: the admin port goes on answering during the import.
         uvicorn = await asyncio.to_thread(importlib.import_module, "uvicorn")
@@ -199,7 +210,14 @@ class Control:
             switches=switches.Switches(self.policy.kill, self._refused),
         )
         bounded = importlib.import_module("shipway_runtime.api.protocol").Bounded
-        config = uvicorn.Config(relay.app, http=bounded, lifespan="off", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            relay.app,
+            http=bounded,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            headers=[(REVISION_HEADER, self._deployment.revision)],
+        )
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         self.metrics.add(relay.collect)

@@ -34,10 +34,13 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the agent that the environment describes; returns the exit code."""
     try:
+        logs.configure(plain=_plain(), revision=os.environ.get(env.REVISION, ""), redact=str)
         deployment = config.read(os.environ)
         secrets = Secrets(deployment.settings.secrets, deployment.places.secrets, os.environ)
         outlets.install(secrets.redact)
         logs.configure(plain=deployment.development, revision=deployment.revision, redact=secrets.redact)
+        if problem := config.check_revision(deployment, os.environ):
+            log.warning("%s", problem)
         config.refuse_unsafe(deployment)
         if not deployment.development:
             harden()
@@ -46,6 +49,11 @@ def main() -> int:
         return refuse(error)
     except Leave:
         return 0
+
+
+def _plain() -> bool:
+    """Whether lines are for people, before anything was read: what cannot be read is said in one of them."""
+    return os.environ.get(env.ENVIRONMENT) == config.DEVELOPMENT
 
 
 def refuse(error: Exception) -> int:
@@ -60,7 +68,7 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     drain = Drain(delay_s=deployment.drain_delay_s, grace_s=deployment.settings.health.grace_s)
     handle_signals(drain)
     api, admin, relay = bind(deployment)
-    stand_in = StandIn(admin, start_s=START_S)
+    stand_in = StandIn(admin, start_s=START_S, revision=deployment.revision)
     stand_in.start()
     control = Control(deployment, secrets, drain, dict(os.environ), auth, stand_in)
     clients.install(control.model)

@@ -1,7 +1,7 @@
 """What was built -> release.json.
 
-In: the built images and the project's revision. Out: `.shipway/release.json`, the value that deployments
-start from. Its id depends on the images and the prompts alone, so the same build has the same id.
+In: the built images, agent.toml and the project. Out: `.shipway/release.json`, the value that deployments
+start from. Its id depends on what runs alone (images, prompts, tools), so the same build has the same id.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import shipway
 from shipway.build.cache import digest_of
+from shipway.build.contents import list_contents, tools_digest
 from shipway.build.writing import replace_text
 from shipway_runtime import contract
 
@@ -17,21 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from shipway.build.cache import Cache
     from shipway.build.image import BuiltImage
+    from shipway.spec.model import Spec
     from shipway.spec.project import Project
 
 
-def make_release(name: str, images: Sequence[BuiltImage], project: Project) -> contract.Release:
+def make_release(
+    spec: Spec, images: Sequence[BuiltImage], project: Project, cache: Cache
+) -> contract.Release:
     """The release of these images."""
     references = {role: image.reference for image in images for role in (image.role, *image.also)}
+    contents = list_contents(spec, project, images, cache)
+    tools = tools_digest(contents.tools)
     return contract.Release(
         shipway=shipway.__version__,
-        name=name,
+        name=spec.name,
         source=project.source,
         images=references,
         prompts=project.prompts_digest,
-        tools=None,
-        id=digest_of("release", references, project.prompts_digest)[:12],
+        tools=tools,
+        id=digest_of("release", references, project.prompts_digest, tools)[:12],
+        contents=contents,
     )
 
 

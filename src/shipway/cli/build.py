@@ -111,7 +111,7 @@ def _build(options: Options, cache: Cache, registries: Registries) -> list[Built
     layout = options.output or state / ("base" if options.base_only else "images")
     delivery.write_layout(layout, images, cache, load=options.load, needed=options.is_local)
     if not options.base_only:
-        say(f"wrote {write_release(make_release(loaded.spec.name, images, project), state)}")
+        say(f"wrote {write_release(make_release(loaded.spec, images, project, cache), state)}")
     _explain(options, images, state)
     if options.push:
         delivery.push(images, targets, cache)

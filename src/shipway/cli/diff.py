@@ -1,4 +1,4 @@
-"""`shipway diff`: what became of one image in another."""
+"""`shipway diff`: what changed between two releases, revisions or images."""
 
 from __future__ import annotations
 
@@ -7,28 +7,51 @@ from dataclasses import asdict
 
 import click
 
+_COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
+
 
 @click.command("diff")
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B")
+@click.argument("before", metavar="A", default=".")
+@click.argument("after", metavar="B", default=".")
+@click.option(
+    "--env", "environments", metavar="E", multiple=True, help="Compare its config, too; twice: one of each."
+)
 @click.option("--json", "as_json", is_flag=True, help="All differences, as one JSON object.")
 @click.option(
     "--image", "name", metavar="NAME", help="Which of several images; default: the first, the agent's."
 )
 @click.option("--platform", metavar="P", help="Which of several platforms, as linux/arm64.")
-def command(before: str, after: str, as_json: bool, name: str | None, platform: str | None) -> None:
-    """Say in words what image B has more, less or newer than A: packages, layers, files, config, size.
+def command(
+    before: str,
+    after: str,
+    environments: tuple[str, ...],
+    as_json: bool,
+    name: str | None,
+    platform: str | None,
+) -> None:
+    """Say in words what changed from A to B: prompts, model, tools, dependencies, config, source, image.
 
-    A and B are what `shipway inspect` takes. The exit code is 0 whether or not they differ.
+    A and B are release.json files, projects that were built, or images as `shipway inspect` takes them;
+    default: the project that is here. The exit code is 0 whether or not they differ.
     """
-    from shipway.build.inspection.difference import compare, words
-    from shipway.build.inspection.image_source import open_image
-    from shipway.build.inspection.inspect import inspect
+    from shipway.build.comparison.compare import compare
+    from shipway.build.comparison.opening import Choice, open_sides
+    from shipway.build.comparison.words import words
 
-    old, new = (inspect(open_image(reference, name, platform)) for reference in (before, after))
-    difference = compare(old, new)
+    if len(environments) > 2:
+        raise click.UsageError(f"--env: expected one or two, saw {len(environments)}")
+    old, new, unknown = open_sides(before, after, Choice(name, platform, environments))
+    comparison = compare(old, new, tuple(unknown))
     if as_json:
-        click.echo(json.dumps(asdict(difference), indent=2, sort_keys=True))
+        click.echo(json.dumps(asdict(comparison), indent=2, sort_keys=True))
     else:
-        for line in words(difference):
-            click.echo(line)
+        for line in words(comparison):
+            click.echo(_styled(line))
+
+
+def _styled(line: str) -> str:
+    """In colour on a terminal: by the sign of a change, or of a line of a prompt's diff."""
+    if not line.startswith(" "):
+        return click.style(line, bold=True)
+    sign = line[2:3].strip() or line[4:5]
+    return click.style(line, fg=_COLOURS.get(sign))

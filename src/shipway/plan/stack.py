@@ -8,7 +8,6 @@ free ports. Nothing here reads a file or the environment.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -190,27 +189,22 @@ def plan_stack(
 
 def released(plan: StackPlan, release: contract.Release) -> StackPlan:
     """The stack with the release's images, by digest, as one revision."""
-    revision = f"{release.id}-{config_digest(plan.config)}"
-    env = plan.agent.env | {contract.env.REVISION: revision}
+    revision = contract.name_revision(release.id, contract.encode(plan.config))
+    named = {contract.env.REVISION: revision}
     return dataclasses.replace(
         plan,
-        agent=dataclasses.replace(plan.agent, image=release.images["agent"], env=env),
-        sidecars=tuple(_released(server, release) for server in plan.sidecars),
-        apart=tuple(_released(server, release) for server in plan.apart),
+        agent=dataclasses.replace(plan.agent, image=release.images["agent"], env=plan.agent.env | named),
+        sidecars=tuple(_released(server, release, named) for server in plan.sidecars),
+        apart=tuple(_released(server, release, named) for server in plan.apart),
         revision=revision,
     )
 
 
-def _released(server: Sidecar, release: contract.Release) -> Sidecar:
+def _released(server: Sidecar, release: contract.Release, named: dict[str, str]) -> Sidecar:
+    """An image of ours has the relay, which names the revision in its log; of others nothing is known."""
     if server.program is None:
         return server
-    return dataclasses.replace(server, image=release.images[f"mcp-{server.name}"])
-
-
-def config_digest(config: contract.Config) -> str:
-    """What an environment's config is; where a value was written does not matter."""
-    said = contract.encode(dataclasses.replace(config, provenance={}))
-    return hashlib.sha256(said.encode()).hexdigest()[:6]
+    return dataclasses.replace(server, image=release.images[f"mcp-{server.name}"], env=server.env | named)
 
 
 def _stores(spec: model.Spec) -> dict[str, Stored]:

@@ -20,7 +20,7 @@ import pytest
 from tests.ports import free_port
 from tests.token_server import TokenServer
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 
 class Running:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import h11
 
-from .. import __version__
+from .. import __version__, contract
 from ..telemetry import log
 
 if TYPE_CHECKING:
@@ -89,9 +89,10 @@ class Admin:
         changes: Changes | None = None,
         token: AdminToken | None = None,
         private: frozenset[str] = frozenset(),
+        revision: str = contract.UNRELEASED,
     ) -> None:
         self._routes, self._pages, self._changes = routes, pages or {}, changes or {}
-        self._token, self._private = token, private
+        self._token, self._private, self._revision = token, private, revision
 
     async def serve(self, sock: Any) -> asyncio.Server:
         """Start listening. Closing the returned server ends it."""
@@ -119,9 +120,9 @@ class Admin:
             if change := self._changes.get((method, path)):
                 body = await _body(connection, reader, writer, keep=shown)
                 asked = Change(body or b"", headers, _peer(writer))
-                return _encode(connection, *await self._change(change, asked, shown, body is None))
+                return self._encode(connection, *await self._change(change, asked, shown, body is None))
         except h11.RemoteProtocolError as error:
-            return _encode(connection, 400, {"error": f"not an HTTP request: {error}"})
+            return self._encode(connection, 400, {"error": f"not an HTTP request: {error}"})
         return await self._read(connection, method, path, headers, shown)
 
     async def _change(
@@ -141,11 +142,11 @@ class Admin:
         self, connection: h11.Connection, method: str, path: str, headers: Mapping[str, str], shown: bool
     ) -> bytes:
         if path in self._private and not shown:
-            return _encode(connection, *self._unknown(f"{path} takes"), head=method == "HEAD")
+            return self._encode(connection, *self._unknown(f"{path} takes"), head=method == "HEAD")
         if (page := self._pages.get(path)) and method in ("GET", "HEAD"):
             content_type, body = await page(headers.get("accept", ""))
-            return _encode(connection, 200, body, content_type, head=method == "HEAD")
-        return _encode(connection, *self._document(method, path), head=method == "HEAD")
+            return self._encode(connection, 200, body, content_type, head=method == "HEAD")
+        return self._encode(connection, *self._document(method, path), head=method == "HEAD")
 
     def _document(self, method: str, path: str) -> Document:
         found = self._routes.get(path)
@@ -159,6 +160,29 @@ class Admin:
     def _unknown(self, what: str) -> Document:
         where = self._token.where() if self._token else "not there"
         return 401, {"error": f"{what} the admin token, as `Authorization: Bearer TOKEN`; it is {where}"}
+
+    def _encode(
+        self,
+        connection: h11.Connection,
+        status: int,
+        content: Mapping[str, Any] | bytes,
+        content_type: str = "application/json",
+        *,
+        head: bool = False,
+    ) -> bytes:
+        body = content if isinstance(content, bytes) else json.dumps(content, indent=2).encode() + b"\n"
+        headers = [
+            ("content-type", content_type),
+            ("content-length", str(len(body))),
+            ("cache-control", "no-store"),
+            ("connection", "close"),
+            (contract.REVISION_HEADER, self._revision),
+        ]
+        headers += [("www-authenticate", 'Bearer realm="shipway admin"')] if status == 401 else []
+        parts = [connection.send(h11.Response(status_code=status, headers=headers))]
+        parts += [] if head else [connection.send(h11.Data(data=body))]
+        parts += [connection.send(h11.EndOfMessage())]
+        return b"".join(part for part in parts if part)
 
 
 async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Request:
@@ -205,25 +229,3 @@ def _headers(request: h11.Request) -> dict[str, str]:
 def _peer(writer: asyncio.StreamWriter) -> str:
     address = writer.get_extra_info("peername")
     return str(address[0]) if address else "unknown"
-
-
-def _encode(
-    connection: h11.Connection,
-    status: int,
-    content: Mapping[str, Any] | bytes,
-    content_type: str = "application/json",
-    *,
-    head: bool = False,
-) -> bytes:
-    body = content if isinstance(content, bytes) else json.dumps(content, indent=2).encode() + b"\n"
-    headers = [
-        ("content-type", content_type),
-        ("content-length", str(len(body))),
-        ("cache-control", "no-store"),
-        ("connection", "close"),
-    ]
-    headers += [("www-authenticate", 'Bearer realm="shipway admin"')] if status == 401 else []
-    parts = [connection.send(h11.Response(status_code=status, headers=headers))]
-    parts += [] if head else [connection.send(h11.Data(data=body))]
-    parts += [connection.send(h11.EndOfMessage())]
-    return b"".join(part for part in parts if part)

@@ -17,6 +17,8 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..contract import REVISION_HEADER
+
 if TYPE_CHECKING:
     import socket
 
@@ -31,8 +33,8 @@ _MOMENT = struct.Struct("d")
 class StandIn:
     """`start` before there are threads, `beat` on the control loop, `end` on the main thread."""
 
-    def __init__(self, admin: socket.socket, *, start_s: float) -> None:
-        self._admin, self._start_s = admin, start_s
+    def __init__(self, admin: socket.socket, *, start_s: float, revision: str) -> None:
+        self._admin, self._start_s, self._revision = admin, start_s, revision
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
         self._pid: int | None = None
         self._began = time.monotonic()
@@ -84,17 +86,19 @@ class StandIn:
             head = b""
             while b"\r\n\r\n" not in head and len(head) < 65536 and (data := client.recv(65536)):
                 head += data
-            client.sendall(answer(head, time.monotonic() - self._began, self._start_s))
+            client.sendall(answer(head, time.monotonic() - self._began, self._start_s, self._revision))
 
 
-def answer(head: bytes, age_s: float, start_s: float) -> bytes:
+def answer(head: bytes, age_s: float, start_s: float, revision: str) -> bytes:
     """What a request gets while nobody else can answer it. Only /healthz is anything but 503."""
     path = b"".join(head.split(b" ", 2)[1:2]).partition(b"?")[0]
     late = age_s > start_s
     status = "200 OK" if path == b"/healthz" and not late else "503 Service Unavailable"
     body = json.dumps(_document(path, age_s, late), indent=2) + "\n"
     lines = (f"HTTP/1.1 {status}", "content-type: application/json", f"content-length: {len(body)}")
-    text = "\r\n".join([*lines, "cache-control: no-store", "connection: close", "", ""])
+    text = "\r\n".join(
+        [*lines, "cache-control: no-store", f"{REVISION_HEADER}: {revision}", "connection: close", "", ""]
+    )
     return (text + ("" if head.startswith(b"HEAD ") else body)).encode()
 
 

@@ -62,6 +62,8 @@ class Standing:
         self.base: Base | None = None
         self.restricted: Restricted | None = None
         self.effective: Effective | None = None
+        self.etag: str | None = None
+        """Of control's policy that stands; None while there is none from there."""
         self.changed = time.time()
         self.confirmed = time.time()
         """When the source last said that this is its policy."""
@@ -88,7 +90,7 @@ class Standing:
     def _open_control(self, remote: Remote) -> None:
         self.remote = remote
         if last := self._kept.last_good(remote.source):
-            self.confirmed = last.at
+            self.confirmed, self.etag = last.at, last.etag
             self._become(Base(last.policy, "control", f"{remote.source}, as of {_moment(last.at)}"))
 
     def _open_local(self, environ: Mapping[str, str]) -> None:
@@ -212,6 +214,7 @@ class Standing:
                 raise
             self._kept.keep_last_good(LastGood(policy, remote.source, remote.etag, time.time()))
             self._become(Base(policy, "control", remote.source))
+            self.etag = remote.etag
         self._well()
 
     def _well(self) -> None:

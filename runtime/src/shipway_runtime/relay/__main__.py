@@ -3,7 +3,8 @@
     python -m shipway_runtime.relay NAME --port 8100 [--host 127.0.0.1] [--memory BYTES] -- COMMAND [ARG…]
 
 In: a command. Out: its MCP over HTTP at /mcp and /mcp/NAME; /healthz while this process lives; /readyz when
-the server answers; /metrics. Log lines are JSON, or plain with --plain. The server inherits this process's
+the server answers; /metrics. Log lines are JSON, or plain with --plain; they, answers and a metric name the
+revision that SHIPWAY_REVISION says. The server inherits this process's
 environment as it is: a stack gives a sidecar what its server may see, and nothing else. Time and
 concurrency are bounded tightly by the agent's relay and only loosely here. `--memory` is for where no
 container engine limits the sidecar as a whole.
@@ -24,8 +25,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from .. import __version__
 from ..api.protocol import Bounded
-from ..contract import MESSAGE_LIMIT, SIDECAR_PORT, McpServer
+from ..contract import MESSAGE_LIMIT, REVISION_HEADER, SIDECAR_PORT, UNRELEASED, McpServer, env
 from ..reaper import Reaper
 from ..telemetry.logs import Json, Plain
 from ..telemetry.metrics import Metrics
@@ -37,6 +39,8 @@ from .stdio.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from prometheus_client import Metric
 
 _GRACE = 8.0  # seconds for the server to end; `docker stop` waits ten
 _DRAIN = 1  # seconds for open requests after SIGTERM
@@ -89,13 +93,28 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:at], words[at + 1 :]
 
 
+def revision(environ: Mapping[str, str]) -> str:
+    """The revision that this sidecar was deployed with."""
+    return environ.get(env.REVISION) or UNRELEASED
+
+
+def about(server: str, revision: str) -> Iterator[Metric]:
+    """What runs in this process, as a source of metrics; not `shipway_build`, by which agents are counted."""
+    from prometheus_client.core import InfoMetricFamily
+
+    labels = {"server": server, "revision": revision, "runtime": __version__}
+    yield InfoMetricFamily("shipway_sidecar", "What runs in this process", labels)
+
+
 class Alone:
     """The ASGI application: the server at two paths, and this process's health."""
 
     def __init__(self, server: McpServer, environ: Mapping[str, str], *, loopback: bool) -> None:
         self.watcher = Watcher()
-        self.inside = Inside(server, lambda: with_proxy(server, environ), self.watcher)
+        seen = {name: value for name, value in environ.items() if name != env.REVISION}  # that is ours
+        self.inside = Inside(server, lambda: with_proxy(server, seen), self.watcher)
         self._metrics = Metrics()
+        self._metrics.add(lambda: about(server.name, revision(environ)))
         self._metrics.add(lambda: collect([self.inside]))
         self._endpoint = Endpoint({"": self.inside, server.name: self.inside}, loopback=loopback)
 
@@ -136,6 +155,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         lifespan="off",
         access_log=False,
         log_config=None,
+        headers=[(REVISION_HEADER, revision(environ))],
         timeout_graceful_shutdown=_DRAIN,
     )
     http = _Server(config)
@@ -167,7 +187,7 @@ async def _reap() -> None:
 def main(arguments: Sequence[str]) -> None:
     options = parse(arguments)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Plain() if options.plain else Json(""))
+    handler.setFormatter(Plain() if options.plain else Json(revision(os.environ)))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     asyncio.run(serve(options, os.environ))
 

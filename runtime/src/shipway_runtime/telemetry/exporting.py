@@ -65,6 +65,7 @@ def _resource(deployment: Deployment) -> Resource:
     known = {
         names.SERVICE_NAME: deployment.manifest.name,
         names.SERVICE_VERSION: deployment.revision,
+        names.REVISION: deployment.revision,
         names.ENVIRONMENT: deployment.environment,
     }
     said = dict(Resource.create().attributes)

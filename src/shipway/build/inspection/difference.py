@@ -1,7 +1,7 @@
 """Two images -> what was added, removed, upgraded and grown, in words: pure.
 
-In: two `Inspection`s. Out: `Difference`, frozen, which `--json` prints whole, and `words`, its lines. Layers
-are compared by the digest of their tar, so an image in an engine and the same image in a layout are equal.
+In: two `Inspection`s. Out: `Difference`, frozen, which `shipway diff --json` prints whole, and lines of it.
+Layers are compared by the digest of their tar, so an image in an engine and one in a layout can be equal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.build.inspection.inspect import environment
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -172,57 +172,38 @@ def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 # -- In words ------------------------------------------------------------------------------------------------
 
 
-def words(difference: Difference) -> Iterator[str]:
-    """The lines of `shipway diff`. Equal images have one line."""
+def image_words(difference: Difference) -> Iterator[str]:
+    """Layers, files of nobody, config and sizes: what packages and the project's files do not say."""
     old, new = difference.before, difference.after
-    yield f"{old.reference} -> {new.reference} ({new.platform})"
     if old.platform != new.platform:
         yield f"platform: {old.platform} -> {new.platform}"
-    if old.image_id == new.image_id:
-        yield "the images are the same"
-        return
-    yield from _layer_words(difference)
-    yield from map(_package_words, difference.packages)
-    yield from _project_words(difference)
+    yield _layer_words(difference)
     if difference.other_changed:
-        yield f"other files: changed ({_moved(difference.other_grown)})"
+        yield f"other files: changed ({moved(difference.other_grown)})"
     for change in difference.config:
         yield f"config: {change.key}: {change.before or '(not set)'} -> {change.after or '(not set)'}"
     for name, was, now in (("unpacked", old.unpacked, new.unpacked), ("wasted", old.wasted, new.wasted)):
         if was or now:
-            yield f"{name}: {_mb(was)} -> {_mb(now)} ({_moved(now - was)})"
+            yield f"{name}: {_mb(was)} -> {_mb(now)} ({moved(now - was)})"
 
 
-def _layer_words(difference: Difference) -> Iterator[str]:
-    shared = f"layers: {difference.shared_layers} of {difference.after.layers} shared"
-    if not difference.new_layers:
-        yield shared
-        return
-    yield f"{shared}; {_mb(difference.new_bytes)} new: {_some(difference.new_layers)}"
-
-
-def _package_words(change: PackageChange) -> str:
-    part = "base" if change.kind == "debian" else change.kind
-    where = f" in {environment(change.place)}" if change.place else ""
-    grown = change.size_after - change.size_before
-    if not change.before:
-        return f"{part}: added {change.name} {change.after} ({_moved(grown)}){where}"
-    if not change.after:
-        return f"{part}: removed {change.name} {change.before} ({_moved(grown)}){where}"
-    if change.before == change.after:
-        return f"{part}: {change.name} {change.after}: same version, other content ({_moved(grown)}){where}"
-    return f"{part}: {change.name} {change.before} -> {change.after} ({_moved(grown)}){where}"
-
-
-def _project_words(difference: Difference) -> Iterator[str]:
+def project_words(difference: Difference) -> Iterator[str]:
+    """The project's files, but for prompts and the manifest, which have words of their own."""
     for what, paths in (
         ("added", difference.project_added),
         ("removed", difference.project_removed),
         ("changed", difference.project_changed),
     ):
-        if paths:
-            count = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-            yield f"project: {count} {what}: {_some(paths)}"
+        if files := [path for path in paths if not path.startswith((contract.PROMPTS, contract.MANIFEST))]:
+            count = "1 file" if len(files) == 1 else f"{len(files)} files"
+            yield f"{count} {what}: {_some(files)}"
+
+
+def _layer_words(difference: Difference) -> str:
+    shared = f"layers: {difference.shared_layers} of {difference.after.layers} shared"
+    if not difference.new_layers:
+        return shared
+    return f"{shared}; {_mb(difference.new_bytes)} new: {_some(difference.new_layers)}"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -230,7 +211,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _moved(size: int) -> str:
+def moved(size: int) -> str:
     """+0.3 MB; small changes in kB, so that none reads as nothing."""
     if abs(size) < 100_000:
         return f"{size / 1e3:+.1f} kB" if size else "same size"

@@ -126,13 +126,7 @@ class Inspection:
 def inspect(source: ImageSource) -> Inspection:
     """Attribute every byte of the image."""
     visible = visible_files([layer.contents for layer in source.layers])
-    documents = {
-        path: text
-        for layer, files in zip(source.layers, visible, strict=True)
-        for path, text in layer.contents.documents.items()
-        if path in files
-    }
-    packages = find_packages(documents)
+    packages = find_packages(_documents(source, visible))
     home = _Home.of(source.config, packages, owners(packages))
     layers = tuple(_layer(layer, files, home) for layer, files in zip(source.layers, visible, strict=True))
     return Inspection(
@@ -150,6 +144,20 @@ def inspect(source: ImageSource) -> Inspection:
         wasted=sum(layer.wasted for layer in layers),
         referrers=tuple(map(_attachment, source.referrers)),
     )
+
+
+def visible_documents(source: ImageSource) -> dict[str, bytes]:
+    """The texts that were kept of the files that can be seen, by their paths without leading slash."""
+    return _documents(source, visible_files([layer.contents for layer in source.layers]))
+
+
+def _documents(source: ImageSource, visible: list[dict[str, File]]) -> dict[str, bytes]:
+    return {
+        path: text
+        for layer, files in zip(source.layers, visible, strict=True)
+        for path, text in layer.contents.documents.items()
+        if path in files
+    }
 
 
 def _attachment(entry: Mapping[str, Any]) -> Attachment:

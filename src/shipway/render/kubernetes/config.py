@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from shipway.plan.stack import config_digest
 from shipway.render.kubernetes.labels import metadata
 from shipway_runtime import contract
 
@@ -31,7 +30,7 @@ def config_map(plan: StackPlan) -> Part:
 
 
 def _name(plan: StackPlan) -> str:
-    return f"{plan.name}-config-{config_digest(plan.config)}"
+    return f"{plan.name}-config-{contract.config_digest(contract.encode(plan.config))}"
 
 
 def policy_name(plan: StackPlan) -> str:

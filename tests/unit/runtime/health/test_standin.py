@@ -22,13 +22,13 @@ from shipway_runtime.health.standin import answer
     ],
 )
 def test_what_is_answered(head, age_s, status, word):
-    first, _, rest = answer(head, age_s, 300).partition(b"\r\n")
+    first, _, rest = answer(head, age_s, 300, "r-1").partition(b"\r\n")
     assert first == b"HTTP/1.1 " + status
     assert json.loads(rest.partition(b"\r\n\r\n")[2]).get("status") == word
 
 
 def test_head_has_no_body():
-    assert answer(b"HEAD /healthz HTTP/1.1\r\n\r\n", 1, 300).endswith(b"connection: close\r\n\r\n")
+    assert answer(b"HEAD /healthz HTTP/1.1\r\n\r\n", 1, 300, "r-1").endswith(b"connection: close\r\n\r\n")
 
 
 HOLDING = """

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,11 +16,13 @@ from shipway_runtime.contract import McpServer
 
 
 @contextlib.asynccontextmanager
-async def alone(harness, *command):
-    """Gives the process and its URL, once it answers."""
+async def alone(harness, *command, **more):
+    """Gives the process and its URL, once it answers; `more` goes to the process."""
     port = free_port()
     words = [sys.executable, "-m", "shipway_runtime.relay", "toy", "--port", str(port), "--", *command]
-    process = await asyncio.create_subprocess_exec(*words, env={**os.environ, "TZ": "UTC"})
+    process = await asyncio.create_subprocess_exec(
+        *words, env={**os.environ, "TZ": "UTC", "SHIPWAY_REVISION": "r-1"}, **more
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         async with asyncio.timeout(harness.BOUND), httpx2.AsyncClient(trust_env=False, verify=False) as http:
@@ -68,6 +71,27 @@ def test_a_sidecar_behind_the_relay_of_its_agent(harness):
             async with asyncio.timeout(harness.BOUND):
                 assert await process.wait() == 0
             assert not harness.alive(pid)
+
+    asyncio.run(scenario())
+
+
+def test_everything_that_a_sidecar_says_names_the_revision(harness, tmp_path):
+    async def scenario():
+        with (tmp_path / "log").open("wb") as log:
+            async with alone(harness, sys.executable, str(harness.TOY), stderr=log) as (_, url, http):
+                answers = [
+                    await http.get(f"{url}{path}") for path in ("/healthz", "/readyz", "/", "/metrics")
+                ]
+                client = harness.Client(http, f"{url}/mcp")
+                assert {answer.headers["x-shipway-revision"] for answer in answers} == {"r-1"}
+                assert 'shipway_sidecar_info{revision="r-1",' in answers[3].text
+                assert "SHIPWAY_REVISION" not in await client.call("env")
+                os.kill(int(await client.call("id")), signal.SIGKILL)
+                while (await http.get(f"{url}/healthz")).json()["server"]["restarts"] == 0:
+                    await asyncio.sleep(0.01)
+        lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+        assert lines
+        assert {line["revision"] for line in lines} == {"r-1"}
 
     asyncio.run(scenario())
 

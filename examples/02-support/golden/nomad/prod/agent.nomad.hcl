@@ -78,6 +78,10 @@ job "support" {
         }
       }
 
+      env {
+        SHIPWAY_REVISION = "0123456789ab-76c675"
+      }
+
       resources {
         cpu    = 100
         memory = 256

@@ -1,0 +1,1 @@
+"""Two releases, revisions or images -> what changed between them, in words."""

@@ -1,0 +1,103 @@
+"""A replica tells control who it is and whether it is ready: whole runtimes, and a server over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from tests.control_server import ControlServer
+
+from shipway_runtime import contract
+
+AGENT = "async def agent(messages, ctx): return 'ok'"
+TOKEN = "control-token-1"
+
+
+@pytest.fixture
+def control():
+    """`control()` starts a server; all are closed at the end."""
+    servers = []
+
+    def make(port=0) -> ControlServer:
+        servers.append(ControlServer(port=port))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+def reported_by(start, server, **more):
+    env = {"SHIPWAY_CONTROL_URL": server.url, "SHIPWAY_CONTROL_TOKEN": TOKEN, "SHIPWAY_REVISION": "r-1"}
+    return start(AGENT, env=env, **more)
+
+
+def reports(server) -> list[contract.ReplicaReport]:
+    return [contract.decode(contract.ReplicaReport, body, "report") for _, _, body in list(server.reports)]
+
+
+def test_a_replica_says_who_it_is_and_when_it_is_ready(start, control):
+    server = control()
+    running = reported_by(start, server)
+    running.wait_for(lambda: any(report.ready for report in reports(server)), "word of readiness")
+    first, last = reports(server)[0], reports(server)[-1]
+    assert (first.ready, first.checks["agent"].state) == (False, "starting")
+    assert (last.revision, last.checks["agent"].state, last.checks["policy"].state) == ("r-1", "up", "up")
+    assert len({report.replica for report in reports(server)}) == 1
+    query, headers, _ = server.reports[0]
+    assert query == {"name": ["test"], "environment": ["development"]}
+    assert headers["authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in running.log()
+
+
+def test_two_processes_of_one_machine_are_two_replicas(start, control):
+    server = control()
+    for _ in range(2):
+        reported_by(start, server)
+    assert len({report.replica for report in reports(server)}) == 2
+
+
+def test_a_change_is_said_at_once(start, control):
+    server = control()
+    running = reported_by(start, server)
+    running.wait_for(lambda: reports(server)[-1].policy == server.etag, "the policy that it has")
+    before = server.etag
+    server.policy = {"limits": {"concurrency": 3}}
+    running.wait_for(lambda: reports(server)[-1].policy == server.etag != before, "the new one")
+
+
+def test_it_says_so_when_a_check_fails(start, control, tmp_path):
+    server = control()
+    (tmp_path / "KEY").write_text("the-key-itself")
+    running = start(
+        AGENT,
+        env={"SHIPWAY_CONTROL_URL": server.url, "SHIPWAY_SECRETS": str(tmp_path)},
+        settings={"secrets": {"KEY": {"source": "file"}}},
+    )
+    running.wait_for(lambda: reports(server)[-1].ready, "readiness")
+    (tmp_path / "KEY").unlink()
+    running.wait_for(lambda: not reports(server)[-1].ready, "word of it")
+    check = reports(server)[-1].checks["secrets"]
+    assert check.state == "down"
+    assert "KEY" in (check.error or "")
+
+
+def test_the_last_report_says_that_it_drains(start, control):
+    server = control()
+    running = reported_by(start, server)
+    running.wait_for(lambda: reports(server) and reports(server)[-1].ready, "readiness")
+    running.terminate()
+    assert running.exit_code() == 0
+    last = reports(server)[-1]
+    assert (last.ready, last.checks["draining"].state) == (False, "yes")
+
+
+def test_a_control_that_refuses_costs_one_line(start, control):
+    server = control()
+    server.reports_status = 401
+    running = reported_by(start, server)
+    running.wait_for(lambda: len(server.reports) > 1, "two attempts")
+    assert running.ask().status_code == 200
+    assert running.log().count("does not hear of this replica") == 1
+    assert "it answered 401: SHIPWAY_CONTROL_TOKEN is missing or wrong" in running.log()
+    server.reports_status = 204
+    server.policy = {"limits": {"concurrency": 3}}
+    running.wait_for(lambda: "control hears of this replica again" in running.log(), "word of it")
