@@ -18,6 +18,7 @@ from shipway.gate.metrics import METRICS, REFERENCE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from shipway.gate.metrics import Metric
     from shipway_runtime.contract import Outcome
 
 
@@ -57,11 +58,11 @@ class Comparison:
     """By the metric `name`; the canary may be `margin` worse."""
 
     def __init__(self, name: str, margin: float) -> None:
-        self.metric = METRICS[name]
+        self.name = name
         self.margin = margin
         self.harm = Process(1.0 + margin, late=True)
         self.fine = Process(1.0)
-        self.incident = Incident(REFERENCE)
+        self._incident = Incident(REFERENCE)
         self.limit: float | None = None if self.metric.limit else 0.0
         self._amounts: list[float] = []
         self._references = 0
@@ -78,7 +79,7 @@ class Comparison:
             self._arms[canary].missing += not history
             return
         if not canary:
-            self.incident.refer(score)
+            self._incident.refer(score)
         if not history:
             self.compare(canary, score)
 
@@ -100,7 +101,7 @@ class Comparison:
         loss = stable - canary
         self.harm.see(loss - self.margin)
         self.fine.see(self.margin - loss)
-        self.incident.see(stable, canary)
+        self._incident.see(stable)
         self._arms[False].lately(stable)
         self._arms[True].lately(canary)
 
@@ -115,6 +116,16 @@ class Comparison:
         if self._references == REFERENCE:
             self.limit = self.metric.limit(sorted(self._amounts))
             self._amounts.clear()
+
+    @property
+    def degraded(self) -> bool:
+        """Both arms are worse than stable was at first."""
+        return self._incident.degraded(self._arms[True].recent)
+
+    @property
+    def metric(self) -> Metric:
+        """Looked up, not kept: so that a gate can be pickled."""
+        return METRICS[self.name]
 
     @property
     def stable(self) -> Arm:

@@ -20,6 +20,8 @@ IDLE_S = 300.0
 LONGEST_S = 1800.0
 LATE_S = 60.0
 _MINUTE = 60.0
+_AT_ONCE = 1.0
+"""Seconds from the beginning of a conversation in which its first turn starts."""
 
 Key = tuple[str | None, str]
 """Tenant and conversation."""
@@ -70,7 +72,7 @@ class Conversations:
         """Take one outcome; False when it does not count, being repeated or late."""
         key = (outcome.tenant, outcome.conversation)
         start = min(outcome.first_seen, outcome.started)
-        due = self._closing(start, outcome.finished)
+        due = self._closing(start, outcome)
         opened = self._open.get(key)
         if opened is None:
             if key in self._closed or due < self._until:
@@ -109,7 +111,8 @@ class Conversations:
             del self._open[key]
             self._closed[key] = None
             self.late += len(opened.turns) - len(turns)
-            taken.append(_conversation(key, opened.start, closing, turns))
+            if turns:
+                taken.append(_conversation(key, opened.start, closing, turns))
         self._until = until
         taken.sort(key=_order)
         self._remember(taken)
@@ -126,17 +129,19 @@ class Conversations:
     def _counted(self, opened: _Open) -> tuple[list[Outcome], float]:
         """The turns that count, as they ended, and when the conversation closed."""
         counted: list[Outcome] = []
-        closing = float("inf")
-        for outcome in sorted(opened.turns.values(), key=lambda one: (one.finished, one.identity[3:])):
-            if outcome.finished > closing:
+        closing = opened.start + self._longest_s
+        for outcome in sorted(opened.turns.values(), key=lambda one: (one.finished, one.turn, one.started)):
+            own = self._closing(opened.start, outcome)
+            if outcome.finished > own or (counted and outcome.finished > closing):
                 break
             counted.append(outcome)
-            closing = self._closing(opened.start, outcome.finished)
+            closing = own
         return counted, closing
 
-    def _closing(self, start: float, finished: float) -> float:
-        """When it closes if this turn was its last; the first turn counts however long it took."""
-        return max(min(finished + self._idle_s, start + self._longest_s), finished)
+    def _closing(self, start: float, last: Outcome) -> float:
+        """When a conversation closes whose last turn this is; a first turn may take as long as it does."""
+        closing = min(last.finished + self._idle_s, start + self._longest_s)
+        return max(closing, last.finished) if last.started <= start + _AT_ONCE else closing
 
     def _push(self, due: float, key: Key) -> None:
         self._pushed += 1

@@ -130,7 +130,7 @@ class Gate:
             harm=comparison.harm.evidence,
             fine=comparison.fine.evidence,
             limit=comparison.limit if comparison.metric.limit else None,
-            degraded=comparison.incident.degraded,
+            degraded=comparison.degraded,
             words="",
         )
         return replace(evidence, words=evidence_words(evidence, self.threshold))

@@ -1,0 +1,68 @@
+"""A forecast is about what the gate then does."""
+
+from __future__ import annotations
+
+import pytest
+from tests.outcomes import CANARY, STABLE, found_after, plan, traffic
+
+from shipway.gate import Gate, GatePlan
+from shipway.gate.forecast import Drop, Step, forecast
+
+STEPS = (Step(0.05, 3600.0), Step(0.25, 3600.0), Step(1.0))
+
+
+def drops(
+    gate_plan: GatePlan, per_hour: float, means: dict[str, float], steps: tuple[Step, ...] = STEPS
+) -> dict[float, Drop]:
+    return {drop.drop: drop for drop in forecast(gate_plan, steps, per_hour, means).drops}
+
+
+@pytest.mark.parametrize("drop", [0.1, 0.2])
+def test_it_is_about_what_the_gate_needs(drop: float) -> None:
+    told = drops(plan(errors=0.02), 1000, {"errors": 0.92})[drop].canary
+    found = sorted(
+        found_after(Gate(plan()), traffic(seed, 1500, 0.92, 0.92 - drop)) or 1501 for seed in range(41)
+    )
+    assert 0.6 * found[20] < told < 1.6 * found[20]
+
+
+def test_it_says_when_in_words() -> None:
+    words = forecast(plan(errors=None), STEPS, 10_000, {"errors": 0.98}).words
+    assert words == (
+        "At 10,000 conversations an hour, 5 % first: a 5-point drop in errors shows in about 32 minutes, "
+        "a 10-point one in 15 minutes."
+    )
+
+
+def test_later_steps_are_counted_with_their_weight() -> None:
+    """120 in the first hour are not enough; the second has five times as many."""
+    found = drops(plan(errors=0.02), 2400, {"errors": 0.92})[0.1]
+    assert 120 < found.canary < 720
+    assert found.seconds
+    assert 3600 < found.seconds < 2 * 3600
+
+
+def test_a_canary_that_sees_nobody_is_told_before() -> None:
+    """Twenty conversations a day at 5 %."""
+    blind = forecast(plan(errors=None), STEPS, 20 / 24)
+    assert blind.blind
+    assert "At 20 a day the canary gets about 0 conversations" in blind.words
+    assert "Use the paired suite (`shipway eval --against`)" in blind.words
+
+
+def test_a_loss_that_the_margin_allows_never_shows() -> None:
+    found = drops(plan(errors=0.06), 1e6, {}, (Step(0.5),))
+    assert found[0.05].seconds is None
+    assert found[0.1].seconds
+
+
+def test_a_suite_waits_for_nobody() -> None:
+    assert {drop.metric for drop in forecast(plan(evals=None, live=None), STEPS, 1000).drops} == {"live"}
+
+
+def test_more_metrics_take_longer() -> None:
+    one, two = (
+        forecast(GatePlan(CANARY, STABLE, 0.05, dict.fromkeys(names, 0.02)), STEPS, 1000).drops[0].canary
+        for names in (("errors",), ("errors", "live"))
+    )
+    assert one < two < 1.3 * one
