@@ -87,6 +87,7 @@ def stack(directory: Path, text: str = LARGE) -> StackPlan:
     plan = plan_stack(load(directory / "agent.toml", "prod"), "prod")
     named = [("agent", plan.agent.image)]
     named += [(f"mcp-{server.name}", server.image) for server in (*plan.sidecars, *plan.apart)]
+    named += [("control", plan.control.image)] if plan.control else []
     images = {role: f"{name}@sha256:{'0' * 64}" for role, name in named}
     source = contract.Source(None, False)
     return released(plan, contract.Release("1", plan.name, source, images, None, None, "0123456789ab"))

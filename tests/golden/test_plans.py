@@ -78,6 +78,7 @@ def release(plan: StackPlan) -> contract.Release:
     roles |= {
         f"mcp-{server.name}": server.image for server in (*plan.sidecars, *plan.apart) if server.program
     }
+    roles |= {"control": plan.control.image.partition(":")[0]} if plan.control else {}
     images = {role: f"{name}@sha256:{sha256(name.encode()).hexdigest()}" for role, name in roles.items()}
     return contract.Release("0.1.0", plan.name, RELEASED, images, None, None, "0123456789ab")
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from shipway.cli import control_image
 from shipway_runtime.contract import CONTROL_PORT, env
 
 
 @click.group("control")
 def command() -> None:
     """The server that a fleet shares: outcomes in; policy, verdicts and the page out."""
+
+
+command.add_command(control_image.image)
 
 
 @command.command("serve")

@@ -196,6 +196,7 @@ def released(plan: StackPlan, release: contract.Release) -> StackPlan:
         agent=dataclasses.replace(plan.agent, image=release.images["agent"], env=plan.agent.env | named),
         sidecars=tuple(_released(server, release, named) for server in plan.sidecars),
         apart=tuple(_released(server, release, named) for server in plan.apart),
+        control=_pinned(plan.control, release),
         revision=revision,
     )
 
@@ -205,6 +206,13 @@ def _released(server: Sidecar, release: contract.Release, named: dict[str, str])
     if server.program is None:
         return server
     return dataclasses.replace(server, image=release.images[f"mcp-{server.name}"], env=server.env | named)
+
+
+def _pinned(control: Control | None, release: contract.Release) -> Control | None:
+    """By digest, where the release knows it: `shipway control image --push` tells it."""
+    if control is None:
+        return None
+    return dataclasses.replace(control, image=release.images.get("control", control.image))
 
 
 def _stores(spec: model.Spec) -> dict[str, Stored]:

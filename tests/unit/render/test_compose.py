@@ -74,11 +74,12 @@ def test_elsewhere_what_is_missing_keeps_compose_from_starting(tmp_path: Path) -
     assert given["DATABASE_URL"] == "${DATABASE_URL:?write DATABASE_URL into .env}"
     assert found["mcp-git"]["environment"]["CRM_KEY"] == "${CRM_KEY:?write CRM_KEY into .env}"
     assert given["SHIPWAY_ADMIN_TOKEN"] is None  # may be missing: the process makes one
-    assert set(found) == {"pod", "agent", "mcp-git", "a-mcp-search"}
+    assert set(found) == {"pod", "agent", "mcp-git", "a-mcp-search", "control"}
     assert found["pod"]["ports"] == ["${API_PORT:-8080}:8080", "127.0.0.1:${ADMIN_PORT:-8081}:8081"]
     assert "extra_hosts" not in found["pod"]
     asked = ["ANTHROPIC_API_KEY=", "DATABASE_URL=", "CRM_KEY=", "SHIPWAY_ADMIN_TOKEN="]
-    assert files.once[".env"].splitlines()[-4:] == asked
+    asked += ["SHIPWAY_CONTROL_TOKEN=", "SHIPWAY_CONTROL_OPERATE="]
+    assert files.once[".env"].splitlines()[-6:] == asked
     assert "COMPOSE_PROJECT_NAME=a-prod\n" in files.once[".env"]
 
 

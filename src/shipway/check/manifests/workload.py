@@ -28,6 +28,7 @@ DATABASES = frozenset(
         *("weaviate", "milvus", "chroma", "minio", "etcd", "zookeeper", "neo4j", "clickhouse-server"),
         *("nginx", "traefik", "haproxy", "caddy", "envoy", "prometheus", "grafana", "jaeger", "otel"),
         *("opentelemetry-collector", "opentelemetry-collector-contrib", "vault", "keycloak", "adminer"),
+        "shipway-control",
     }
 )
 """Images, by their last word, that are not an agent and know themselves how they are run."""

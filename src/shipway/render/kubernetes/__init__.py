@@ -51,7 +51,9 @@ def render(plan: StackPlan, *, plain: bool = False) -> Rendered:
     parts |= _component(plan, "monitoring", monitoring.objects(plan), monitoring.files(plan))
     parts |= _component(plan, "egress", {"networkpolicy": [network.egress(plan)]}, {})
     if plan.control:
-        parts |= _component(plan, "control", {"control": control.objects(plan, plan.control)}, {})
+        parts |= _component(
+            plan, "control", {"control": control.objects(plan, plan.control, plain=plain)}, {}
+        )
     once = {
         "kustomization.yaml": kustomization.overlay(plan),
         "policy.json": contract.encode(contract.Policy()),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shipway.plan import container
 from shipway.render.kubernetes import network, pod, servers
 from shipway.render.kubernetes.disruption import ROLLING
 from shipway.render.kubernetes.grace import of_server
@@ -59,11 +58,8 @@ def _pod(plan: StackPlan, server: Sidecar, account: str, plain: bool) -> Part:
 
 
 def _pause(seconds: int, server: Sidecar, plain: bool) -> Part:
-    """Clusters before 1.30 know no `sleep`: there our images do it, and those of others go without."""
-    if not plain:
-        return {"sleep": {"seconds": seconds}}
-    words = [container.PYTHON, "-IS", "-c", f"import time; time.sleep({seconds})"]
-    return {"exec": {"command": words}} if servers.ours(server) else {}
+    """Images of others go without, where it takes a program of the image."""
+    return {} if plain and not servers.ours(server) else pod.pause(seconds, plain=plain)
 
 
 def _service(plan: StackPlan, server: Sidecar, own: Part) -> Part:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shipway.render.kubernetes import network, pod, secrets
 from shipway.render.kubernetes.disruption import ROLLING
+from shipway.render.kubernetes.grace import DRAIN_DELAY_S
 from shipway.render.kubernetes.labels import CONTROL, labels, metadata, selector
 from shipway_runtime import contract
 
@@ -22,7 +23,7 @@ _GRACE_S = 30
 _VOLUME = "data"
 
 
-def objects(plan: StackPlan, control: Control) -> list[Part]:
+def objects(plan: StackPlan, control: Control, *, plain: bool) -> list[Part]:
     own = metadata(plan, control.host, CONTROL)
     account = {
         "apiVersion": "v1",
@@ -43,13 +44,13 @@ def objects(plan: StackPlan, control: Control) -> list[Part]:
     return [
         account,
         *([] if control.database else [claim]),
-        _deployment(plan, control, own),
+        _deployment(plan, control, own, plain),
         service,
         network.to_control(plan, control, own),
     ]
 
 
-def _deployment(plan: StackPlan, control: Control, own: Part) -> Part:
+def _deployment(plan: StackPlan, control: Control, own: Part, plain: bool) -> Part:
     """A volume is let go of before the next pod has it; in PostgreSQL two may share what they know."""
     return {
         "apiVersion": "apps/v1",
@@ -59,12 +60,12 @@ def _deployment(plan: StackPlan, control: Control, own: Part) -> Part:
             "replicas": 1,
             "strategy": ROLLING if control.database else {"type": "Recreate"},
             "selector": {"matchLabels": selector(plan, CONTROL)},
-            "template": {"metadata": {"labels": labels(plan, CONTROL)}, "spec": _pod(plan, control)},
+            "template": {"metadata": {"labels": labels(plan, CONTROL)}, "spec": _pod(plan, control, plain)},
         },
     }
 
 
-def _pod(plan: StackPlan, control: Control) -> Part:
+def _pod(plan: StackPlan, control: Control, plain: bool) -> Part:
     tmp, _ = pod.tmp(CONTROL)
     claimed = {"name": _VOLUME, "persistentVolumeClaim": {"claimName": control.host}}
     return {
@@ -72,12 +73,12 @@ def _pod(plan: StackPlan, control: Control) -> Part:
         **pod.POD,
         "terminationGracePeriodSeconds": _GRACE_S,
         "securityContext": pod.pod_security(),
-        "containers": [_container(plan, control)],
+        "containers": [_container(control, plain)],
         "volumes": [secrets.control_volume(plan, control), *([] if control.database else [claimed]), tmp],
     }
 
 
-def _container(plan: StackPlan, control: Control) -> Part:
+def _container(control: Control, plain: bool) -> Part:
     lives, ready = pod.http(CONTROL, "/healthz"), pod.http(CONTROL, "/readyz")
     _, tmp = pod.tmp(CONTROL)
     mounts = [{"name": "secrets", "mountPath": contract.SECRETS, "readOnly": True}]
@@ -90,6 +91,7 @@ def _container(plan: StackPlan, control: Control) -> Part:
         "resources": pod.resources(control.cpu, control.memory),
         "securityContext": pod.security(ours=True),
         "volumeMounts": [*mounts, tmp],
+        "lifecycle": {"preStop": pod.pause(DRAIN_DELAY_S, plain=plain)},
         "startupProbe": pod.probe(lives, period=1, timeout=3, failures=60),
         "livenessProbe": pod.probe(lives, period=10, timeout=5, failures=3),
         "readinessProbe": pod.probe(ready, period=5, timeout=5, failures=3),

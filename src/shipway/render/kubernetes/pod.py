@@ -79,5 +79,13 @@ def probe(action: Part, *, period: int, timeout: int, failures: int) -> Part:
     return action | {"periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
 
 
+def pause(seconds: int, *, plain: bool) -> Part:
+    """Before SIGTERM, until nobody sends requests any more. Clusters before 1.30 know no `sleep`: there a
+    program of our images does it."""
+    if not plain:
+        return {"sleep": {"seconds": seconds}}
+    return {"exec": {"command": [container.PYTHON, "-IS", "-c", f"import time; time.sleep({seconds})"]}}
+
+
 def without_empty(spec: Mapping[str, Any]) -> Part:
     return {key: value for key, value in spec.items() if value not in ([], {}, "", None)}

@@ -102,7 +102,8 @@ def control(plan: StackPlan) -> tuple[str, ...]:
 
 
 def control_image(plan: StackPlan) -> tuple[str, ...]:
-    return (plan.control.image,) if plan.control else ()
+    """Of a control that the release does not name."""
+    return (plan.control.image,) if plan.control and "@" not in plan.control.image else ()
 
 
 def control_file(plan: StackPlan) -> tuple[str, ...]:

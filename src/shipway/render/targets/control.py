@@ -8,9 +8,9 @@ from __future__ import annotations
 from shipway.render.targets import asked
 from shipway.render.targets.expressions import TARGETS, Feature, Otherwise, Whole
 
-_CONTROL_IMAGE = Otherwise(
-    "by its tag, shipway's version: pushed once for each",
-    "{}: from `shipway control image --push -t` this name, once for each version of shipway",
+_BY_TAG = Otherwise(
+    "by its tag, which is shipway's version",
+    "{}: `shipway control image --push` brings it there; render again, and it is named by its digest",
 )
 CONTROL: tuple[Feature, ...] = (
     Feature(
@@ -27,9 +27,9 @@ CONTROL: tuple[Feature, ...] = (
         },
     ),
     Feature(
-        "control's image",
+        "control's image, where the release does not name it",
         asked.control_image,
-        dict.fromkeys(TARGETS, _CONTROL_IMAGE),
+        dict.fromkeys(TARGETS, _BY_TAG),
     ),
     Feature(
         "control's records, where agent.toml names no PostgreSQL",

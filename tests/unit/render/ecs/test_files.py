@@ -42,7 +42,7 @@ def test_botocore_accepts_every_document(plan: StackPlan) -> None:
         if operation := OPERATIONS.get(name.rpartition("/")[2]):
             assert problems(operation, body) == [], name
             judged += 1
-    assert judged == 6
+    assert judged == 9
 
 
 def test_botocore_refuses_what_it_should() -> None:
@@ -64,6 +64,7 @@ def test_secrets_come_from_where_agent_toml_says_or_from_parameters(plan: StackP
         "CRM_SECRET": "/desk/prod/CRM_SECRET",
         "REDIS_URL": "/desk/prod/REDIS_URL",
         "SHIPWAY_ADMIN_TOKEN": "/desk/prod/SHIPWAY_ADMIN_TOKEN",
+        "SHIPWAY_CONTROL_TOKEN": "/desk/prod/SHIPWAY_CONTROL_TOKEN",
     }
     assert containers(plan)["mcp-git"]["secrets"] == [
         {"name": "GITHUB_TOKEN", "valueFrom": "/desk/prod/GITHUB_TOKEN"}

@@ -133,7 +133,7 @@ def test_what_goes_out_is_what_agent_toml_names(tmp_path: Path) -> None:
     dns, world, *own = find(render(stack(tmp_path)), "NetworkPolicy", "support-egress")["spec"]["egress"]
     assert [port["port"] for port in dns["ports"]] == [53, 53]
     assert [port["port"] for port in world["ports"]] == [443, 5432, 6379, 8443, 9443]
-    assert [rule["ports"][0]["port"] for rule in own] == [8100, 9000]
+    assert [rule["ports"][0]["port"] for rule in own] == [8100, 9000, 8083]
     assert world["to"][0]["ipBlock"]["except"] == ["169.254.169.254/32"]
 
 

@@ -123,7 +123,7 @@ def pods(directory: Path, *, plain: bool) -> list[Pod]:
 @pytest.mark.parametrize("plain", [False, True])
 def test_every_pod_keeps_every_rule(tmp_path: Path, plain: bool) -> None:
     found = pods(tmp_path, plain=plain)
-    assert len(found) == 3
+    assert len(found) == 4
     assert [
         (pod["serviceAccountName"], name) for pod in found for name, rule in RULES.items() if not rule(pod)
     ] == []
@@ -162,9 +162,10 @@ def test_each_container_has_its_own_tmp(tmp_path: Path) -> None:
 
 
 def test_a_plain_agent_keeps_them_too(tmp_path: Path) -> None:
-    (pod,) = [
+    found = [
         o["spec"]["template"]["spec"]
         for o in objects(render(stack(tmp_path, SMALL)))
         if o["kind"] == "Deployment"
     ]
-    assert all(rule(pod) for rule in RULES.values())
+    assert [pod["serviceAccountName"] for pod in found] == ["support", "support-control"]
+    assert all(rule(pod) for rule in RULES.values() for pod in found)

@@ -102,10 +102,12 @@ def test_a_server_finds_its_secrets_in_its_environment_and_no_others(rendered: R
     assert apart == {"OPENAI_API_KEY": {"name": "shared", "key": "openai"}}
 
 
-def test_a_small_agent_waits_for_no_secret(tmp_path: Path) -> None:
+def test_a_small_agent_waits_for_what_it_shows_to_control_alone(tmp_path: Path) -> None:
     rendered = render(stack(tmp_path, SMALL))
     assert [one["name"] for one in pod(rendered)["volumes"]] == ["etc", "secrets", "tmp-agent"]
-    assert all(source["secret"]["optional"] for source in volume(rendered, "secrets"))
+    waits = [one["secret"] for one in volume(rendered, "secrets") if not one["secret"].get("optional")]
+    token = {"key": "SHIPWAY_CONTROL_TOKEN", "path": "SHIPWAY_CONTROL_TOKEN"}
+    assert waits == [{"name": "support-control", "items": [token]}]
 
 
 @pytest.mark.parametrize("place", ["Shared/key", "a/b/c", "/key", "a/"])

@@ -40,7 +40,7 @@ def templates(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_specification_knows_every_name(plan: StackPlan) -> None:
     files = render(plan).owned
-    assert list(files) == ["mcp-crm.nomad.hcl", "agent.nomad.hcl"], "in the order in which they are run"
+    assert list(files) == ["control.nomad.hcl", "mcp-crm.nomad.hcl", "agent.nomad.hcl"], "as they are run"
     assert [problem for text in files.values() for problem in problems(text)] == []
 
 
@@ -185,5 +185,7 @@ def test_variables_of_sdks_name_files_that_are_there(tmp_path: Path) -> None:
 
 def test_the_head_says_what_has_to_be_there(plan: StackPlan) -> None:
     head = render(plan).owned["agent.nomad.hcl"].partition("job ")[0]
-    assert "# nomad var put nomad/jobs/desk GITHUB_TOKEN=… DATABASE_URL=… CRM_SECRET=… REDIS_URL=…" in head
+    assert (
+        "# nomad var put nomad/jobs/desk GITHUB_TOKEN=… DATABASE_URL=… CRM_SECRET=… SHIPWAY_CONTROL_" in head
+    )
     assert "host volume desk-data" in head

@@ -44,7 +44,7 @@ job "hello-control" {
       kill_timeout = "30s"
 
       config {
-        image           = "shipway-control:0.1.0"
+        image           = "shipway-control@sha256:3fa077239c933d331da1b1c1d75088738b6c6e54f6850657a14ec7a1446fc5a1"
         volumes         = ["secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]

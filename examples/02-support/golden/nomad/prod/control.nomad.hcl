@@ -44,7 +44,7 @@ job "support-control" {
       kill_timeout = "30s"
 
       config {
-        image           = "registry.example.com/shipway-control:0.1.0"
+        image           = "registry.example.com/shipway-control@sha256:f22c18a249b851a688b53d165fe872de75eb992141542e487b0c30187bab4674"
         volumes         = ["secrets/files:/run/secrets:ro"]
         readonly_rootfs = true
         cap_drop        = ["all"]
