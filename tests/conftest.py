@@ -20,7 +20,7 @@ PLACES = ("/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin"
 """Looked into beside PATH: Debian keeps some servers out of it."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def engine() -> Callable[[str], str]:
     """The path of a program that works here; else the test is skipped, or fails if engines are required."""
     return _engine

@@ -24,6 +24,7 @@ from shipway.control.boundary import BODY_LIMIT, Boundary
 from shipway.control.gates import Gates
 from shipway.control.intake import Intake
 from shipway.control.metrics import Metrics
+from shipway.control.page.routes import routes as page_routes
 from shipway.control.parts import Parts
 from shipway.control.sessions import Doorkeeper
 from shipway.control.tokens import Roles
@@ -119,6 +120,7 @@ def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
         Route("/session", doorkeeper.enter, methods=["POST"]),
         Route("/session", doorkeeper.leave, methods=["DELETE"]),
         Route("/session", doorkeeper.show, methods=["GET"]),
+        *page_routes(),
     ]
     return Starlette(
         routes=routes,
