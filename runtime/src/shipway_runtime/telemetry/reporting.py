@@ -164,7 +164,7 @@ async def reporting(
             secrets.learn(value)
         return value
 
-    query = {"name": deployment.manifest.name, "environment": deployment.environment}
+    query = deployment.control_query
     ours = Reporting(url, query, token, replica)
     running = asyncio.create_task(_forever(ours))
     try:
