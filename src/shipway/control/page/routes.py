@@ -1,7 +1,7 @@
 """The page's files over HTTP.
 
-In: nothing; the files lie beside this module. Out: routes, `/` and `/page/FILE`, which need no token: there is
-nothing secret in them. What a browser is told forbids it every script, style and request that is not
+In: nothing; the files lie beside this module. Out: routes, `/` and `/page/FILE`, which need no token: there
+is nothing secret in them. What a browser is told forbids it every script, style and request that is not
 control's own.
 """
 
