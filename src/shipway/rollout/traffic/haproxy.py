@@ -1,0 +1,119 @@
+"""HAProxy as the router, through its runtime socket.
+
+In: splits and pins. Out: what it has served. Errors: RolloutError, where the socket does not answer or a
+command is refused. HAProxy forgets all of it when it ends: `apply` says everything each time, and `pin`
+brings back what a controller has kept of `pins`.
+"""
+
+from __future__ import annotations
+
+import csv
+import socket
+from typing import TYPE_CHECKING
+
+from shipway.errors import RolloutError
+from shipway.rollout.traffic.split import CONVERSATION, SLOTS, Served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shipway.rollout.traffic.split import Backend, Slot, Split
+
+BACKEND = "agent"
+TIMEOUT_S = 5.0
+AT_ONCE = 200
+"""Commands of one request to the socket, which takes lines of 16 KB."""
+
+_NUMBERS: dict[Slot, int] = {slot: number for number, slot in enumerate(SLOTS, 1)}
+
+
+class HAProxy:
+    """One HAProxy that runs with `haproxy_config.config`; implements Traffic."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def apply(self, split: Split) -> None:
+        """Addresses, then weights, then, where nobody may stay, the pins of the one without weight."""
+        commands: list[str] = []
+        weights = split.weights
+        filled = {backend.slot: backend for backend in (split.stable, split.canary) if backend}
+        for slot in SLOTS:
+            commands += (
+                _fill(filled[slot]) if slot in filled else [f"set server {BACKEND}/{slot} state maint"]
+            )
+        commands += [f"set server {BACKEND}/{slot} weight {weight}" for slot, weight in weights.items()]
+        if not split.stay:
+            commands += [
+                f"clear table {BACKEND} data.server_id eq {_NUMBERS[slot]}"
+                for slot, weight in weights.items()
+                if not weight
+            ]
+        self._say(commands)
+
+    def served(self) -> dict[Slot, Served]:
+        """What each slot has had since HAProxy started."""
+        rows = csv.DictReader(self._ask(f"show stat {BACKEND} 4 -1").removeprefix("# ").splitlines())
+        found = {row["svname"]: row for row in rows}
+        return {
+            slot: Served(
+                total=int(found[slot]["stot"] or 0),
+                active=int(found[slot]["scur"] or 0),
+                ready=found[slot]["status"].startswith("UP"),
+            )
+            for slot in SLOTS
+        }
+
+    def pins(self) -> dict[str, Slot]:
+        """Where each conversation is pinned."""
+        return dict(_pins(self._ask(f"show table {BACKEND}")))
+
+    def pin(self, pins: dict[str, Slot]) -> None:
+        """Pin what is not pinned yet; names that are no conversation's are left out."""
+        known = self.pins() if pins else {}
+        self._say(
+            [
+                f"set table {BACKEND} key {conversation} data.server_id {_NUMBERS[slot]}"
+                for conversation, slot in pins.items()
+                if conversation not in known and CONVERSATION.fullmatch(conversation)
+            ]
+        )
+
+    def _say(self, commands: Sequence[str]) -> None:
+        """Commands that answer nothing where they succeed, or say what they changed."""
+        for start in range(0, len(commands), AT_ONCE):
+            answer = self._ask(";".join(commands[start : start + AT_ONCE]))
+            refused = [line for line in answer.splitlines() if line.strip() and not _is_news(line)]
+            if refused:
+                raise RolloutError(f"HAProxy refuses: {refused[0]}")
+
+    def _ask(self, command: str) -> str:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(TIMEOUT_S)
+                connection.connect(self._path)
+                connection.sendall(f"{command}\n".encode())
+                return b"".join(iter(lambda: connection.recv(65_536), b"")).decode()
+        except OSError as error:
+            raise RolloutError(f"HAProxy does not answer at {self._path}: {error}") from None
+
+
+def _fill(backend: Backend) -> list[str]:
+    server = f"{BACKEND}/{backend.slot}"
+    return [
+        f"set server {server} addr {backend.host} port {backend.port}",
+        f"set server {server} state ready",
+    ]
+
+
+def _is_news(line: str) -> bool:
+    return line.startswith(("IP changed", "port changed", "no need to change", "no change"))
+
+
+def _pins(table: str) -> Iterator[tuple[str, Slot]]:
+    slots = {number: slot for slot, number in _NUMBERS.items()}
+    for line in table.splitlines():
+        fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        number = fields.get("server_id", "")
+        if "key" in fields and number.isdigit() and int(number) in slots:
+            yield fields["key"], slots[int(number)]
