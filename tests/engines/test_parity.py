@@ -1,6 +1,6 @@
 """One stack, whoever runs it: the same answers, the same checks, the same environment for the agent.
 
-02-support as processes, in the containers of `shipway up`, and in plain `docker run`s of the built images.
+02-support as processes, in the containers of `shipway up`, under Docker Compose, and in plain `docker run`s.
 """
 
 from __future__ import annotations
@@ -9,16 +9,20 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from tests.compose import Compose, second_version
 from tests.docker import Docker
 from tests.engines.test_replay_image import QUESTIONS, Containers, shipway, until
-from tests.scenarios.stacks import Project
+from tests.scenarios.stacks import Engine, Project
+
+from shipway.plan import container
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
@@ -42,11 +46,15 @@ class Seen:
 
 
 @pytest.fixture
-def support(tmp_path: Path) -> Path:
-    project = tmp_path / "support"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".shipway"))
+def support(docker: Docker, tmp_path: Path) -> Path:
+    """The example, with images of a name that nobody else has."""
+    project, name = tmp_path / "support", f"shipway-test-{uuid.uuid4().hex[:8]}"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns(".shipway", "golden"))
     seeding = (sys.executable, project / "seed.py", project / ".shipway/data/repo")
     subprocess.run(seeding, check=True, capture_output=True)
+    spec = project / "agent.toml"
+    spec.write_text(spec.read_text().replace("registry.example.com/support", name))
+    docker.images += [name, f"{name}-mcp-git"]
     return project
 
 
@@ -85,48 +93,67 @@ def of_process(pid: int) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split("\0") if pair)
 
 
-def up(project: Project) -> Iterator[Seen]:
+def up(root: Path, port: int, engine: Engine, docker: Docker) -> Seen:
     """As `shipway up` runs it."""
-    project.up()
-    stack = project.state()
-    given = (
-        of_process(project.process("agent")["pid"])
-        if project.engine == "processes"
-        else of_container(project.docker, project.container("agent"))
-    )
-    yield look(project.root, stack["api"], stack["admin"], given)
-    project.run("down")
+    project = Project(root, port, engine, docker.program)
+    try:
+        project.up()
+        stack = project.state()
+        given = (
+            of_process(project.process("agent")["pid"])
+            if engine == "processes"
+            else of_container(docker.program, project.container("agent"))
+        )
+        return look(root, stack["api"], stack["admin"], given)
+    finally:
+        project.close()
 
 
-def contract(env: dict[str, str], replay: str) -> dict[str, str]:
+def composed(root: Path, ports: tuple[int, int], program: str, docker: Docker) -> Seen:
+    """As Docker Compose runs what is rendered."""
+    shipway("render", "compose", cwd=root)
+    compose = Compose(program, docker.program, root / "deploy/compose/development")
+    compose.take(*ports)
+    compose.hurry("agent")
+    try:
+        compose("up", "-d")
+        seed = (root / "seed.py").read_text()
+        compose("exec", "-T", "mcp-git", container.PYTHON, "-", "/data/repo", stdin=seed)
+        given = of_container(docker.program, compose.container("agent"))
+        return look(root, compose.api, compose.admin, given)
+    finally:
+        compose.down()
+
+
+def plain(root: Path, docker: Docker) -> Seen:
+    """As `docker run` does what the plan says."""
+    image = json.loads(shipway("plan", "stack", "--json", cwd=root))["replay"]["image"]
+    stack = Containers(docker, root, image)
+    given = of_container(docker.program, stack.agent)
+    return look(root, stack.url("8080"), stack.url("8081"), given)
+
+
+def contract(env: dict[str, str]) -> dict[str, str]:
     """What agents may rely on: shipway's variables and those of SDKs; the replay's port is no part of it."""
     known = ("SHIPWAY_", "ANTHROPIC_", "OPENAI_", "GOOGLE_", "GEMINI_")
     left_out = {*OF_PROCESSES, "SHIPWAY_ADMIN_TOKEN", "SHIPWAY_CHECK_INTERVAL", "SHIPWAY_DRAIN_DELAY"}
     return {
-        name: value.replace(replay, "REPLAY")
+        name: value.replace(env["SHIPWAY_REPLAY"], "REPLAY")
         for name, value in env.items()
         if name.startswith(known) and name not in left_out and not name.endswith((*PORTS, "_CONFIG_JSON"))
     }
 
 
-def test_the_same_stack_whoever_runs_it(docker: Docker, support: Path, free_port: Callable[[], int]) -> None:
-    seen: dict[str, Seen] = {}
-    replays = {}
-    for engine in ("processes", "docker"):
-        project = Project(support, free_port(), engine, docker.program)  # type: ignore[arg-type]
-        try:
-            for seen[engine] in up(project):
-                own = project.process("replay")["address"]
-                replays[engine] = own if engine == "processes" else "http://127.0.0.1:8090"
-        finally:
-            project.close()
+def test_the_same_stack_whoever_runs_it(
+    docker: Docker, support: Path, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    seen = {"processes": up(support, free_port(), "processes", docker)}
+    seen["docker"] = up(support, free_port(), "docker", docker)
     shipway("build", "--load", cwd=support)
     shipway("replay", "image", "--load", cwd=support)
-    plan = json.loads(shipway("plan", "stack", "--json", cwd=support))
-    plain = Containers(docker, support, plan["replay"]["image"])
-    given = of_container(docker.program, plain.agent)
-    seen["plain"] = look(support, plain.url("8080"), plain.url("8081"), given)
-    replays["plain"] = "http://127.0.0.1:8090"
+    program = second_version(tmp_path / "compose")
+    seen["compose"] = composed(support, (free_port(), free_port()), program, docker)
+    seen["plain"] = plain(support, docker)
 
     expected = seen["processes"]
     assert set(expected.checks.values()) <= {"up", "no"}
@@ -134,4 +161,4 @@ def test_the_same_stack_whoever_runs_it(docker: Docker, support: Path, free_port
         assert one.answers == expected.answers, name
         assert one.checks == expected.checks, name
         assert one.settings == expected.settings, name
-        assert contract(one.env, replays[name]) == contract(expected.env, replays["processes"]), name
+        assert contract(one.env) == contract(expected.env), name

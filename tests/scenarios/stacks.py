@@ -19,7 +19,7 @@ from shipway.local.container_process import LABEL
 from shipway.local.containers import project
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 Engine = Literal["processes", "docker"]
 
 BOTH_ENGINES = pytest.mark.parametrize(

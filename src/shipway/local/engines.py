@@ -1,17 +1,22 @@
 """Which engine runs a stack: the one that is asked for, else Docker where it answers, else processes.
 
-In: what --engine says, and this machine's Docker. Out: `Chosen`: the engine, and one line for whoever did not
-choose: which it is, and what is different with it. StackError where Docker is asked for and does not answer.
+In: what --engine says, the stack, this machine's Docker. Out: `Chosen`: the engine, and one line for whoever
+did not choose: which it is, and what is different with it. StackError where Docker is asked for and cannot run
+the stack.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shipway.errors import StackError
 from shipway.local import docker
 from shipway.local.plan import Docker
+from shipway.render.targets.asked import commands
+
+if TYPE_CHECKING:
+    from shipway.plan.stack import StackPlan
 
 Engine = Literal["docker", "processes"]
 
@@ -30,13 +35,22 @@ class Chosen:
     said: str = ""
 
 
-def choose(asked: Engine | None) -> Chosen:
+def choose(asked: Engine | None, stack: StackPlan) -> Chosen:
     """The engine of the next stack."""
     if asked == "processes":
         return Chosen(None)
     if asked == "docker":
-        return Chosen(docker.find(_PATIENCE_S))
+        return Chosen(_find(stack, _PATIENCE_S))
     try:
-        return Chosen(docker.find(_UNASKED_S), _CONTAINERS)
+        return Chosen(_find(stack, _UNASKED_S), _CONTAINERS)
     except StackError as why:
         return Chosen(None, f"running as processes of this machine ({_PROCESSES}): {why}")
+
+
+def _find(stack: StackPlan, patience_s: float) -> Docker:
+    for name in commands(stack):
+        raise StackError(
+            f"[mcp.{name}] is a command of your own, and no image has it",
+            'write run = "image:…", "pypi:…", "npm:…" or "project:…"; or use --engine processes',
+        )
+    return docker.find(patience_s)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipway.errors import StackError
+from shipway.errors import StackError, UnreachableError
 from shipway.local import databases, docker, dotenv, engines, environments, ports, replays, state
 from shipway.local.container_process import LABEL
 from shipway.local.containers import plan_containers
@@ -65,7 +65,7 @@ def up(options: Options, say: Callable[[str], None]) -> int:
     lock.take()
     if docker.remove_left(project.root):
         say("removed the containers of a stack that was killed")
-    chosen = engines.choose(options.engine)
+    chosen = engines.choose(options.engine, stack)
     if chosen.said:
         say(chosen.said)
     machine = _survey(stack, project, options, chosen.docker)
@@ -141,8 +141,12 @@ def _provide_containers(
     from shipway.build.interruption import interruptible
     from shipway.local import images  # the builder takes long to import
 
-    with interruptible():
-        images.provide(containers, loaded, project, say)
+    try:
+        with interruptible():
+            images.provide(containers, loaded, project, say)
+    except UnreachableError as error:  # Debian's packages, or a base
+        error.hint += "; or --engine processes, which makes no image"
+        raise
     _write_private(project.root / STATE / ADMIN_TOKEN, containers.admin_token)
     docker.remember(project.root, containers.removal)
     docker.make_network(containers, f"{LABEL}={containers.network}")

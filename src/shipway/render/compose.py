@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from shipway.plan.control import Control
-    from shipway.plan.stack import Replay, Sidecar, StackPlan
+    from shipway.plan.stack import Replay, Service, Sidecar, StackPlan
 
 POD = "pod"
 CONTROL = "control"
@@ -79,7 +79,8 @@ def _once(plan: StackPlan) -> dict[str, str]:
     files[".gitignore"] = "/.env\n"
     if _files(plan):  # and so the directory is there: Docker would make one that is root's
         files["secrets/.gitignore"] = "*\n!.gitignore\n"
-    return files
+    urls = {service.env_url: database.url for service, database in _running(plan)}
+    return files | {f"secrets/{name}": url for name in _files(plan) if (url := urls.get(name))}
 
 
 # -- Services ------------------------------------------------------------------------------------------------
@@ -243,8 +244,13 @@ def _files(plan: StackPlan) -> list[str]:
     return [name for name, source in plan.agent.secrets.items() if source == "file"]
 
 
+def _running(plan: StackPlan) -> list[tuple[Service, Database]]:
+    """Databases that come up with the stack."""
+    return [(service, database(service)) for service in plan.services] if _is_development(plan) else []
+
+
 def _databases(plan: StackPlan) -> dict[str, Database]:
-    return {service.name: database(service) for service in plan.services} if _is_development(plan) else {}
+    return {service.name: found for service, found in _running(plan)}
 
 
 def _urls(plan: StackPlan) -> dict[str, str | None]:

@@ -95,6 +95,14 @@ def test_files_are_mounted_as_a_directory_that_is_there_and_in_no_repository(tmp
     assert set(files.once) == {"etc/policy.json", ".env", ".gitignore", "secrets/.gitignore"}
 
 
+def test_the_url_of_a_database_that_comes_up_is_written_where_the_agent_reads_it(tmp_path: Path) -> None:
+    spec = AGENT.replace('CRM_KEY = "file"', 'CRM_KEY = "file"\nDATABASE_URL = "file"')
+    files = written(tmp_path, "development", spec)
+    assert files.once["secrets/DATABASE_URL"] == "postgresql://postgres:development@db/postgres"
+    assert "DATABASE_URL" not in services(files)["agent"]["environment"]
+    assert "secrets/DATABASE_URL" not in written(tmp_path, "prod", spec).once
+
+
 def test_a_dollar_of_agent_toml_stays_one(tmp_path: Path) -> None:
     spec = AGENT.replace("pypi:mcp-server-git", "project:git")
     git = services(written(tmp_path, "development", spec))["mcp-git"]
