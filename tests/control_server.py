@@ -34,6 +34,8 @@ class ControlServer:
         self.reports_status = 204
         self.policy: dict[str, Any] = {}
         self.policy_status = 200
+        self.has_policy = True
+        """Else nobody has put one there."""
         self.asked: list[tuple[dict[str, list[str]], dict[str, str], int]] = []
         """Of each question for the policy its query, its headers, and the status it got."""
         self.released = threading.Event()
@@ -95,7 +97,7 @@ class ControlServer:
     @property
     def etag(self) -> str:
         """Of the policy as it is now."""
-        return f'"{hash(json.dumps(self.policy))}"'
+        return f'"{hash(json.dumps(self.policy))}"' if self.has_policy else contract.NO_POLICY
 
     def hang(self, lines: list[bytes]) -> tuple[int, dict[str, str]]:
         self.released.wait()

@@ -64,7 +64,7 @@ def exposed(tmp_path: Path) -> list[Metric]:
     guard.refused["invalid_api_key"] += 1
     pushing = Pushing(OUTCOMES, "http://control", lambda: None, Spool(tmp_path), {})
     texts = Pushing(TEXTS, "http://control", lambda: None, Spool(tmp_path), {})
-    standing = Standing(deployment, Keeping(tmp_path))
+    standing = Standing(deployment, Keeping(tmp_path), {})
     standing.refused["kill.tools"] += 1
     return [
         *found,

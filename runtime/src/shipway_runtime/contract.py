@@ -354,6 +354,7 @@ class Restricted:
 
 
 CONTROL_POLICY = "/v1/policy"
+NO_POLICY = '"0"'  # the ETag while nobody has put one: what the agent has of its own holds
 """Where control has the policy of an agent: GET with `name` and `environment` as query, and a bearer token.
 
 200 is a Policy with an ETag; 304 answers If-None-Match while nothing has changed. Everything else is a

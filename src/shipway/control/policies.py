@@ -60,7 +60,7 @@ class Version:
         }
 
 
-NONE = Version(0, '"0"', "{}", "", "", 0.0)
+NONE = Version(0, contract.NO_POLICY, "{}", "", "", 0.0)
 
 
 def latest(transaction: Transaction, deployment: Deployment) -> Version:

@@ -52,6 +52,11 @@ class Remote:
         self.etag: str | None = None
 
     @property
+    def silent(self) -> bool:
+        """Whether nobody has put a policy there for this agent."""
+        return self.etag == contract.NO_POLICY
+
+    @property
     def source(self) -> str:
         """Whose policy this is, in one line."""
         return f"{self._url} ({self._query['name']}, {self._query['environment']})"

@@ -2,7 +2,8 @@
 
 In: the sources, looked at on the control thread; restrictions from the admin port. Out: `effective`, one
 frozen value that any thread may read, replaced as a whole; a line in the log for each change. The base is the
-first that there is: control, a file, SHIPWAY_POLICY_JSON, agent.toml's [policy].
+first that there is: control, once somebody has put one there, a file, SHIPWAY_POLICY_JSON, agent.toml's
+[policy].
 
 A source that fails keeps the last good policy. Before the first good one of control's there is none:
 `effective` is None then, and nothing may be let through. Errors: StartError for what cannot be read at start.
@@ -55,8 +56,8 @@ class Standing:
     """The policy of one process. Create it with `open` on the main thread; `keep`, `restrict` and `lift`
     belong to the control loop."""
 
-    def __init__(self, deployment: Deployment, kept: keeping.Keeping) -> None:
-        self._deployment, self._kept = deployment, kept
+    def __init__(self, deployment: Deployment, kept: keeping.Keeping, environ: Mapping[str, str]) -> None:
+        self._deployment, self._kept, self._environ = deployment, kept, environ
         self._file: PolicyFile | None = None
         self.remote: Remote | None = None
         self.base: Base | None = None
@@ -77,12 +78,15 @@ class Standing:
     @classmethod
     def open(cls, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]) -> Standing:
         """The policy at start. Raises StartError."""
-        standing = cls(deployment, keeping.find(deployment))
+        standing = cls(deployment, keeping.find(deployment), environ)
         standing._take_restriction()
-        if url := environ.get(env.CONTROL_URL):
-            standing._open_control(Remote(url, deployment, secrets, environ))
-        else:
-            standing._open_local(environ)
+        try:
+            if url := environ.get(env.CONTROL_URL):
+                standing._open_control(Remote(url, deployment, secrets, environ))
+            else:
+                standing._become(standing._own())
+        except PolicyError as error:
+            raise StartError(str(error)) from None
         return standing
 
     # -- At start ----------------------------------------------------------------------------------------
@@ -91,30 +95,28 @@ class Standing:
         self.remote = remote
         if last := self._kept.last_good(remote.source):
             self.confirmed, self.etag = last.at, last.etag
-            self._become(Base(last.policy, "control", f"{remote.source}, as of {_moment(last.at)}"))
+            given = Base(last.policy, "control", f"{remote.source}, as of {_moment(last.at)}")
+            self._become(self._own() if last.etag == contract.NO_POLICY else given)
 
-    def _open_local(self, environ: Mapping[str, str]) -> None:
-        path = self._deployment.places.policy
+    def _own(self) -> Base:
+        """What there is without control; the file is looked after from here on. Raises PolicyError."""
+        path, environ = self._deployment.places.policy, self._environ
         self._file = PolicyFile(path)
         try:
             text = self._file.look()
         except FileNotFoundError:
             if environ.get(env.POLICY) and not self._deployment.development:
-                raise StartError(f"{path}: no policy there, and {env.POLICY} says so") from None
+                raise PolicyError(f"{path}: no policy there, and {env.POLICY} says so") from None
             text = None
         except (OSError, UnicodeDecodeError) as error:
-            raise StartError(f"{path}: the policy cannot be read: {error}") from None
-        try:
-            if text is not None:
-                self._become(Base(self._parse(text, str(path)), "file", str(path)))
-            elif text := environ.get(env.POLICY_JSON):
-                self._become(Base(self._parse(text, env.POLICY_JSON), "variable", env.POLICY_JSON))
-            else:
-                declared = Policy(limits=self._deployment.settings.limits)
-                self._check(declared, "[policy]")
-                self._become(Base(declared, "agent.toml", "[policy]"))
-        except PolicyError as error:
-            raise StartError(str(error)) from None
+            raise PolicyError(f"{path}: the policy cannot be read: {error}") from None
+        if text is not None:
+            return Base(self._parse(text, str(path)), "file", str(path))
+        if text := environ.get(env.POLICY_JSON):
+            return Base(self._parse(text, env.POLICY_JSON), "variable", env.POLICY_JSON)
+        declared = Policy(limits=self._deployment.settings.limits)
+        self._check(declared, "[policy]")
+        return Base(declared, "agent.toml", "[policy]")
 
     def _take_restriction(self) -> None:
         restricted = self._kept.restriction()
@@ -208,14 +210,20 @@ class Standing:
     def _heard(self, remote: Remote, policy: Policy | None) -> None:
         if policy is not None:
             try:
-                self._check(policy, remote.source)
+                base = self._own() if remote.silent else self._given(remote, policy)
             except PolicyError:
                 remote.etag = None  # what is refused is not known
                 raise
             self._kept.keep_last_good(LastGood(policy, remote.source, remote.etag, time.time()))
-            self._become(Base(policy, "control", remote.source))
+            self._become(base)
             self.etag = remote.etag
         self._well()
+
+    def _given(self, remote: Remote, policy: Policy) -> Base:
+        """Control's; the file counts no more. Raises PolicyError."""
+        self._check(policy, remote.source)
+        self._file = None
+        return Base(policy, "control", remote.source)
 
     def _well(self) -> None:
         """The source says that its policy is the one that stands."""
@@ -274,7 +282,7 @@ class Standing:
     @property
     def watched(self) -> bool:
         """Whether the base may change while the process runs."""
-        return self.source in ("control", "file")
+        return self.remote is not None or self.source == "file"
 
     async def probe(self) -> str | None:
         """None once there is a policy, else why there is none; a check of /readyz."""

@@ -10,6 +10,7 @@ import time
 import pytest
 from tests.loops import on_a_loop
 
+from shipway_runtime import contract
 from shipway_runtime.contract import Kill, Limits, Policy, Restricted, Restriction, encode
 from shipway_runtime.errors import StartError
 from shipway_runtime.policy import keeping, remote
@@ -289,6 +290,55 @@ async def test_nothing_is_known_of_a_control_that_never_answered(deploy, control
     assert standing.effective is None
     assert "expected 200 or 304, saw 404" in await standing.probe()
     control.policy_status = 200
+    await until(lambda: standing.effective)
+    task.cancel()
+
+
+@on_a_loop
+async def test_while_nobody_has_put_a_policy_there_the_own_one_holds(deploy, control, quickly, tmp_path):
+    control.has_policy = False
+    file = tmp_path / "policy.json"
+    standing, task = await following(deploy(**LIMITED), control)
+    assert standing.effective is None  # until control has said that there is none
+    await until(lambda: standing.etag)
+    assert (standing.base.source, standing.etag) == ("agent.toml", contract.NO_POLICY)
+    assert standing.effective.bounds.requests == ((60, 60),)
+    assert standing.watched
+    file.write_text('{"kill": {"tools": ["t"]}}')
+    task.cancel()
+
+    again, task = await following(deploy(**LIMITED), control)
+    await until(lambda: again.base and again.base.source == "file")
+    file.write_text('{"kill": {"tools": ["u"]}}')
+    await until(lambda: again.effective.kill.tools == ("u",))
+    control.policy, control.has_policy = {"kill": {"tools": ["v"]}}, True
+    await until(lambda: again.base.source == "control")
+    file.write_text('{"kill": {"tools": ["w"]}}')
+    asked = len(control.asked)
+    await until(lambda: len(control.asked) > asked + 5)
+    assert again.effective.kill.tools == ("v",)
+    task.cancel()
+
+
+@on_a_loop
+async def test_that_there_is_none_is_known_after_a_restart_without_control(deploy, control, quickly):
+    control.has_policy = False
+    standing, task = await following(deploy(**LIMITED), control)
+    await until(lambda: standing.effective)
+    task.cancel()
+    control.close()
+    again = stand(deploy(**LIMITED), SHIPWAY_CONTROL_URL=control.url)
+    assert again.effective.bounds.requests == ((60, 60),)
+
+
+@on_a_loop
+async def test_an_own_policy_that_cannot_be_enforced_is_none(deploy, control, quickly, tmp_path):
+    control.has_policy = False
+    (tmp_path / "policy.json").write_text('{"model": "unknown"}')
+    standing, task = await following(deploy(), control)
+    await until(lambda: standing.problem)
+    assert standing.effective is None
+    (tmp_path / "policy.json").write_text("{}")
     await until(lambda: standing.effective)
     task.cancel()
 
