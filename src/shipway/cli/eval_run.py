@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +16,12 @@ import click
 
 from shipway.errors import StackError
 from shipway.evals import control, records
-from shipway.evals.against import Measure
+from shipway.evals.against import Measure, match
 from shipway.evals.asking import Place
 from shipway.evals.environment import find_python
 from shipway.evals.model_api import Model, locate
 from shipway.evals.records import Before
-from shipway.evals.results import Run
+from shipway.evals.results import Run, of_revisions
 from shipway.evals.session import Done, Evaluation, compare, evaluate, finish
 from shipway.evals.suite import read_suite
 from shipway.local import state
@@ -60,6 +61,8 @@ def run(loaded: Loaded, asked: Asked) -> Ran:
     """Run the suite. Raises SpecError for its mistakes, StackError when nobody can be asked."""
     from shipway.cli.eval_progress import progress
 
+    if loaded.spec.evals and loaded.spec.evals.command:
+        return Ran(_by_command(loaded, loaded.spec.evals.command, asked))
     wanted = plan(loaded, asked)
     before = _before(loaded, asked.against, wanted) if asked.against else None
     done, interrupted = Done(), False
@@ -72,6 +75,31 @@ def run(loaded: Loaded, asked: Asked) -> Ran:
         except KeyboardInterrupt:
             interrupted = True
     return Ran(finish(wanted, done), interrupted)
+
+
+def _by_command(loaded: Loaded, command: str, asked: Asked) -> Run:
+    """The run of another framework's command."""
+    from shipway.evals.commands import running
+
+    if asked.pattern:
+        raise click.UsageError("-k is for suites: give the command in [evals] its own filter")
+    if asked.against and asked.against.startswith(("http://", "https://")):
+        raise click.UsageError("--against takes a revision or a run's JSON where [evals] has a command")
+    spec, root, environment = loaded.spec, loaded.path.resolve().parent, loaded.env or DEVELOPMENT
+    before = _earlier(root, asked.against, spec.name, environment) if asked.against else None
+    began = time.time()
+    results = running.run(command, root, asked.url or state.require(root).api)
+    return Run(
+        name=spec.name,
+        environment=environment,
+        source=command,
+        results=results,
+        started=began,
+        finished=time.time(),
+        required=spec.evals.required if spec.evals else 1.0,
+        against=match(before, results, measure(spec)) if before else None,
+        remarks=of_revisions(results),
+    )
 
 
 def plan(loaded: Loaded, asked: Asked) -> Evaluation:
@@ -139,14 +167,18 @@ def _before(loaded: Loaded, against: str, wanted: Evaluation) -> Before | Place:
     """What to compare with: an agent that runs, a file, or a revision that was run before."""
     if against.startswith(("http://", "https://")):
         return _place(loaded.spec, against)
-    root = loaded.path.parent
+    return _earlier(wanted.root, against, wanted.name, wanted.environment)
+
+
+def _earlier(root: Path, against: str, name: str, environment: str) -> Before:
+    """A run's JSON, or the last run of a revision, here or in control. Raises StackError."""
     if (file := Path(against)).is_file() or (file := records.find(root, against) or Path()).is_file():
         return records.read(file)
     reasons = [f"no run of {against} in {records.PLACE}"]
-    if server := control.named(os.environ, wanted.name, wanted.environment):
+    if server := control.named(os.environ, name, environment):
         found = server.find(against)
         if isinstance(found, Before):
             return found
         reasons.append(found)
     known = ", ".join(records.names(root)) or "none"
-    raise StackError(f"{'; '.join(reasons)}", f"runs that are here: {known}; or give a URL, or a run's JSON")
+    raise StackError("; ".join(reasons), f"runs that are here: {known}; or give a URL, or a run's JSON")

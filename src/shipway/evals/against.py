@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from shipway.evals.calibration import Calibration
     from shipway.evals.case import Case, Suite
+    from shipway.evals.records import Before
+    from shipway.evals.results import Result
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -54,18 +56,18 @@ class Measure:
 
 
 class Pairs:
-    """Scores of a suite's cases before and after, as they come in."""
+    """Scores of `total` cases before and after, as they come in; `judge` is who gave them, if one did."""
 
     def __init__(
-        self, name: str, measure: Measure, suite: Suite, calibration: Calibration | None = None
+        self, name: str, measure: Measure, total: int, judge: gate.Calibration | None = None
     ) -> None:
-        self._name, self._measure, self._suite = name, measure, suite
+        self._name, self._measure, self._total = name, measure, total
         self._scores: dict[str, tuple[float, float]] = {}
         self._lost = 0
         self._gate: Paired | str
         """The gate with every pair so far; or why there can be none."""
         try:
-            self._gate = Paired(measure.margin, measure.alpha, scale(suite, calibration))
+            self._gate = Paired(measure.margin, measure.alpha, judge)
         except ValueError as error:
             self._gate = str(error)
 
@@ -89,7 +91,7 @@ class Pairs:
         judged = self._gate.judge()
         verdict, words = judged.verdict, judged.words
         margin = judged.metrics[0].margin
-        asked_all = len(self._scores) == len(self._suite.cases)
+        asked_all = len(self._scores) == self._total
         if verdict == "inconclusive" and asked_all and self._loss() <= margin:
             verdict = "pass"
             words = (
@@ -124,7 +126,7 @@ class Pairs:
             after_score=means[1],
             worse=self._moved(-1),
             better=self._moved(1),
-            stopped=count + self._lost < len(self._suite.cases),
+            stopped=count + self._lost < self._total,
         )
 
 
@@ -139,4 +141,16 @@ def scale(suite: Suite, calibration: Calibration | None) -> gate.Calibration | N
 
 def shuffled(cases: Sequence[Case]) -> tuple[Case, ...]:
     """The cases in an order that has nothing to do with what they ask, and is the same each time."""
-    return tuple(sorted(cases, key=lambda case: hashlib.sha256(case.id.encode()).digest()))
+    return tuple(sorted(cases, key=lambda case: _digest(case.id)))
+
+
+def _digest(identity: str) -> bytes:
+    return hashlib.sha256(identity.encode()).digest()
+
+
+def match(before: Before, results: Sequence[Result], measure: Measure) -> Comparison:
+    """The comparison of a run that is over with an earlier one."""
+    pairs = Pairs(before.name, measure, len(results))
+    for result in sorted(results, key=lambda one: _digest(one.id)):
+        pairs.see(result.id, before.scores.get(result.id), result.score)
+    return pairs.compare()

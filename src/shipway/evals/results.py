@@ -7,12 +7,15 @@ whatever was missing, fails if it would anyhow, and is inconclusive otherwise.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from shipway.evals.against import Comparison
 from shipway.evals.calibration import Calibration
 from shipway.evals.interval import wilson
 from shipway.evals.mark import Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Status = Literal["passed", "failed", "missing"]
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -125,3 +128,9 @@ def document(run: Run) -> dict[str, Any]:
         "remarks": list(run.remarks),
         "results": [asdict(result) for result in run.results],
     }
+
+
+def of_revisions(results: Sequence[Result]) -> tuple[str, ...]:
+    """What has to be said where more than one revision answered."""
+    found = dict.fromkeys(name for result in results for name in result.revisions)
+    return (f"answers came from {len(found)} revisions: {', '.join(found)}",) if len(found) > 1 else ()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.evals import scorer
-from shipway.evals.against import Measure, Pairs, shuffled
+from shipway.evals.against import Measure, Pairs, scale, shuffled
 from shipway.evals.asking import Asking, Place
 from shipway.evals.calibration import Calibration, calibrate
 from shipway.evals.case import Case, Label, Suite
@@ -23,7 +23,7 @@ from shipway.evals.judge import JUDGE, Judge
 from shipway.evals.mark import Mark, missing
 from shipway.evals.model_api import Model, ModelApi
 from shipway.evals.records import Before
-from shipway.evals.results import Result, Run
+from shipway.evals.results import Result, Run, of_revisions
 from shipway.evals.runner import run
 from shipway.evals.scoring import JudgementOf, ScoreOf, Scoring
 
@@ -84,7 +84,7 @@ async def compare(
         asking = await stack.enter_async_context(Asking(wanted.place))
         former = await stack.enter_async_context(Asking(before)) if isinstance(before, Place) else None
         name = before.url if isinstance(before, Place) else before.name
-        pairs = done.pairs = Pairs(name, measure, wanted.suite, done.calibration)
+        pairs = done.pairs = Pairs(name, measure, len(cases), scale(wanted.suite, done.calibration))
 
         async def one(case: Case) -> tuple[Result, float | None]:
             async def ask(who: Asking) -> Result:
@@ -173,10 +173,7 @@ def finish(wanted: Evaluation, done: Done) -> Run:
 
 def _remarks(wanted: Evaluation, results: Sequence[Result]) -> list[str]:
     """What has to be said of the run beside its figures."""
-    found = []
-    revisions = dict.fromkeys(name for result in results for name in result.revisions)
-    if len(revisions) > 1:
-        found.append(f"answers came from {len(revisions)} revisions: {', '.join(revisions)}")
+    found = list(of_revisions(results))
     unseen = not any(result.tools for result in results)
     if unseen and any(
         isinstance(check, ToolNotCalled) for case in wanted.suite.cases for check in case.checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,20 @@ if TYPE_CHECKING:
     from shipway.errors import Finding
     from shipway.spec.merge import Merged
     from shipway.spec.model import Spec
+
+
+def commands_are_words(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    """A command is run as it stands, without a shell."""
+    if spec.evals is None or spec.evals.command is None:
+        return
+    try:
+        reason = "" if shlex.split(spec.evals.command) else "it is empty"
+    except ValueError as error:
+        reason = str(error)
+    if reason:
+        path = ("evals", "command")
+        message = f"`{merged.name(path)}` is no command: {reason}"
+        yield merged.finding("evals-command", path, message, "write its words as in a shell")
 
 
 def commands_score_by_themselves(spec: Spec, merged: Merged) -> Iterator[Finding]:
@@ -22,4 +37,4 @@ def commands_score_by_themselves(spec: Spec, merged: Merged) -> Iterator[Finding
             yield merged.finding("evals-command", path, message, f"remove `{key}`, or `command`")
 
 
-EVALS_RULES = (commands_score_by_themselves,)
+EVALS_RULES = (commands_are_words, commands_score_by_themselves)

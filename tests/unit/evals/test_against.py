@@ -23,14 +23,14 @@ def suite(count: int, rubrics: int = 0) -> Suite:
 def pairs(before: str, after: str) -> Pairs:
     """Cases that passed, failed or are missing: p, f, -."""
     scores = {"p": 1.0, "f": 0.0, "-": None}
-    found = Pairs("r1", Measure(), suite(len(before)))
+    found = Pairs("r1", Measure(), len(before))
     for number, (one, two) in enumerate(zip(before, after, strict=True)):
         found.see(f"c{number}", scores[one], scores[two])
     return found
 
 
 def test_what_is_clearly_worse_is_known_before_the_end() -> None:
-    found = Pairs("r1", Measure(), suite(500))
+    found = Pairs("r1", Measure(), 500)
     seen = 0
     while not found.decided:
         found.see(f"c{seen}", 1.0, 1.0 if seen % 3 else 0.0)
@@ -68,7 +68,7 @@ def test_a_judges_calibration_scales_the_margin_as_far_as_the_suite_is_judged() 
     half = scale(suite(10, rubrics=5), JUDGED)
     assert half is not None
     assert half.j == pytest.approx(0.5 * JUDGED.j + 0.5)
-    whole = Pairs("r1", Measure(margin=0.1), suite(10, rubrics=10), JUDGED)
+    whole = Pairs("r1", Measure(margin=0.1), 10, scale(suite(10, rubrics=10), JUDGED))
     whole.see("c0", 1.0, 1.0)
     assert whole.compare().margin == pytest.approx(0.1 * JUDGED.j)
     assert scale(suite(10, rubrics=5), calibrate("m", [])) is None
@@ -76,7 +76,7 @@ def test_a_judges_calibration_scales_the_margin_as_far_as_the_suite_is_judged() 
 
 def test_a_judge_no_better_than_a_coin_compares_nothing() -> None:
     coin = calibrate("m", [(f"{i}", i % 2 == 0, i % 4 < 2) for i in range(20)])
-    found = Pairs("r1", Measure(), suite(3, rubrics=3), coin)
+    found = Pairs("r1", Measure(), 3, scale(suite(3, rubrics=3), coin))
     for number in range(3):
         found.see(f"c{number}", 1.0, 0.0)
     assert not found.decided
