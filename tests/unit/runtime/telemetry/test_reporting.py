@@ -50,9 +50,8 @@ def test_a_replica_says_who_it_is_and_when_it_is_ready(start, control):
 
 def test_two_processes_of_one_machine_are_two_replicas(start, control):
     server = control()
-    for _ in range(2):
-        reported_by(start, server)
-    assert len({report.replica for report in reports(server)}) == 2
+    running = [reported_by(start, server) for _ in range(2)]
+    running[1].wait_for(lambda: len({report.replica for report in reports(server)}) == 2, "two names")
 
 
 def test_a_change_is_said_at_once(start, control):
