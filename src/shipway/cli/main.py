@@ -25,7 +25,7 @@ COMMANDS = {
     "lock": "write down what images are made of",
     "build": "make the image",
     "inspect": "what an image is made of, and what is large in it",
-    "diff": "what became of one image in another",
+    "diff": "what changed between two releases or images",
     "up": "run the whole stack on this machine",
     "ask": "ask the agent that runs here",
     "eval": "ask the questions of a suite, and score the answers",

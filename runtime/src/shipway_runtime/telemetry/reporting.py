@@ -61,7 +61,7 @@ class Replica:
         }
         if (began := self._drain.began) is not None:
             since = time.time() - (time.monotonic() - began)
-            checks["draining"] = CheckReport("yes", round(since, 3))
+            checks["draining"] = CheckReport("yes", round(since, 3), "it was told to end")
         return ReplicaReport(
             replica=self._name,
             revision=self._revision,
