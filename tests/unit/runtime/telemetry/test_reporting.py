@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.control_server import ControlServer
+from tests.controlling import TOKENS, ControlProcess
 
 from shipway_runtime import contract
 
@@ -100,3 +101,30 @@ def test_a_control_that_refuses_costs_one_line(start, control):
     server.reports_status = 204
     server.policy = {"limits": {"concurrency": 3}}
     running.wait_for(lambda: "control hears of this replica again" in running.log(), "word of it")
+
+
+def test_the_real_control_knows_the_fleet_by_it(start, tmp_path):
+    real = ControlProcess(tmp_path)
+    try:
+        env = {"SHIPWAY_CONTROL_URL": real.url, "SHIPWAY_CONTROL_TOKEN": TOKENS["report"]}
+        running = start(AGENT, env=env | {"SHIPWAY_REVISION": "r-1"})
+
+        def replica():
+            revisions = real.ask("read", "GET", "/v1/fleet").json()["revisions"]
+            found = [replica for revision in revisions for replica in revision["replicas"]]
+            assert {revision["revision"] for revision in revisions} <= {"r-1"}
+            return found[0] if found else {"ready": None, "policy": None, "checks": {}}
+
+        running.wait_for(lambda: replica()["ready"], "a ready replica")
+        body = {"policy": {"limits": {"concurrency": 3}}, "reason": "a test"}
+        put = real.ask("operate", "PUT", "/v1/policy", json=body, headers={"if-match": "*"})
+        running.wait_for(lambda: replica()["policy"] == put.headers["etag"], "the policy in force")
+        running.ask()
+        running.terminate()
+        assert running.exit_code() == 0
+        last = replica()
+        assert (last["ready"], last["checks"]["draining"]["error"]) == (False, "it was told to end")
+        (revision,) = real.ask("read", "GET", "/v1/fleet").json()["revisions"]
+        assert (revision["revision"], revision["turns"]) == ("r-1", 1)
+    finally:
+        real.close()
