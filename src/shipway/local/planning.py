@@ -193,6 +193,7 @@ def _documents(stack: StackPlan, machine: Machine) -> dict[str, str]:
         settings=stack.config.settings,
         mcp=tuple(_stood_in(server, stack, machine) for server in stack.agent.mcp),
         prompts=machine.prompts_digest,
+        live=stack.agent.live,
     )
     run = f"{machine.state}/run"
     return {

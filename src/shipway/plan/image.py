@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from shipway.plan import servers
-from shipway.plan.settings import settings
+from shipway.plan.settings import live, settings
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -266,6 +266,7 @@ def _agent_image(spec: Spec, project: Project, lock: Lock) -> ImagePlan:
             settings=settings(spec),
             mcp=servers.relay_servers(spec),
             prompts=project.prompts_digest,
+            live=live(spec),
         ),
         process=python_process(
             ("-m", "shipway_runtime"),

@@ -1,7 +1,8 @@
 """Spec -> what the runtime reads: the settings of one environment.
 
 In: a Spec, already merged for its environment. Out: `contract.Settings`, for the image's manifest and for
-the config that a stack mounts; and what differs for each tenant, for the config alone.
+the config that a stack mounts; what scores real turns, for the manifest alone; and what differs for each
+tenant, for the config alone.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def settings(spec: model.Spec) -> contract.Settings:
         health=contract.Health(spec.health.when_model_down, spec.health.grace),
         limits=_limits(spec.policy),
     )
+
+
+def live(spec: model.Spec) -> contract.Live | None:
+    """What scores real turns, the same in every environment."""
+    return contract.Live(spec.evals.live, spec.evals.sample) if spec.evals and spec.evals.live else None
 
 
 def tenant_settings(

@@ -16,7 +16,7 @@ from shipway.plan.control import Control, plan_control
 from shipway.plan.own_image import REPLAY
 from shipway.plan.sdk_variables import placeholders, replayed
 from shipway.plan.servers import ServerProgram
-from shipway.plan.settings import settings, tenant_settings
+from shipway.plan.settings import live, settings, tenant_settings
 from shipway.spec.model import StoredSecret
 from shipway_runtime import contract
 
@@ -67,6 +67,7 @@ class Agent:
     resources: Resources
     replicas: int
     grace_s: float
+    live: contract.Live | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,7 @@ def _agent(spec: model.Spec, environment: str, replay: Replay | None, control: C
         resources=Resources(spec.resources.cpu, spec.resources.memory),
         replicas=spec.resources.replicas,
         grace_s=spec.health.grace,
+        live=live(spec),
     )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from shipway.spec.merge import Merged
     from shipway.spec.positions import Path
 
+ENTRYPOINTS = (("entrypoint",), ("evals", "live"))
+
 
 def diagnose(error: ValidationError, merged: Merged) -> list[tuple[Path, Finding]]:
     """Each wrong path of `merged.data` with its finding, in pydantic's order, one for a place."""
@@ -163,7 +165,7 @@ def _wrong_value(path: Path, value: Any, merged: Merged) -> Finding:
 def _problem(path: Path, value: Any) -> str:
     if path == ("name",) and isinstance(value, str):
         return _label_problem(value)
-    if path == ("entrypoint",) and isinstance(value, str):
+    if path in ENTRYPOINTS and isinstance(value, str):
         return "names a file" if ".py" in value or "/" in value else "" if ":" in value else "has no `:`"
     return ""
 
@@ -171,8 +173,8 @@ def _problem(path: Path, value: Any) -> str:
 def _fix(path: Path, value: Any, key: keys.Key | None) -> str:
     if path == ("name",) and isinstance(value, str) and _as_label(value):
         return f'write name = "{_as_label(value)}"'
-    if path == ("entrypoint",) and isinstance(value, str) and (as_module := _as_module(value)):
-        return f'write entrypoint = "{as_module}"'
+    if path in ENTRYPOINTS and isinstance(value, str) and (as_module := _as_module(value)):
+        return f'write {path[-1]} = "{as_module}"'
     if key and isinstance(value, str):
         choices = re.findall(r'"([\w/-]+)"', key.expected)
         if close := nearest(value, choices):

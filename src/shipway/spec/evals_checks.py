@@ -37,4 +37,12 @@ def commands_score_by_themselves(spec: Spec, merged: Merged) -> Iterator[Finding
             yield merged.finding("evals-command", path, message, f"remove `{key}`, or `command`")
 
 
-EVALS_RULES = (commands_are_words, commands_score_by_themselves)
+def live_gates_have_a_scorer(spec: Spec, merged: Merged) -> Iterator[Finding]:
+    path = ("rollout", "gates", "live")
+    if spec.rollout and spec.rollout.gates.live and not spec.live:
+        message = "`rollout.gates.live` compares scores of real turns, and nothing gives any"
+        fix = 'name a function that does: [evals] live = "evals.live:score", or remove the gate'
+        yield merged.finding("gate-unscored", path, message, fix)
+
+
+EVALS_RULES = (commands_are_words, commands_score_by_themselves, live_gates_have_a_scorer)

@@ -194,7 +194,7 @@ class Evals(Section):
     command: str | None = None
     judge: str | None = None
     required: float = Field(default=1.0, gt=0, le=1)
-    live: str | None = None
+    live: Entrypoint | None = None
     sample: float = Field(default=0.1, ge=0, le=1)
 
 
@@ -311,3 +311,8 @@ class Spec(Section):
     notify: Notify | None = None
     env: dict[Label, Env] = {}
     tenants: dict[TenantName, Tenant] = {}
+
+    @property
+    def live(self) -> str | None:
+        """The function that scores real turns, where there is one."""
+        return self.evals.live if self.evals else None

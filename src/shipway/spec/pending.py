@@ -31,7 +31,6 @@ class Pending:
 
 
 PENDING = (
-    Pending("evals.live", "live scorers"),
     Pending("rollout", "a rollout"),
     Pending("notify", "notifications"),
 )

@@ -15,13 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from shipway.errors import Finding, SpecError
-from shipway.spec import entrypoint
+from shipway.spec import entrypoint, imports
 from shipway.spec.tree import is_noise, read_tree, walk
 from shipway.spec.words import listed
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from shipway.spec.entrypoint import Entrypoint
     from shipway.spec.load import Loaded
@@ -80,8 +80,10 @@ def read_project(loaded: Loaded) -> Project:
     entry = entrypoint.locate(spec.entrypoint, tree.paths)
     included = {glob: tuple(_expand(root, glob)) for glob in spec.image.include}
     chosen = select(spec, tree.paths, [p for paths in included.values() for p in paths], entry)
+    chosen = live_scorer(root, spec, tree.paths) | chosen
     findings = [
-        *_entrypoint_findings(loaded, tree, entry),
+        *entrypoint.findings(loaded, tree, spec.entrypoint, entrypoint.AGENT),
+        *(entrypoint.findings(loaded, tree, live, entrypoint.LIVE) if (live := spec.live) else ()),
         *_empty_findings(loaded, tree, included),
         *(finding for source in sorted(set(chosen.values())) for finding in _file_findings(root, source)),
     ]
@@ -112,6 +114,17 @@ def select(
     sources = {f"{contract.SOURCE}/{path.removeprefix(base)}": path for path in (*included, *code)}
     prompts = {f"{contract.PROMPTS}/{_inner(path, spec)}": path for path in _prompts(spec, paths)}
     return sources | prompts
+
+
+def live_scorer(root: Path, spec: Spec, paths: Collection[str]) -> dict[str, str]:
+    """The same of the live scorer, which may lie beside the modules of the agent: its module, and what that
+    imports of the project. Not its whole package: cases and their scorers change without a new release."""
+    entry = entrypoint.locate(spec.live, paths) if spec.live else None
+    if entry is None:
+        return {}
+    base = f"{entry.source_root}/" if entry.source_root else ""
+    needed = imports.closure(root, entry, paths)
+    return {f"{contract.SOURCE}/{path.removeprefix(base)}": path for path in needed}
 
 
 def _wanted(spec: Spec, entry: Entrypoint) -> frozenset[str]:
@@ -208,33 +221,6 @@ def _prompts_digest(root: Path, spec: Spec, paths: Iterable[str]) -> str:
 
 
 # -- Findings ----------------------------------------------------------------------------------------------
-
-
-def _entrypoint_findings(loaded: Loaded, tree: Tree, entry: Entrypoint | None) -> Iterator[Finding]:
-    key, name = ("entrypoint",), loaded.spec.entrypoint
-    if entry:
-        yield from _module_findings(loaded, tree.root / entry.file, entry)
-    elif kept_out := entrypoint.locate(name, tree.ignored):
-        message = f"the entry point's module {kept_out.file} is kept out of images by .dockerignore"
-        fix = f"add the line `!{kept_out.file}` at the end of .dockerignore, or take the pattern out"
-        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
-    elif tree.by_git and (ignored := entrypoint.locate(name, tuple(walk(tree.root, tree.root)))):
-        message = f"the entry point's module {ignored.file} is ignored by git, and would not be in the image"
-        fix = f"take it out of .gitignore; `git check-ignore -v {ignored.file}` says which line"
-        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
-    else:
-        message, fix = entrypoint.missing_module(name, tree.paths)
-        yield loaded.merged.finding("entrypoint-missing", key, message, fix)
-
-
-def _module_findings(loaded: Loaded, file: Path, entry: Entrypoint) -> Iterator[Finding]:
-    if not file.is_file():
-        return  # a link that leads nowhere, which is a finding of its own
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if problem := entrypoint.syntax_problem(text, entry.file):
-        yield problem
-    if missing := entrypoint.missing_attribute(text, entry):
-        yield loaded.merged.finding("entrypoint-missing", ("entrypoint",), *missing)
 
 
 def _empty_findings(loaded: Loaded, tree: Tree, included: dict[str, tuple[str, ...]]) -> Iterator[Finding]:

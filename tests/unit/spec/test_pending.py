@@ -23,7 +23,6 @@ def test_every_pattern_is_a_key() -> None:
     ("text", "line", "message"),
     [
         ('[notify]\nwebhook = "HOOK"\n[secrets]\nHOOK = "env"\n', 3, "`notify` asks for notifications"),
-        ('[evals]\nlive = "evals.live:score"\n', 4, "`evals.live` asks for live scorers"),
     ],
 )
 def test_what_is_not_there_yet_is_refused_at_its_line(
@@ -51,6 +50,7 @@ def test_what_is_not_there_yet_is_refused_at_its_line(
         '[mcp.t]\nshape = "service"\nrun = "pypi:t"\n[mcp.u]\nshape = "sidecar"\nrun = "image:u"\n',
         '[evals]\nsuite = "evals/*.jsonl"\nscorer = "evals.score:score"\njudge = "m"\nrequired = 0.9\n',
         '[evals]\ncommand = "promptfoo eval"\n',
+        '[evals]\nlive = "evals.live:score"\nsample = 0.2\n',
         "[config]\nx = 1\n[tenants.acme.config]\nx = 2\n",
     ],
 )

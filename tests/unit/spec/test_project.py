@@ -291,3 +291,60 @@ def test_version_and_licence_are_those_of_pyproject(
 def test_without_a_pyproject_there_is_neither(project: Make) -> None:
     found = _read(project({"agent.toml": _head("agent:agent"), "agent.py": "async def agent(m, c): ...\n"}))
     assert (found.version, found.licence) == (None, None)
+
+
+LIVE = '[evals]\nlive = "evals.live:score"\n'
+SCORER = "from evals.words import rude\nfrom . import rules\nimport support.tone\ndef score(turn): ...\n"
+EVALS = {
+    "evals/__init__.py": "",
+    "evals/live.py": SCORER,
+    "evals/words.py": "import evals.deep.lists\n",
+    "evals/rules.py": "",
+    "evals/deep/lists.py": "",
+    "evals/score.py": "",
+    "evals/cases.jsonl": "{}",
+}
+NEEDED = {
+    f"/app/src/evals/{name}": f"evals/{name}"
+    for name in ("__init__.py", "live.py", "words.py", "rules.py", "deep/lists.py")
+}
+
+
+def _evals(project: Project) -> dict[str, str]:
+    return {path: source for path, source in _paths(project).items() if "/evals/" in path}
+
+
+def test_a_live_scorer_goes_along_with_what_it_imports_and_no_more(project: Make) -> None:
+    root = project({"agent.toml": _head("agent:agent", LIVE), "agent.py": AGENT, **EVALS})
+    assert _evals(_read(root)) == NEEDED
+
+
+def test_a_live_scorer_lies_beside_src(project: Make) -> None:
+    files = {"src/support/agent.py": AGENT, "src/support/tone.py": "", **EVALS}
+    root = project({"agent.toml": _head("support.agent:agent", LIVE), **files})
+    assert _evals(_read(root)) == NEEDED
+    assert "/app/src/support/tone.py" in _paths(_read(root))
+
+
+def test_without_a_live_scorer_evals_stay_here(project: Make) -> None:
+    root = project({"agent.toml": _head("agent:agent"), "agent.py": AGENT, **EVALS})
+    assert _evals(_read(root)) == {}
+
+
+def test_a_live_scorer_of_the_agents_own_package(project: Make) -> None:
+    head = _head("support.agent:agent", '[evals]\nlive = "support.live:make()"\n')
+    root = project({"agent.toml": head, "support/agent.py": AGENT, "support/live.py": "def make(): ..."})
+    assert list(_paths(_read(root))) == ["/app/src/support/agent.py", "/app/src/support/live.py"]
+
+
+def test_a_live_scorer_that_is_not_there(project: Make) -> None:
+    (finding,) = _findings(project({"agent.toml": _head("agent:agent", LIVE), "agent.py": AGENT}))
+    assert (finding.rule, finding.file, finding.line) == ("entrypoint-missing", "agent.toml", 4)
+    assert finding.message.startswith("the live scorer's module `evals.live` is not there")
+
+
+def test_a_live_scorer_of_another_name(project: Make) -> None:
+    files = {"agent.py": AGENT, "evals/live.py": "def scores(turn): ...\n"}
+    (finding,) = _findings(project({"agent.toml": _head("agent:agent", LIVE), **files}))
+    assert finding.message == "the module `evals.live` defines no `score`, which the live scorer names"
+    assert finding.fix == 'write live = "evals.live:scores"'

@@ -76,7 +76,10 @@ def _function(deployment: Deployment) -> Callable[..., Any]:
         harden()
     if deployment.replay:
         refuse_providers(deployment.replay)
-    sys.path.insert(0, str(deployment.places.source))
+    source = deployment.places.source
+    sys.path.insert(0, str(source))
+    if deployment.development and source.name == "src":
+        sys.path.insert(1, str(source.parent))  # where a project has its evals; images have both in one place
     found = entrypoint.load(live.entrypoint)
     function = found.target() if found.factory else found.target
     if not callable(function):
