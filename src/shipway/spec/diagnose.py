@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from shipway.spec.merge import Merged
     from shipway.spec.positions import Path
 
-ENTRYPOINTS = (("entrypoint",), ("evals", "live"))
+ENTRYPOINTS: dict[Path, str] = {("entrypoint",): "agent", ("evals", "live"): "score"}
+"""Keys that name something in a module, and how that is mostly called."""
 
 
 def diagnose(error: ValidationError, merged: Merged) -> list[tuple[Path, Finding]]:
@@ -173,7 +174,7 @@ def _problem(path: Path, value: Any) -> str:
 def _fix(path: Path, value: Any, key: keys.Key | None) -> str:
     if path == ("name",) and isinstance(value, str) and _as_label(value):
         return f'write name = "{_as_label(value)}"'
-    if path in ENTRYPOINTS and isinstance(value, str) and (as_module := _as_module(value)):
+    if path in ENTRYPOINTS and isinstance(value, str) and (as_module := _as_module(value, ENTRYPOINTS[path])):
         return f'write {path[-1]} = "{as_module}"'
     if key and isinstance(value, str):
         choices = re.findall(r'"([\w/-]+)"', key.expected)
@@ -217,14 +218,14 @@ def _as_label(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).lstrip("-0123456789")[:40].strip("-")
 
 
-def _as_module(entrypoint: str) -> str:
+def _as_module(entrypoint: str, usual: str) -> str:
     """`src/support/agent.py:agent` -> `support.agent:agent`; empty where that cannot be said."""
     file, _, attribute = entrypoint.partition(":")
     module = file.removeprefix("./").removeprefix("src/").removesuffix(".py").strip("/").replace("/", ".")
     fits = re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", module)
     called = "()" if attribute.endswith("()") else ""
     name = re.match(r"[A-Za-z_]\w*", attribute)
-    return f"{module}:{name[0] if name else 'agent'}{called}" if fits else ""
+    return f"{module}:{name[0] if name else usual}{called}" if fits else ""
 
 
 def _at(data: Any, path: Path) -> Any:

@@ -253,6 +253,12 @@ def test_what_is_wrong_with_an_entry_point(
     assert finding.fix == fix
 
 
+def test_a_live_scorer_is_named_in_the_same_way(findings: Findings) -> None:
+    finding = _only(findings('[evals]\nlive = "evals/live.py"\n'))
+    assert '`evals.live` is "evals/live.py", which names a file;' in finding.message
+    assert finding.fix == 'write live = "evals.live:score"'
+
+
 def test_missing_keys(findings: Findings) -> None:
     name, entrypoint = findings(head="")
     assert (name.rule, name.line) == (entrypoint.rule, entrypoint.line) == ("missing-key", 0)

@@ -134,9 +134,7 @@ class Scoring:
             self._write(ended, "dropped", None)
 
     async def check(self) -> str | None:
-        """For readiness: why turns are not scored now; None when they are."""
-        if self._scorer.problem is None:
-            await self._scorer.ready()
+        """For readiness: why turns are not scored now; None when they are, or the first process starts."""
         return self._scorer.problem
 
     def begin(self) -> None:
