@@ -1,8 +1,8 @@
 """Which engine runs a stack: the one that is asked for, else Docker where it answers, else processes.
 
-In: what --engine says, the stack, this machine's Docker. Out: `Chosen`: the engine, and one line for whoever
-did not choose: which it is, and what is different with it. StackError where Docker is asked for and cannot run
-the stack.
+In: what --engine says, the stack, this machine's Docker. Out: `Chosen`: the engine, and one line for
+whoever did not choose: which it is, and what is different with it. StackError where Docker is asked for and
+cannot run the stack.
 """
 
 from __future__ import annotations
