@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shipway.plan.sdk_variables import BASE_URLS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,8 +54,8 @@ def _replaced(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
 
 
 def _undeclared(stack: StackPlan, machine: Machine) -> tuple[str, ...]:
-    urls = {service.env_url for service in stack.services}
-    names = [name for name in machine.dotenv if name not in stack.agent.secrets and name not in urls]
+    known = {*stack.agent.secrets, *(service.env_url for service in stack.services), *BASE_URLS}
+    names = [name for name in machine.dotenv if name not in known]
     return tuple(
         f".env: {name} is not in [secrets] of agent.toml, so the agent does not get it" for name in names
     )

@@ -153,7 +153,7 @@ def test_a_secret_from_a_file_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_secret_and_an_undeclared_one_are_remarked(tmp_path: Path) -> None:
-    remarks = plan(tmp_path, dotenv={"OTHER": "x"}).remarks
+    remarks = plan(tmp_path, dotenv={"OTHER": "x", "ANTHROPIC_BASE_URL": "http://gateway"}).remarks
     assert [r.partition(":")[0] for r in remarks] == ["secret GITHUB_TOKEN has no value", ".env"]
 
 
