@@ -72,7 +72,7 @@ class Comparison:
     def see(self, canary: bool, turns: Sequence[Outcome], history: bool = False) -> None:
         """One conversation. `history`: it is of before the canary, and makes references alone."""
         if self.limit is None:
-            self._refer(canary, turns)
+            self._refer(canary, turns, history)
             return
         score = self.metric.score(turns, self.limit)
         if score is None:
@@ -105,10 +105,10 @@ class Comparison:
         self._arms[False].lately(stable)
         self._arms[True].lately(canary)
 
-    def _refer(self, canary: bool, turns: Sequence[Outcome]) -> None:
-        """Until the limit is frozen, stable's conversations make it, and the canary's are missing."""
+    def _refer(self, canary: bool, turns: Sequence[Outcome], history: bool) -> None:
+        """Until the limit is frozen, stable's conversations make it, and the canary's wait for it in vain."""
         amounts = self.metric.amounts(turns) if self.metric.amounts else []
-        self._arms[canary].missing += canary or not amounts
+        self._arms[canary].missing += not amounts and not history
         if canary or not amounts or not self.metric.limit:
             return
         self._amounts += amounts

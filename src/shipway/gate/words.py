@@ -48,7 +48,8 @@ def judgement_words(plan: GatePlan, judgement: Judgement, ratio: Ratio) -> str:
 
 def _harm(plan: GatePlan, judgement: Judgement) -> str:
     worst = max(judgement.metrics, key=lambda one: one.harm)
-    shared = " Both are worse than before, so going back will not mend all of it." if judgement.pause else ""
+    degraded = any(one.degraded for one in judgement.metrics)
+    shared = " Both are worse than before, so going back will not mend all of it." if degraded else ""
     return (
         f"{plan.canary} is worse than {plan.stable}. {worst.words} The evidence reached "
         f"{amount(judgement.evidence)}, and {judgement.threshold:.4g} is enough: a revision that is no worse "
@@ -81,7 +82,7 @@ def evidence_words(one: Evidence, threshold: float) -> str:
     return (
         f"{one.metric}: {canary} {metric.what(limit)} ({one.canary.conversations}), stable {stable} "
         f"({one.stable.conversations}), {metric.allows(one.margin, limit)} allowed; "
-        f"{_stands(one, threshold)}{_lately(one)}."
+        f"{_stands(one, threshold)}{_lately(one)}{_missing(one)}."
     )
 
 
@@ -103,6 +104,19 @@ def _lately(one: Evidence) -> str:
         return ""
     reads, limit = METRICS[one.metric].reads, one.limit or 0.0
     return f"; lately {reads(canary, limit)}, stable {reads(stable, limit)}"
+
+
+def _missing(one: Evidence) -> str:
+    """That the canary is measured less often than stable: what is missing may be the bad part."""
+    shares = [
+        arm.missing / (arm.missing + arm.conversations) if arm.missing else 0.0
+        for arm in (one.canary, one.stable)
+    ]
+    if shares[0] < 2 * shares[1] + 0.1:
+        return ""
+    return (
+        f"; missing in {percent(shares[0])} of the canary's conversations, {percent(shares[1])} of stable's"
+    )
 
 
 def _both(one: Evidence) -> bool:

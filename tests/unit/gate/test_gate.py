@@ -232,6 +232,17 @@ def test_history_makes_references_alone() -> None:
     assert judgement.metrics[0].stable.conversations == 0
 
 
+def test_what_is_measured_of_one_arm_only_is_told() -> None:
+    """A scorer that fails on the canary's worst answers."""
+    gate = Gate(plan(live=None))
+    for number in range(400):
+        revision, score = (CANARY, None) if number % 4 == 0 else (STABLE, 1.0)
+        gate.see(conversation(revision, outcome(revision=revision, score=1.0 if number % 8 == 0 else score)))
+    (live,) = gate.judge(9e9).metrics
+    assert (live.canary.conversations, live.canary.missing) == (50, 50)
+    assert "missing in 50 % of the canary's conversations, 0 % of stable's" in live.words
+
+
 def test_other_revisions_are_counted_and_say_nothing() -> None:
     gate = seen(Gate(plan()), (ended("r0", False) for _ in range(10)))
     assert gate.other == 10
