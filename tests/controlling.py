@@ -1,9 +1,8 @@
-"""The real control as a process of the tests' own, on a free port, with a token for each role."""
+"""The real control as a process of the tests' own, on a port of its own, with a token for each role."""
 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.ports import free_port
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
 BOUND_S = 30.0
@@ -22,11 +22,11 @@ DEPLOYMENT = {"name": "test", "environment": "development"}
 class ControlProcess:
     """`shipway control serve`, with its data in `place` or in PostgreSQL at `database`."""
 
-    def __init__(self, place: Path, database: str | None = None, port: int = 0, *options: str) -> None:
+    def __init__(self, place: Path, database: str | None = None, *options: str) -> None:
         self._place, self._database, self._options = place, database, options
         self._log = place / "control.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = port
+        self.port = free_port()
         self.start()
 
     @property
@@ -45,11 +45,10 @@ class ControlProcess:
                 [*command, "--data", self._place / "control", *self._options], env=env, stderr=log
             )
         end = time.monotonic() + BOUND_S
-        while not (found := re.search(r"control: http://127\.0\.0\.1:(\d+)", self.log()[said:])):
+        while "control: http://" not in self.log()[said:]:
             assert self.process.poll() is None, f"control ended:\n{self.log()}"
             assert time.monotonic() < end, f"control did not start:\n{self.log()}"
             time.sleep(0.02)
-        self.port = int(found[1])
 
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""

@@ -1,6 +1,6 @@
 """What control answers: JSON documents, and `{"error": {"code", "message"}}` for what is refused.
 
-In: documents. Out: responses. `parse` is the other direction, and refuses what only Python takes for JSON.
+In: documents. Out: responses.
 """
 
 from __future__ import annotations
@@ -20,20 +20,6 @@ class Refused(Exception):
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-
-def parse(text: bytes) -> Any:
-    """JSON, and nothing that only Python takes for it. Raises Refused."""
-    try:
-        data = json.loads(text, parse_constant=_refuse)
-        json.dumps(data, allow_nan=False)  # 1e999 is read as infinite
-    except (ValueError, RecursionError) as error:
-        raise Refused(400, "bad_body", f"the body is no JSON: {str(error)[:200]}") from None
-    return data
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
 
 
 def document(content: Any, status: int = 200, **headers: str) -> Response:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from shipway.control.answers import RETRY_S, Refused, failure, parse
+from shipway.control.answers import RETRY_S, Refused, failure
+from shipway.control.bodies import body_of, parse
 from shipway.control.deployments import NAME, NAME_WORDS, Deployment
 from shipway.control.sessions import Doorkeeper
 from shipway.control.store.database import StoreError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from shipway.control.tokens import Roles
 
 ANSWER_S = 15.0  # for an endpoint to answer
-BODY_S = 30.0  # for a body to come
 BODY_LIMIT = 1_000_000  # bytes, where an endpoint says nothing else
 _PAGE_LIMIT = 500  # items of a list
 
@@ -137,18 +137,3 @@ class Boundary:
         loop = asyncio.get_running_loop()
         answer: Any = await loop.run_in_executor(self.threads, endpoint, asked)
         return answer  # type: ignore[no-any-return]
-
-
-async def body_of(request: Request, limit: int) -> bytes:
-    """The request's body. Raises Refused where there is more than `limit`, or it does not come."""
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for part in request.stream():
-                size += len(part)
-                if size > limit:
-                    raise Refused(413, "too_large", f"the body is larger than the {limit} bytes allowed")
-                parts.append(part)
-    except TimeoutError:
-        raise Refused(408, "too_slow", f"the body did not come within {BODY_S:g} s") from None
-    return b"".join(parts)

@@ -146,7 +146,7 @@ def put_gate(parts: Parts, asked: Asked) -> Response:
     plan = gate_plans.read(canary, asked.document(), asked.at)
     with parts.database.write() as transaction:
         gates.put(transaction, deployment, plan, asked.by, asked.at)
-    return document(parts.gates.show(deployment, canary))
+    return document(parts.gates.show(deployment, canary, asked.at))
 
 
 def show_gates(parts: Parts, asked: Asked) -> Response:
@@ -156,7 +156,7 @@ def show_gates(parts: Parts, asked: Asked) -> Response:
 
 def show_gate(parts: Parts, asked: Asked) -> Response:
     """GET /v1/gates/CANARY"""
-    return document(parts.gates.show(asked.deployment, asked.path["canary"]))
+    return document(parts.gates.show(asked.deployment, asked.path["canary"], asked.at))
 
 
 def end_gate(parts: Parts, asked: Asked) -> Response:
@@ -170,8 +170,8 @@ def show_verdict(parts: Parts, asked: Asked) -> Response:
     canary = asked.query.get("canary")
     if not canary:
         raise Refused(400, "bad_query", "query: `canary` is the revision that is judged; it is missing")
-    gate = parts.gates.show(asked.deployment, canary)
-    return verdicts.answer(gate["judgement"], asked.query.get("as", "json"), asked.number("enough"))
+    judgement = parts.gates.judge(asked.deployment, canary)
+    return verdicts.answer(judgement, asked.query.get("as", "json"), asked.number("enough"))
 
 
 def show_conversations(parts: Parts, asked: Asked) -> Response:

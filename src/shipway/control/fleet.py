@@ -24,6 +24,9 @@ _SUMS = f"""
 SELECT {", ".join(tally.COLUMNS)}, latency FROM main.tally
 WHERE deployment = :deployment AND revision = :revision
 """  # noqa: S608 - names of columns
+_PACE = """
+SELECT min(hour), sum(conversations) FROM main.tally WHERE deployment = :deployment AND hour >= :since
+"""
 _REVISION_LIMIT = 50
 
 
@@ -62,6 +65,13 @@ def show(transaction: Transaction, deployment: Deployment, now: float) -> dict[s
             for revision, release, first_seen in rows
         ]
     }
+
+
+def pace(transaction: Transaction, deployment: int, now: float) -> float:
+    """New conversations in an hour, over the last day or what there is of it."""
+    hour = int(now // 3600)
+    [(first, count)] = transaction.rows(_PACE, deployment=deployment, since=hour - 24)
+    return float(count / (hour - first + 1)) if count else 0.0
 
 
 def _sums(transaction: Transaction, deployment: int, revision: str) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, judging
+from shipway.control import deployments, fleet, judging
 from shipway.control.answers import Refused
 from shipway.control.deployments import Deployment
 from shipway.control.judging import Judging
 from shipway.gate import GatePlan
+from shipway.gate.forecast import Step, forecast
 
 if TYPE_CHECKING:
     from shipway.control.store.database import Database, Transaction
@@ -89,6 +90,12 @@ class Kept:
             "ended": self.ended,
         }
 
+    def forecast(self, pace: float) -> str | None:
+        """What this share of so many new conversations an hour will show, in words."""
+        if not pace or self.share is None or not 0 < self.share < 1:
+            return None
+        return forecast(self.plan, [Step(self.share)], pace).words
+
 
 class Gates:
     """The gates of a database, as this process puts them together."""
@@ -100,16 +107,25 @@ class Gates:
         self.evidence: dict[tuple[Deployment, str], float] = {}
         """Of the gates that run: the evidence of harm as a part of the threshold, when last looked at."""
 
-    def show(self, deployment: Deployment, canary: str) -> dict[str, Any]:
-        """One gate, with what it says, and the evidence over time. Raises Refused."""
+    def show(self, deployment: Deployment, canary: str, now: float) -> dict[str, Any]:
+        """One gate, with what it says, the evidence over time, and what is to be expected. Raises Refused."""
         with self._database.read() as transaction:
             number, kept = find(transaction, deployment, canary)
             rows = transaction.rows(_CHANGES, deployment=number, canary=canary)
+            pace = fleet.pace(transaction, number, now)
         keys = ("kind", "document", "by", "at")
         changes = [
             dict(zip(keys, (kind, json.loads(text), by, at), strict=True)) for kind, text, by, at in rows
         ]
-        return kept.document() | self.found(number, kept) | {"changes": changes}
+        told = {"changes": changes, "forecast": None if kept.ended else kept.forecast(pace)}
+        return kept.document() | self.found(number, kept) | told
+
+    def judge(self, deployment: Deployment, canary: str) -> dict[str, Any]:
+        """What a gate says now. Raises Refused."""
+        with self._database.read() as transaction:
+            number, kept = find(transaction, deployment, canary)
+        judgement: dict[str, Any] = self.found(number, kept)["judgement"]
+        return judgement
 
     def all_of(self, deployment: Deployment, limit: int, before: float) -> list[dict[str, Any]]:
         """Every gate of a deployment with what it says, newest first."""

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from shipway.control.answers import Refused, document, failure, parse
-from shipway.control.boundary import body_of
+from shipway.control.answers import Refused, document, failure
+from shipway.control.bodies import body_of, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,12 +6,16 @@ gone, and does not come back with a line that was on its way.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments
-from shipway.control.answers import Refused, parse
+from shipway.control.answers import Refused
+from shipway.control.bodies import parse
+from shipway_runtime import contract
+from shipway_runtime.contract import ContractError, Deletion, TurnText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +50,7 @@ _OF = (
 )
 
 
-def read(body: bytes) -> list[dict[str, Any]]:
+def read(body: bytes) -> list[TurnText | Deletion]:
     """The lines of a request. Raises Refused."""
     lines = [line for line in body.split(b"\n") if line.strip()]
     if len(lines) > MOST_LINES:
@@ -54,53 +58,45 @@ def read(body: bytes) -> list[dict[str, Any]]:
     return [_line(line, number) for number, line in enumerate(lines, 1)]
 
 
-def _line(line: bytes, number: int) -> dict[str, Any]:
+def _line(line: bytes, number: int) -> TurnText | Deletion:
+    where = f"line {number}"
     try:
         data = parse(line)
+        deletion = isinstance(data, dict) and "deleted" in data
+        kind: type[TurnText | Deletion] = Deletion if deletion else TurnText
+        found = contract.decode(kind, line, where)
     except Refused as refused:
-        raise Refused(422, "no_turn", f"line {number}: {refused.message}") from None
-    if not isinstance(data, dict):
-        raise Refused(422, "no_turn", f"line {number}: expected an object")
-    names = ("conversation",) if "deleted" in data else ("conversation", "revision")
-    times = ("deleted",) if "deleted" in data else ("started", "turn")
-    for key in names:
-        if not _is_name(data.get(key)):
-            raise Refused(422, "no_turn", f"line {number}: {key}: expected 1 to {_TEXT} printable characters")
-    for key in times:
-        if not isinstance(data.get(key), (int, float)) or not 0 <= data[key] < 1e11:
-            raise Refused(422, "no_turn", f"line {number}: {key}: expected a number from 0")
-    if data.get("tenant") is not None and not _is_name(data["tenant"]):
-        raise Refused(422, "no_turn", f"line {number}: tenant: expected 1 to {_TEXT} printable characters")
-    return data
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _TEXT and value.isprintable()
+        raise Refused(422, "no_turn", f"{where}: {refused.message}") from None
+    except (ContractError, UnicodeError) as error:
+        raise Refused(422, "no_turn", str(error)[:500]) from None
+    names = [found.conversation, found.tenant, found.revision if isinstance(found, TurnText) else None]
+    if not all(name is None or (0 < len(name) <= _TEXT and name.isprintable()) for name in names):
+        raise Refused(422, "no_turn", f"{where}: names are 1 to {_TEXT} printable characters")
+    return found
 
 
 def keep(
-    transaction: Transaction, deployment: Deployment, lines: Sequence[dict[str, Any]], at: float
+    transaction: Transaction, deployment: Deployment, lines: Sequence[TurnText | Deletion], at: float
 ) -> None:
     """Keep the texts, and do the deletions, one after the other."""
     number = deployments.keep(transaction, deployment, at)
     for line in lines:
-        key = {"deployment": number, "conversation": line["conversation"]}
-        if "deleted" in line:
-            key |= {"tenant": line.get("tenant") or "", "deleted": line["deleted"]}
-            transaction.change(_DELETE, **key)
-            transaction.change(_REMEMBER, **key)
+        key = {"deployment": number, "conversation": line.conversation}
+        whose = {"tenant": line.tenant or ""}
+        if isinstance(line, Deletion):
+            transaction.change(_DELETE, **key, **whose, deleted=line.deleted)
+            transaction.change(_REMEMBER, **key, **whose, deleted=line.deleted)
             continue
-        deleted = transaction.rows(_DELETED, **key, tenant=line.get("tenant") or "")
-        if deleted and line["started"] <= deleted[0][0]:
-            continue
-        row = {"tenant": line.get("tenant"), "started": line["started"], "text": json.dumps(line)}
-        transaction.change(_KEEP, **key, **row, identity=_identity(number, line))
+        deleted = transaction.rows(_DELETED, **key, **whose)
+        if not (deleted and line.started <= deleted[0][0]):
+            text = json.dumps(dataclasses.asdict(line))
+            row = {"tenant": line.tenant, "started": line.started, "text": text}
+            transaction.change(_KEEP, **key, **row, identity=_identity(number, line))
 
 
-def _identity(deployment: int, line: dict[str, Any]) -> str:
+def _identity(deployment: int, text: TurnText) -> str:
     """As an outcome's."""
-    keys = ("revision", "tenant", "conversation", "turn", "started")
-    said = json.dumps([deployment, *(line.get(key) for key in keys)])
+    said = json.dumps([deployment, *text.identity])
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 
 

@@ -64,7 +64,7 @@ def judged(database, canary: str = "r-2") -> dict:
 
 def shown(found: Gates, canary: str = "r-2") -> dict:
     """As a request would get it."""
-    return json.loads(json.dumps(found.show(HERE, canary)))
+    return json.loads(json.dumps(found.show(HERE, canary, AT + LAST)))
 
 
 def alone(sent: list[dict], now: float) -> dict:

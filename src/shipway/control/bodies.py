@@ -1,0 +1,46 @@
+"""What requests bring: bodies that come in time and are not too large, and the JSON in them.
+
+In: a request. Out: bytes, and values. Errors: Refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from shipway.control.answers import Refused
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+BODY_S = 30.0  # for a body to come
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """The request's body. Raises Refused where there is more than `limit`, or it does not come."""
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise Refused(413, "too_large", f"the body is larger than the {limit} bytes allowed")
+                parts.append(part)
+    except TimeoutError:
+        raise Refused(408, "too_slow", f"the body did not come within {BODY_S:g} s") from None
+    return b"".join(parts)
+
+
+def parse(text: bytes) -> Any:
+    """JSON, and nothing that only Python takes for it. Raises Refused."""
+    try:
+        data = json.loads(text, parse_constant=_refuse)
+        json.dumps(data, allow_nan=False)  # 1e999 is read as infinite
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, "bad_body", f"the body is no JSON: {str(error)[:200]}") from None
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
