@@ -1,6 +1,6 @@
 """Control's HTTP: the table of its paths, and the application that serves them.
 
-In: a database and tokens. Out: an ASGI application; its lifespan opens the database and closes it again.
+In: a database and tokens. Out: an ASGI application, with a writer and an upkeep that live as long as it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shipway.control.parts import Parts
 from shipway.control.sessions import Doorkeeper
 from shipway.control.tokens import Roles
 from shipway.control.upkeep import Upkeep
-from shipway.control.watermarks import HOLD_S, Watermarks
+from shipway.control.watermarks import begin
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -93,10 +93,10 @@ PATHS = (
 
 
 def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
-    """The application. Outcomes are kept for `keep_s` seconds."""
+    """The application, over an open database. Outcomes are kept for `keep_s` seconds."""
     threads = ThreadPoolExecutor(THREADS, "control")
     writer = ThreadPoolExecutor(1, "control-writer")
-    watermarks = Watermarks(time.time() + HOLD_S)
+    watermarks = begin(database, time.time())
     intake, gates = Intake(database, writer, watermarks, keep_s), Gates(database)
     parts = Parts(database, intake, gates, Metrics(intake, gates))
     upkeep = Upkeep(database, gates, watermarks, keep_s)

@@ -105,15 +105,23 @@ def _holder(words: list[str], place: str) -> Holder:
 
 
 def make(directory: Path) -> tuple[str, bool]:
-    """The lines of `directory`'s own tokens, made now where there are none; and whether they are new."""
+    """The lines of `directory`'s own tokens, made now where there are none; and whether they are new.
+
+    Raises TokenError."""
     path = directory / FILE
-    if path.exists():
-        return path.read_text(), False
-    text = "".join(f"{role} local-{role} {secrets.token_urlsafe(32)}\n" for role in ROLES)
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
+    try:
+        if path.exists():
+            return path.read_text(), False
+        text = "".join(f"{role} local-{role} {secrets.token_urlsafe(32)}\n" for role in ROLES)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise TokenError(
+            f"tokens cannot be kept in {path}: {error.strerror}",
+            "--data must be a directory that can be written",
+        ) from None
     return text, True
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shipway.control.store.database import StoreError
+
 if TYPE_CHECKING:
-    from shipway.control.store.database import Transaction
+    from shipway.control.store.database import Database, Transaction
 
 HOLD_S = 150.0
 """After a start: twice what a runtime rests at most between two attempts to send."""
@@ -36,6 +38,16 @@ class Watermarks:
         if found is None or (now >= self.held_until and min(at, now) > found):
             transaction.change(_WRITE, deployment=deployment, at=min(at, now))
         return found if found is not None else 0.0
+
+
+def begin(database: Database, now: float) -> Watermarks:
+    """Those of a process that starts now. Where nothing was kept yet, nobody has waited."""
+    try:
+        with database.read() as transaction:
+            known = bool(transaction.rows("SELECT 1 FROM main.watermark LIMIT 1"))
+    except StoreError:  # it is away, and comes back
+        known = True
+    return Watermarks(now + HOLD_S if known else 0.0)
 
 
 def read(transaction: Transaction, deployment: int) -> float | None:

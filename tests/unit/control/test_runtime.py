@@ -1,4 +1,4 @@
-"""The real runtime and the real control: outcomes one way, policy the other, whatever happens to control.
+"""The real runtime and the real control: outcomes one way, policy the other, whatever happens to control."""
 
 from __future__ import annotations
 
