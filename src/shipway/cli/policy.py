@@ -1,4 +1,7 @@
-"""`shipway policy show|set|clear`: what running agents may do, changed at once, on every replica."""
+"""`shipway policy show|set|clear`: what running agents may do, changed at once, on every replica.
+
+Single replicas are restricted through their admin ports; with --env it is control's policy: policy_fleet.py.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shipway.cli import policy_fleet, tables
 from shipway.cli import policy_words as words
-from shipway.cli import tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +35,13 @@ def _where(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project."),
         click.option("--json", "as_json", is_flag=True, help="What each replica said, as a JSON list."),
-        click.option("--env", metavar="E", help="Not yet: through control, for all of an environment."),
+        click.option("--control", metavar="URL", help="With --env; default: SHIPWAY_CONTROL_URL."),
+        click.option(
+            "--env",
+            metavar="E",
+            help="All of an environment, through its control, with the token in SHIPWAY_CONTROL_TOKEN. What "
+            "is set so is the policy itself: it has no end, and may also loosen.",
+        ),
         click.option(
             "--url",
             "urls",
@@ -54,11 +63,13 @@ def _why(function: Callable[..., None]) -> Callable[..., None]:
 
 @command.command("show")
 @_where
-def show(urls: tuple[str, ...], env: str | None, as_json: bool, directory: Path) -> None:
+def show(urls: tuple[str, ...], env: str | None, control: str | None, as_json: bool, directory: Path) -> None:
     """Show what holds on each replica, where it comes from, and what tenants have in use."""
     from shipway.local import replicas
 
-    found, token = _find(urls, env, directory)
+    if fleet := _fleet(env, control, urls, directory, as_json):
+        policy_fleet.show(fleet)
+    found, token = _find(urls, directory)
     _finish(replicas.show(found, token), as_json, _describe)
 
 
@@ -79,7 +90,7 @@ def show(urls: tuple[str, ...], env: str | None, as_json: bool, directory: Path)
 )
 @click.option("--tenant", metavar="NAME", help="The limits are for this tenant alone.")
 @click.option("--model", metavar="NAME", help="Use this one of the declared fallbacks.")
-@click.option("--for", "duration", default="1h", metavar="TIME", show_default=True, help="At most 7d.")
+@click.option("--for", "duration", metavar="TIME", help="At most 7d; default: 1h. Not with --env.")
 @_why
 @_where
 def set_(
@@ -87,10 +98,11 @@ def set_(
     limits: tuple[str, ...],
     tenant: str | None,
     model: str | None,
-    duration: str,
+    duration: str | None,
     reason: str,
     urls: tuple[str, ...],
     env: str | None,
+    control: str | None,
     as_json: bool,
     directory: Path,
 ) -> None:
@@ -103,8 +115,12 @@ def set_(
     from shipway_runtime.contract import Restriction
 
     policy = words.policy(kills, limits, tenant, model)
-    restriction = Restriction(policy, words.seconds(duration), _caller(), reason)
-    found, token = _find(urls, env, directory)
+    if fleet := _fleet(env, control, urls, directory, as_json):
+        if duration:
+            raise click.UsageError("--for: what --env sets has no end; `shipway policy clear` ends it")
+        policy_fleet.join(fleet, policy, reason)
+    restriction = Restriction(policy, words.seconds(duration or "1h"), _caller(), reason)
+    found, token = _find(urls, directory)
     _finish(replicas.restrict(found, token, restriction), as_json, _summarise)
 
 
@@ -123,22 +139,40 @@ def clear(
     reason: str,
     urls: tuple[str, ...],
     env: str | None,
+    control: str | None,
     as_json: bool,
     directory: Path,
 ) -> None:
-    """Take away what was restricted here, all of it or single kills; the policy itself stays."""
+    """Take away what was restricted here, all of it or single kills; the policy itself stays.
+
+    With --env: go back to what agent.toml says, or take single kills away.
+    """
     from shipway.local import replicas
     from shipway_runtime.contract import Policy, Restriction
 
-    why = Restriction(Policy(words.parse_kills(kills)), by=_caller(), reason=reason)
-    found, token = _find(urls, env, directory)
+    killed = words.parse_kills(kills)
+    if fleet := _fleet(env, control, urls, directory, as_json):
+        policy_fleet.clear(fleet, killed, reason)
+    why = Restriction(Policy(killed), by=_caller(), reason=reason)
+    found, token = _find(urls, directory)
     _finish(replicas.clear(found, token, why), as_json, _summarise)
 
 
 # -- What is meant -------------------------------------------------------------------------------------------
 
 
-def _find(urls: Sequence[str], env: str | None, directory: Path) -> tuple[list[Replica], str | None]:
+def _fleet(
+    env: str | None, control: str | None, urls: Sequence[str], directory: Path, as_json: bool
+) -> policy_fleet.Asked | None:
+    """The environment that is meant, or None where it is single replicas. Raises UsageError."""
+    if control and not env:
+        raise click.UsageError("--control says which control --env is asked of; name the environment")
+    if env and urls:
+        raise click.UsageError("--env means every replica, and --url single ones; give one of them")
+    return policy_fleet.Asked(env, directory, control, as_json) if env else None
+
+
+def _find(urls: Sequence[str], directory: Path) -> tuple[list[Replica], str | None]:
     """The replicas, and the token for them. That of a process here is where the process has left it."""
     from urllib.parse import urlsplit
 
@@ -146,8 +180,6 @@ def _find(urls: Sequence[str], env: str | None, directory: Path) -> tuple[list[R
     from shipway.local.plan import ADMIN_TOKEN, STATE
     from shipway_runtime import contract
 
-    if env:
-        raise click.UsageError("--env: through control, which is not there yet; give --url for each replica")
     found = replicas.find(urls or [state.require(directory).admin])
     token = os.environ.get(contract.env.ADMIN_TOKEN)
     if not token and not urls:

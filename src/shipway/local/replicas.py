@@ -109,11 +109,16 @@ def add(restriction: dict[str, Any] | None, more: Restriction) -> Restriction:
     """What is there already, as GET /policy shows it, and more: it ends when the later of the two does."""
     if restriction is None:
         return more
-    there, new = _policy(restriction), more.policy
+    policy = join(_policy(restriction), more.policy)
+    return dataclasses.replace(more, policy=policy, for_s=max(more.for_s, restriction["remaining_s"]))
+
+
+def join(there: Policy, new: Policy) -> Policy:
+    """The kills of both; limits and the model are the new one's, where it says any."""
     tenants = dict(there.tenants)
     for name, limits in new.tenants.items():
         tenants[name] = _limits(tenants.get(name, Limits()), limits)
-    policy = Policy(
+    return Policy(
         kill=Kill(
             there.kill.all or new.kill.all,
             *(_union(getattr(there.kill, kind), getattr(new.kill, kind)) for kind in Kill.__slots__[1:]),
@@ -122,14 +127,20 @@ def add(restriction: dict[str, Any] | None, more: Restriction) -> Restriction:
         tenants=tenants,
         model=new.model or there.model,
     )
-    return dataclasses.replace(more, policy=policy, for_s=max(more.for_s, restriction["remaining_s"]))
 
 
 def without(restriction: dict[str, Any] | None, less: Restriction) -> Restriction | None:
     """What is there but the kills of `less`, until its own end; None where nothing is left."""
     if restriction is None:
         return None
-    there, kill = _policy(restriction), less.policy.kill
+    policy = revive(_policy(restriction), less.policy.kill)
+    if policy == Policy():
+        return None
+    return dataclasses.replace(less, policy=policy, for_s=restriction["remaining_s"])
+
+
+def revive(there: Policy, kill: Kill) -> Policy:
+    """The policy without these kills."""
     kept = Kill(
         there.kill.all and not kill.all,
         *(
@@ -137,10 +148,7 @@ def without(restriction: dict[str, Any] | None, less: Restriction) -> Restrictio
             for kind in Kill.__slots__[1:]
         ),
     )
-    policy = dataclasses.replace(there, kill=kept)
-    if policy == Policy():
-        return None
-    return dataclasses.replace(less, policy=policy, for_s=restriction["remaining_s"])
+    return dataclasses.replace(there, kill=kept)
 
 
 def _policy(restriction: dict[str, Any]) -> Policy:

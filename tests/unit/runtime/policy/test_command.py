@@ -89,7 +89,8 @@ def test_another_token_and_another_server(running):
         ),
         (("set", "--kill", "all", "--for", "soon"), "--for soon: expected"),
         (("set", "--kill", "all", "--tenant", "acme"), "--kill tenant:NAME"),
-        (("show", "--env", "prod"), "not there yet; give --url"),
+        (("show", "--env", "prod"), "--env means every replica, and --url single ones"),
+        (("show", "--control", "http://c"), "--control says which control --env is asked of"),
     ],
 )
 def test_wrong_usage(words, message):
