@@ -43,8 +43,10 @@ class Asked:
 def show(asked: Asked) -> NoReturn:
     """What control holds, since when, and who enforces it."""
     fleet, _ = _open(asked)
-    put = fleet.policy()
-    _finish(asked, put, fleet.enforced(put.etag))
+    with fleet:
+        put = fleet.policy()
+        replicas = fleet.enforced(put.etag)
+    _finish(asked, put, replicas)
 
 
 def join(asked: Asked, more: Policy, reason: str) -> NoReturn:
@@ -64,10 +66,12 @@ def clear(asked: Asked, kill: Kill, reason: str) -> NoReturn:
 def _change(asked: Asked, change: Callable[[Policy, Policy], Policy], reason: str) -> NoReturn:
     """Put what `change` makes of the policy that holds, and of agent.toml's own."""
     fleet, own = _open(asked)
-    put = fleet.change(lambda before: change(before.policy if before.version else own, own), reason)
-    if not asked.as_json:
-        click.echo(f"version {put.version}; waiting for the replicas", err=True)
-    _finish(asked, put, fleet.arrive(put.etag, ARRIVE_S))
+    with fleet:
+        put = fleet.change(lambda before: change(before.policy if before.version else own, own), reason)
+        if not asked.as_json:
+            click.echo(f"version {put.version}; waiting for the replicas", err=True)
+        replicas = fleet.arrive(put.etag, ARRIVE_S)
+    _finish(asked, put, replicas)
 
 
 def _open(asked: Asked) -> tuple[Fleet, Policy]:

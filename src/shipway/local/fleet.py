@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx2
 
@@ -47,7 +47,7 @@ class Enforced:
 
 
 class Fleet:
-    """One deployment, and its control. Every call raises StackError."""
+    """One deployment, and its control, to be closed by `with`. Every call raises StackError."""
 
     def __init__(self, url: str, token: str | None, name: str, environment: str) -> None:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -57,6 +57,12 @@ class Fleet:
             self._client = httpx2.Client(base_url=self._url, headers=headers, timeout=TIMEOUT_S)
         except (httpx2.InvalidURL, ValueError) as error:
             raise StackError(f"{url}: {error}", "give control's URL: http://HOST:8083") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def policy(self) -> Put:
         """The policy in force."""

@@ -87,8 +87,15 @@ def test_a_replica_that_has_gone_keeps_nobody_waiting(policy):
 
 
 def test_somebody_else_was_first_once_and_always(control):
-    fleet = Fleet(control.url, TOKENS["operate"], "test", "development")
-    other = Fleet(control.url, TOKENS["operate"], "test", "development")
+    with fleet(control) as ours, fleet(control) as theirs:
+        contend(ours, theirs)
+
+
+def fleet(control) -> Fleet:
+    return Fleet(control.url, TOKENS["operate"], "test", "development")
+
+
+def contend(fleet: Fleet, other: Fleet) -> None:
     assert fleet.policy().etag == NO_POLICY
     times = []
 
