@@ -46,8 +46,12 @@ def distribution(name: str, version: str, files: Files, requires: Sequence[str] 
 
 
 def config(
-    layers: Sequence[bytes], settings: Mapping[str, Any], platform: str = "linux/amd64"
+    layers: Sequence[bytes],
+    settings: Mapping[str, Any],
+    platform: str = "linux/amd64",
+    names: Sequence[str] = (),
 ) -> dict[str, Any]:
+    """An image's config; its layers have these names, or are counted."""
     system, architecture = platform.split("/")
     return {
         "os": system,
@@ -56,7 +60,8 @@ def config(
         "rootfs": {"type": "layers", "diff_ids": [digest(layer) for layer in layers]},
         "history": [
             {"created_by": "ENV A=b", "empty_layer": True},
-            *({"created_by": f"shipway: layer {number}"} for number, _ in enumerate(layers)),
+            *({"created_by": f"shipway: {name}"} for name in names),
+            *({"created_by": f"shipway: layer {number}"} for number in range(len(names), len(layers))),
         ],
     }
 
@@ -66,11 +71,12 @@ def write_layout(
     images: Mapping[str, Sequence[Files]],
     settings: Mapping[str, Any] = {"WorkingDir": "/app"},
     platforms: Sequence[str] = ("linux/amd64",),
+    names: Sequence[str] = (),
 ) -> Path:
     """An OCI layout with gzipped layers; with several platforms each name is an index."""
     top = []
     for name, layers in images.items():
-        manifests = [_manifest(root, layers, settings, platform) for platform in platforms]
+        manifests = [_manifest(root, layers, settings, platform, names) for platform in platforms]
         if len(manifests) == 1:
             top.append(manifests[0] | {"annotations": {"org.opencontainers.image.ref.name": name}})
         else:
@@ -121,10 +127,10 @@ def digest(data: bytes) -> str:
 
 
 def _manifest(
-    root: Path, layers: Sequence[Files], settings: Mapping[str, Any], platform: str
+    root: Path, layers: Sequence[Files], settings: Mapping[str, Any], platform: str, names: Sequence[str] = ()
 ) -> dict[str, Any]:
     tars = [tar(layer) for layer in layers]
-    image = _store(root, json.dumps(config(tars, settings, platform)).encode())
+    image = _store(root, json.dumps(config(tars, settings, platform, names)).encode())
     blobs = [_store(root, gzip.compress(data, mtime=0)) for data in tars]
     manifest = _store(root, json.dumps({"mediaType": MANIFEST, "config": image, "layers": blobs}).encode())
     system, architecture = platform.split("/")

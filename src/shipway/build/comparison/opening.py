@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipway.build.comparison.side import AGENT, MANIFEST, PROMPTS, Side, side_of_image
+from shipway.build.comparison.side import AGENT, MANIFEST, PROMPTS, Side, side_of_image, texts_of
 from shipway.build.inspection.contents import DOCUMENT
 from shipway.build.inspection.image_source import IMAGES, open_image
 from shipway.build.inspection.inspect import inspect, visible_documents
@@ -22,6 +22,9 @@ from shipway_runtime import contract
 
 RELEASE = ".shipway/release.json"
 _KEEP = re.compile(f"{DOCUMENT.pattern}|{re.escape(MANIFEST)}|{re.escape(PROMPTS)}.+")
+
+_PROJECT = re.compile("shipway: project ")
+"""What made the one layer that has prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +99,9 @@ def _layout(file: Path, release: contract.Release) -> Path | None:
 def _with_texts(side: Side, choice: Choice, notes: list[str]) -> Side:
     if side.texts or side.image or AGENT not in side.images:
         return side
-    reference = side.images[AGENT]
     try:
-        return dataclasses.replace(side, texts=_of_image(reference, choice).texts)
+        source = open_image(side.images[AGENT], None, choice.platform, _KEEP, _PROJECT)
+        return dataclasses.replace(side, texts=texts_of(visible_documents(source)))
     except BuildError as error:
         notes.append(f"the text of the prompts in {side.reference} is not known: {error}")
         return side

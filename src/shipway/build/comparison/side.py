@@ -57,7 +57,11 @@ class Side:
 
 def side_of_image(image: Inspection, documents: Mapping[str, bytes]) -> Side:
     """What an image says of itself; `documents` are texts in it. Raises ContractError for its manifest."""
-    texts = {path.removeprefix(PROMPTS): data for path, data in documents.items() if path.startswith(PROMPTS)}
+    prompts = {
+        path.removeprefix(PROMPTS): digest_text(data)
+        for path, data in sorted(documents.items())
+        if path.startswith(PROMPTS)
+    }
     said = documents.get(MANIFEST)
     manifest = contract.decode(contract.Manifest, said, contract.MANIFEST) if said else None
     return Side(
@@ -66,13 +70,22 @@ def side_of_image(image: Inspection, documents: Mapping[str, bytes]) -> Side:
         contents=contract.Contents(
             entrypoint=manifest.entrypoint if manifest else "",
             settings=manifest.settings if manifest else contract.Settings(),
-            prompts={name: digest_text(data) for name, data in sorted(texts.items())},
+            prompts=prompts,
             tools={server.name: _tool_server(server) for server in manifest.mcp} if manifest else {},
             packages={AGENT: seen_packages(image)},
         ),
-        texts={name: data.decode(errors="replace") for name, data in texts.items()},
+        texts=texts_of(documents),
         image=image,
     )
+
+
+def texts_of(documents: Mapping[str, bytes]) -> dict[str, str]:
+    """The prompts among the documents of an image, by name."""
+    return {
+        path.removeprefix(PROMPTS): data.decode(errors="replace")
+        for path, data in documents.items()
+        if path.startswith(PROMPTS)
+    }
 
 
 def _tool_server(server: contract.McpServer) -> contract.ToolServer:

@@ -71,28 +71,40 @@ class ImageSource:
     referrers: tuple[Mapping[str, Any], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """Which of several images, which of its platforms, and which of its layers; None: the first, all."""
+
+    image: str | None
+    platform: str | None
+    layers: re.Pattern[str] | None
+
+
 def open_image(
     reference: str,
     image: str | None = None,
     platform: str | None = None,
     keep: re.Pattern[str] = DOCUMENT,
+    layers: re.Pattern[str] | None = None,
 ) -> ImageSource:
     """The image of a path, of an engine, of a registry. Raises BuildError if there is none, or it is damaged.
 
     Of several images `image` chooses by name, else the first: an agent's own. `platform` is "linux/amd64".
-    `keep` are the paths whose text the layers' contents have.
+    `keep` are the paths whose text the layers' contents have. `layers` are those to read, by what made them,
+    where not all are wanted: of a registry the others are not fetched.
     """
+    chosen = _Chosen(image, platform, layers)
     path = Path(reference)
     if path.is_dir():
-        return _read(DirectoryBlobs(_layout(path), keep), image, platform, str(path))
+        return _read(DirectoryBlobs(_layout(path), keep), chosen, str(path))
     if path.is_file():
         with path.open("rb") as stream:
-            return _read(read_archive(stream, str(path), keep), image, platform, str(path))
+            return _read(read_archive(stream, str(path), keep), chosen, str(path))
     for program in filter(shutil.which, ENGINES):
         inspect = subprocess.run([program, "image", "inspect", reference], capture_output=True, check=False)
         if inspect.returncode == 0:
-            return _read(read_saved(program, reference, keep), image, platform, reference)
-    return _remote(reference, image, platform, keep)
+            return _read(read_saved(program, reference, keep), chosen, reference)
+    return _remote(reference, chosen, keep)
 
 
 def built_image(reference: str, image: PlatformImage, cache: Cache) -> ImageSource:
@@ -113,7 +125,7 @@ def _built_layer(layer: Layer, cache: Cache) -> SourceLayer:
     return SourceLayer(layer.digest, layer.diff_id, layer.size, f"shipway: {layer.name}", contents)
 
 
-def _remote(reference: str, image: str | None, platform: str | None, keep: re.Pattern[str]) -> ImageSource:
+def _remote(reference: str, chosen: _Chosen, keep: re.Pattern[str]) -> ImageSource:
     """The image of a registry, if the reference names one: a mistyped file is not looked for out there."""
     if not _REGISTRY.match(reference):
         raise BuildError(
@@ -124,7 +136,7 @@ def _remote(reference: str, image: str | None, platform: str | None, keep: re.Pa
     from shipway.build.registries.remote_blobs import remote
 
     with remote(parse_reference(reference), os.environ, keep) as blobs:
-        return _read(blobs, image, platform, reference)
+        return _read(blobs, chosen, reference)
 
 
 def _layout(path: Path) -> Path:
@@ -155,69 +167,71 @@ class _Blobs(Protocol):
 # -- What the blobs say --------------------------------------------------------------------------------------
 
 
-def _read(blobs: _Blobs, image: str | None, platform: str | None, source: str) -> ImageSource:
+def _read(blobs: _Blobs, chosen: _Chosen, source: str) -> ImageSource:
     try:
         if (index := blobs.document("index.json")) is not None:
-            return _read_oci(blobs, index, image, platform, source)
+            return _read_oci(blobs, index, chosen, source)
         if (archive := blobs.document("manifest.json")) is not None:
-            return _read_docker(blobs, archive, image, source)
+            return _read_docker(blobs, archive, chosen, source)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BuildError(f"{source} is not laid out as an image should be: {error!r}") from error
     raise BuildError(f"{source} has neither index.json nor manifest.json: no image")
 
 
-def _read_oci(blobs: _Blobs, index: Any, image: str | None, platform: str | None, source: str) -> ImageSource:
+def _read_oci(blobs: _Blobs, index: Any, chosen: _Chosen, source: str) -> ImageSource:
     images = [entry for entry in index["manifests"] if not is_attached(entry)]
     names = [str(entry.get("annotations", {}).get(_NAME, "")) for entry in images]
-    chosen = _chosen(names, image, source)
-    descriptor = images[chosen]
+    place = _place(names, chosen.image, source)
+    descriptor = images[place]
     document = blobs.document(blob_path(descriptor["digest"]))
     while "manifests" in document:
-        descriptor = _for_platform(document["manifests"], platform, source)
+        descriptor = _for_platform(document["manifests"], chosen.platform, source)
         document = blobs.document(blob_path(descriptor["digest"]))
     config = blobs.document(blob_path(document["config"]["digest"]))
     layers = [(str(la["digest"]), blob_path(la["digest"])) for la in document["layers"]]
     return ImageSource(
-        reference=readable(names[chosen] or source),
+        reference=readable(names[place] or source),
         digest=str(descriptor["digest"]),
         image_id=str(document["config"]["digest"]),
-        platform=_platform(config, platform, source),
+        platform=_platform(config, chosen.platform, source),
         config=config,
-        layers=tuple(_layers(blobs, config, layers)),
-        others=tuple(readable(n) for i, n in enumerate(names) if i != chosen and n),
+        layers=tuple(_layers(blobs, config, layers, chosen)),
+        others=tuple(readable(n) for i, n in enumerate(names) if i != place and n),
         referrers=tuple(blobs.referrers(str(descriptor["digest"]))),
     )
 
 
-def _read_docker(blobs: _Blobs, archive: Any, image: str | None, source: str) -> ImageSource:
+def _read_docker(blobs: _Blobs, archive: Any, chosen: _Chosen, source: str) -> ImageSource:
     names = [str((entry.get("RepoTags") or [""])[0]) for entry in archive]
-    chosen = _chosen(names, image, source)
-    entry = archive[chosen]
+    place = _place(names, chosen.image, source)
+    entry = archive[place]
     config = blobs.document(entry["Config"])
-    ids = config["rootfs"]["diff_ids"]
+    layers = list(zip(map(str, config["rootfs"]["diff_ids"]), map(str, entry["Layers"]), strict=True))
     hexadecimal = str(entry["Config"]).rpartition("/")[2].removesuffix(".json")
     return ImageSource(
-        reference=readable(names[chosen] or source),
+        reference=readable(names[place] or source),
         digest="",
         image_id=f"sha256:{hexadecimal}",
         platform=_platform(config, None, source),
         config=config,
-        layers=tuple(
-            _layers(blobs, config, list(zip(map(str, ids), map(str, entry["Layers"]), strict=True)))
-        ),
-        others=tuple(readable(n) for i, n in enumerate(names) if i != chosen and n),
+        layers=tuple(_layers(blobs, config, layers, chosen)),
+        others=tuple(readable(n) for i, n in enumerate(names) if i != place and n),
     )
 
 
-def _layers(blobs: _Blobs, config: Any, layers: list[tuple[str, str]]) -> Iterator[SourceLayer]:
+def _layers(
+    blobs: _Blobs, config: Any, layers: list[tuple[str, str]], chosen: _Chosen
+) -> Iterator[SourceLayer]:
     made = [str(h.get("created_by", "")) for h in config.get("history") or () if not h.get("empty_layer")]
     made += [""] * (len(layers) - len(made))
     for (digest, path), diff_id, created_by in zip(layers, config["rootfs"]["diff_ids"], made, strict=False):
+        if chosen.layers and not chosen.layers.match(created_by):
+            continue
         size, contents = blobs.contents(path)
         yield SourceLayer(digest, str(diff_id), size, readable(" ".join(created_by.split())), contents)
 
 
-def _chosen(names: list[str], image: str | None, source: str) -> int:
+def _place(names: list[str], image: str | None, source: str) -> int:
     if not names:
         raise BuildError(f"{source} has no image")
     if image is None:
