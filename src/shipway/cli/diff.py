@@ -11,8 +11,8 @@ _COLOURS = {"+": "green", "-": "red", "~": "yellow", "@": "cyan"}
 
 
 @click.command("diff")
-@click.argument("before", metavar="A", default=".")
-@click.argument("after", metavar="B", default=".")
+@click.argument("before", metavar="[A]", default=".")
+@click.argument("after", metavar="[B]", default=".")
 @click.option(
     "--env", "environments", metavar="E", multiple=True, help="Compare its config, too; twice: one of each."
 )
@@ -37,6 +37,7 @@ def command(
     from shipway.build.comparison.compare import compare
     from shipway.build.comparison.opening import Choice, open_sides
     from shipway.build.comparison.words import words
+    from shipway.build.inspection.contents import readable
 
     if len(environments) > 2:
         raise click.UsageError(f"--env: expected one or two, saw {len(environments)}")
@@ -46,7 +47,7 @@ def command(
         click.echo(json.dumps(asdict(comparison), indent=2, sort_keys=True))
     else:
         for line in words(comparison):
-            click.echo(_styled(line))
+            click.echo(_styled(readable(line.expandtabs(4))))
 
 
 def _styled(line: str) -> str:

@@ -94,11 +94,16 @@ def _value_lines(changes: Iterable[ValueChange]) -> Iterator[str]:
 
 
 def _became(before: Any, after: Any) -> str:
-    if isinstance(before or after, list) and isinstance(after or before, list):
-        return _elements(before or [], after or [])
     if before is None or after is None:
         return _text(after if before is None else before)
+    if _is_names(before) and _is_names(after):
+        return _elements(before, after)
     return f"{_text(before)} -> {_text(after)}"
+
+
+def _is_names(value: Any) -> bool:
+    """A list to which each element belongs by itself; a limit's amount and seconds belong together."""
+    return isinstance(value, list) and all(isinstance(element, str) for element in value)
 
 
 def _elements(before: list[Any], after: list[Any]) -> str:
@@ -133,7 +138,7 @@ def _tool_lines(changes: Iterable[ValueChange]) -> Iterator[str]:
             continue
         for key, change in found.items():
             key = key.removeprefix("tools.")  # of a filter: allow and deny say what they are
-            yield f"~ {name}: {key} {_became(change.before, change.after)}"
+            yield f"{_sign(change.before, change.after)} {name}: {key} {_became(change.before, change.after)}"
 
 
 def _whole(found: dict[str, ValueChange]) -> str:

@@ -9,7 +9,7 @@ from shipway.build.comparison.compare import compare
 from shipway.build.comparison.side import Side
 from shipway.build.comparison.words import words
 from shipway.build.contents import digest_text
-from shipway_runtime.contract import Config, Contents, Model, Settings, Source, ToolFilter, ToolServer
+from shipway_runtime.contract import Config, Contents, Limits, Model, Settings, Source, ToolFilter, ToolServer
 
 TIME = ToolServer("inside", "pypi:mcp-server-time==1.0", ("--local-timezone", "UTC"))
 GIT = ToolServer("sidecar", "pypi:mcp-server-git==2.0", tools=ToolFilter(deny=("git_reset",)))
@@ -80,10 +80,23 @@ def test_the_model() -> None:
     model = Model("anthropic", "claude-opus-5", ("claude-sonnet-5",), timeout_s=60.0)
     assert changed(settings=Settings(model)) == [
         "model",
-        "  + fallbacks: +claude-sonnet-5",
+        "  + fallbacks: claude-sonnet-5",
         "  - max_tokens: 1024",
         "  ~ name: claude-sonnet-5 -> claude-opus-5",
         "  + timeout_s: 60",
+    ]
+
+
+def test_lists_by_their_elements_and_limits_whole() -> None:
+    def with_(fallbacks: tuple[str, ...], tokens: int) -> Side:
+        model = dataclasses.replace(MODEL, fallbacks=fallbacks)
+        return side("1" * 12, settings=Settings(model, limits=Limits(tokens=(tokens, 86400))))
+
+    assert said(with_(("a", "b"), 1), dataclasses.replace(with_(("b", "c"), 2), release="2" * 12))[1:] == [
+        "model",
+        "  ~ fallbacks: -a, +c",
+        "settings of agent.toml",
+        "  ~ limits.tokens: 1, 86400 -> 2, 86400",
     ]
 
 
@@ -93,7 +106,7 @@ def test_tools() -> None:
         "tools",
         "  + git: pypi:mcp-server-git==2.0, sidecar, deny git_reset",
         "  ~ time: run pypi:mcp-server-time==1.0 -> pypi:mcp-server-time==1.1",
-        "  ~ time: deny +now",
+        "  + time: deny now",
     ]
     assert changed(tools={}) == ["tools", "  - time: pypi:mcp-server-time==1.0 --local-timezone UTC, inside"]
 
