@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from shipway.evals.mark import Mark
+from shipway.evals.results import Result, Run, document
+
 if TYPE_CHECKING:
     from tests.controlling import ControlProcess
 
 STABLE, CANARY = "r-4be1c09d22f1", "r-77aa02e9f0c3"
 DEPLOYMENT = {"name": "support", "environment": "prod"}
+SPAN_S = 7000.0  # that turns are spread over
 EVERY_S = 3.0
 MOST = 20  # replicas that go on reporting
 REFUSED = "MCP server 'git' at http://127.0.0.1:8100/mcp cannot be reached: Connection refused"
@@ -32,14 +36,14 @@ def report(replica: str, revision: str = STABLE, *, down: dict[str, str] | None 
     return said | {"checks": checks, "policy": None} | more
 
 
-def outcomes(revision: str, conversations: int, *, failing: int = 0, before_s: float = 3000.0) -> list[dict]:
-    """Two turns for each conversation, spread over `before_s` seconds; the last `failing` of them fail."""
+def outcomes(revision: str, conversations: int, *, every: int, before_s: float = SPAN_S) -> list[dict]:
+    """Two turns a conversation, over `before_s` seconds until now; of each `every`-th the last one fails."""
     begin = time.time() - before_s
     made = []
     for number in range(conversations):
-        at = begin + number * before_s / max(1, conversations) * 0.6
+        at = begin + number * before_s / conversations * 0.99
         for turn in (1, 2):
-            failed = turn == 2 and number >= conversations - failing
+            failed = turn == 2 and number % every == every - 1
             made.append(
                 {
                     "conversation": f"{revision}-{number}",
@@ -106,7 +110,8 @@ class Fleet:
 
 
 def fill(control: ControlProcess) -> Fleet:
-    """A stable revision of four replicas, of which one is not ready, and a canary of one."""
+    """A stable revision of four replicas, of which one is not ready, and a canary of one, half of whose
+    conversations fail."""
     launch: dict[str, Any] = {"limits": {"requests": [60, 60], "tokens": [2_000_000, 86_400]}}
     incident = {"kill": {"tools": ["git/git_reset"]}, "tenants": {"acme": {"requests": [600, 60]}}}
     put_policy(control, launch, "limits for launch")
@@ -116,6 +121,68 @@ def fill(control: ControlProcess) -> Fleet:
         fleet.report(f"support-{number}", policy=etag)
     fleet.report("support-3", policy=etag, down={"mcp:git": REFUSED})
     fleet.report("canary-0", CANARY, policy=etag)
-    send_lines(control, "/v1/outcomes", outcomes(STABLE, 190, failing=2))
-    send_lines(control, "/v1/outcomes", outcomes(CANARY, 10, failing=3))
+    turns = outcomes(STABLE, 600, every=40) + outcomes(CANARY, 60, every=2)
+    send_lines(control, "/v1/outcomes", sorted(turns, key=lambda one: one["finished"]))
     return fleet
+
+
+def judge(control: ControlProcess) -> None:
+    """A gate on the turns of `fill`; it fails."""
+    plan = {"stable": STABLE, "share": 0.1, "metrics": {"errors": {}, "latency": {}, "cost": {}, "live": {}}}
+    since = {"since": time.time() - 2 * SPAN_S}
+    place = f"/v1/gates/{CANARY}"
+    answer = control.ask("operate", "PUT", place, params=DEPLOYMENT, json=plan | since)
+    assert answer.is_success, answer.text
+
+
+def evaluate(control: ControlProcess, *, runs: int = 4, cases: int = 40) -> None:
+    """Runs of one suite, a day between two of them; the last is compared with the one before."""
+    for number in range(runs):
+        failed = 9 if number == runs - 1 else 3 - number % 3
+        send(control, "/v1/evals", json=run(STABLE, cases, failed, time.time() - 86_400 * (runs - number)))
+
+
+def run(
+    revision: str, cases: int, failed: int, at: float, *, answer: str = "I cannot help with that."
+) -> dict:
+    """A run as `shipway eval --json` prints it: the first `failed` cases failed."""
+    results = tuple(
+        Result(
+            id=f"refund-{number:03}",
+            status="failed" if number < failed else "passed",
+            score=float(number >= failed),
+            marks=(Mark("contains", number >= failed, "" if number >= failed else "it has no “refund”"),),
+            text=answer,
+            latency_s=1.2,
+            cost=0.003,
+            revisions=(revision,),
+            tools=("crm/find",),
+            file="evals/refunds.jsonl",
+            line=number + 1,
+        )
+        for number in range(cases)
+    )
+    made = Run("support", "prod", "evals/*.jsonl", results, at, at + 75, required=0.9)
+    return json.loads(json.dumps(document(made)))
+
+
+def say(control: ControlProcess, text: str = "Where is my order?") -> None:
+    """What was said in a turn that failed."""
+    [failed] = [one for one in outcomes(CANARY, 1, every=1, before_s=500) if one["status"] == "error"]
+    failed["conversation"] = "told"
+    kept = {key: failed[key] for key in ("conversation", "turn", "revision", "tenant", "started", "status")}
+    call = {
+        "name": "find",
+        "arguments": '{"order": 7}',
+        "output": "no such order",
+        "error": True,
+        "server": "crm",
+    }
+    said = {
+        "messages": [{"role": "user", "content": text}],
+        "answer": f"Sorry. {text}",
+        "tool_calls": [call],
+        "error": f"TimeoutError: {text}",
+    }
+    send_lines(control, "/v1/outcomes", [failed])
+    send_lines(control, "/v1/turns", [kept | said])

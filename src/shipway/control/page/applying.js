@@ -14,7 +14,7 @@ export function applyBar(parts) {
   return [
     h("div", { role: "status", class: "said", key: "said" }, draft.said && h("p", { class: `notice ${draft.said.kind}` }, draft.said.words)),
     draft.changes.size > 0 && h("section", { class: "apply", key: "apply", "aria-labelledby": "apply-title" },
-      h("h2", { id: "apply-title", role: "status" }, `${count(draft.changes.size, "change")} not applied yet`),
+      h("div", { role: "status" }, h("h2", { id: "apply-title" }, `${count(draft.changes.size, "change")} not applied yet`)),
       listed(parts),
       draft.newer ? conflict(parts) : form(parts)),
     question(parts),

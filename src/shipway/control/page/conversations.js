@@ -23,7 +23,7 @@ function show({ place, found }, { redraw }) {
   const title = heading("Failed conversations", place.item && h("p", {}, "of revision ", h("code", {}, place.item)));
   if (!all.length) return [title, empty("No conversation has failed.", "Those with a turn that ended in an error are listed here. Their text is shown where the caller let it be stored and the agent has ", h("code", {}, "[evals] live"), ".")];
   return [title, all.map((each) => one(each)), found.length >= AT_ONCE && h("button", { onclick: async () => {
-    const more = await ask(place, all.at(-1).before);
+    const more = await ask(place, all.at(-1).id);
     older.set(idOf(place), [...(older.get(idOf(place)) ?? []), ...more]);
     redraw();
   } }, "Show older")];
@@ -31,11 +31,14 @@ function show({ place, found }, { redraw }) {
 
 function one(each) {
   const failed = each.turns.filter(({ status }) => status === "error");
-  const text = each.turns.find(({ text: said }) => said?.error)?.text.error;
+  const error = failed.map(({ text }) => text?.error).find(Boolean);
   return h("details", { key: each.id, class: "case" },
-    h("summary", {}, mark("bad", `${count(failed.length, "turn")} of ${each.turns.length} failed`), " ", time(failed.at(-1)?.finished ?? each.first_seen), " ",
-      h("code", {}, each.conversation), " ", h("span", { class: "quiet" }, each.tenant ? `tenant ${each.tenant}, ` : null, each.revision, text ? `, ${text}` : null)),
-    each.turns.map((turn) => h("section", { key: turn.turn, class: "turn", "aria-label": `Turn ${turn.turn}` }, figuresOf(turn), said(turn.text))));
+    h("summary", {}, h("span", { class: "brief" },
+      h("span", {}, time(failed.at(-1)?.finished ?? each.first_seen)),
+      mark("bad", `${failed.length} of ${count(each.turns.length, "turn")} failed`),
+      h("code", {}, each.conversation),
+      h("span", { class: "quiet" }, each.tenant ? `tenant ${each.tenant}, ` : null, each.revision, error ? `, ${error}` : null))),
+    each.turns.map((turn) => h("div", { key: turn.turn, class: "turn" }, figuresOf(turn), said(turn.text))));
 }
 
 const STATUS = { ok: "good", error: "bad", denied: "warn", cancelled: "off" };

@@ -1,6 +1,8 @@
 // Fleet: who runs, what they answer with, and why somebody is not ready.
 
+import { address } from "./bar.js";
 import { h } from "./dom.js";
+import { verdict } from "./gates.js";
 import { empty, figures, heading, mark } from "./marks.js";
 import { get } from "./session.js";
 import { table } from "./table.js";
@@ -11,11 +13,12 @@ const NOBODYS = '"0"'; // the ETag where nobody has put a policy
 export const fleet = { label: "Fleet", load, show };
 
 async function load({ name, environment }) {
-  const [seen, versions] = await Promise.all([
+  const [seen, versions, judged] = await Promise.all([
     get("/v1/fleet", { name, environment }),
     get("/v1/policy/versions", { name, environment, limit: 100 }),
+    get("/v1/gates", { name, environment }),
   ]);
-  return { revisions: seen.revisions, versions };
+  return { revisions: seen.revisions, versions, judged };
 }
 
 // Worst first: not ready, away, ready.
@@ -37,7 +40,7 @@ export function causes({ checks }) {
   return down.map(([name, { state, since, error }]) => ({ name: name.replace(":", " "), since, what: error ?? state }));
 }
 
-function show({ revisions, versions }, context) {
+function show({ revisions, versions, judged }, context) {
   const replicas = revisions.flatMap((revision) => revision.replicas);
   if (!replicas.length && !revisions.length) return [heading("Fleet"), nothing()];
   const present = replicas.filter((replica) => !replica.away);
@@ -45,7 +48,7 @@ function show({ revisions, versions }, context) {
   return [
     heading("Fleet", h("p", { class: "lead" }, inWords(replicas, present, versions))),
     problems(replicas),
-    h("section", { "aria-label": "Revisions" }, revisions.map((each) => revision(each, total, versions, context))),
+    h("section", { "aria-label": "Revisions" }, revisions.map((each) => revision(each, { total, versions, gate: judged.find(({ canary }) => canary === each.revision) }, context))),
   ];
 }
 
@@ -78,20 +81,21 @@ function problems(replicas) {
       h("span", { class: "quiet" }, ` (${count(group.replicas, "replica")})`)))));
 }
 
-function revision(each, total, versions, { redraw }) {
+function revision(each, { total, versions, gate }, { place, redraw }) {
   const share = total ? each.conversations / total : null;
   const turns = each.turns || null;
   const sorted = [...each.replicas].sort((one, other) => rank(one) - rank(other) || one.replica.localeCompare(other.replica));
   return h("article", { key: each.revision, class: "revision" },
     h("header", {},
       h("h2", {}, h("code", {}, each.revision)),
-      h("p", { class: "quiet" }, "first seen ", time(each.first_seen), source(each.release))),
+      h("p", { class: "quiet" }, "first seen ", time(each.first_seen), source(each.release)),
+      gate && h("p", {}, h("a", { class: "bare", href: address(place, "gates", gate.canary) }, verdict(gate.judgement)))),
     h("div", { class: "share", title: "share of conversations" },
       h("span", { class: "track" }, h("i", { style: { "--share": String(share ?? 0) } })),
       h("span", {}, h("b", {}, percent(share)), " of conversations")),
     figures([
       ["Conversations", whole(each.conversations), `${whole(each.turns)} turns`],
-      ["Errors", percent(turns && each.errors / turns), `${whole(each.errors)} turns`],
+      ["Errors", percent(turns && each.errors / turns), each.errors ? h("a", { href: address(place, "conversations", each.revision) }, count(each.errors, "turn")) : "no turn"],
       ...latencies(each.latency_s),
       ["Cost", dollars(each.cost), turns && each.cost !== null ? `${dollars((each.cost / turns) * 1000)} per 1,000 turns` : null],
     ]),

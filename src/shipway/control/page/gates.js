@@ -6,7 +6,7 @@ import { empty, heading, mark } from "./marks.js";
 import { evidencePlot } from "./plot.js";
 import { get } from "./session.js";
 import { table } from "./table.js";
-import { percent, points as inPoints, short, time, whole } from "./words.js";
+import { evidence as amount, percent, points as inPoints, short, time, whole } from "./words.js";
 
 export const gates = { label: "Gates", load, show };
 
@@ -53,7 +53,7 @@ function scale({ evidence, threshold }) {
   const way = Math.max(0, Math.min(1, Math.log(Math.max(1, evidence)) / Math.log(threshold)));
   return h("div", { class: "share" },
     h("span", { class: evidence >= threshold ? "track full" : "track" }, h("i", { style: { "--share": String(way) } })),
-    h("span", { class: "quiet" }, `evidence ${short(evidence)} of ${short(threshold)}`));
+    h("span", { class: "quiet" }, `evidence ${amount(evidence)} of ${short(threshold)}`));
 }
 
 function detail(gate, context) {
@@ -78,10 +78,11 @@ function detail(gate, context) {
   ];
 }
 
+// What the verdict's own words do not say already.
 function alarms({ judgement, share }) {
   const found = [
-    judgement.ratio >= ALARM && ["The split is wrong", `${whole(judgement.canary)} of ${whole(judgement.canary + judgement.stable)} conversations went to the canary, where ${percent(share)} was asked for. Find out why before you trust any comparison.`],
-    judgement.metrics.some(({ degraded }) => degraded) && ["Both revisions degrade", `By ${judgement.metrics.filter(({ degraded }) => degraded).map(({ metric }) => metric).join(" and ")}, both are worse than stable was at first: something that they share. Neither going on nor going back mends it.`],
+    judgement.ratio >= ALARM && judgement.why !== "ratio" && ["The split is wrong", `${whole(judgement.canary)} of ${whole(judgement.canary + judgement.stable)} conversations went to the canary, where ${percent(share)} was asked for. Find out why before you trust any comparison.`],
+    judgement.why !== "incident" && judgement.metrics.some(({ degraded }) => degraded) && ["Both revisions degrade", `By ${judgement.metrics.filter(({ degraded }) => degraded).map(({ metric }) => metric).join(" and ")}, both are worse than stable was at first: something that they share. Neither going on nor going back mends it.`],
   ].filter(Boolean);
   return found.length > 0 && h("section", { "aria-label": "Alarms" }, found.map(([title, words]) => h("p", { class: "notice warn-paper", key: title }, mark("warn", title), " ", words)));
 }
@@ -101,7 +102,7 @@ function changes({ changes: all = [] }) {
 
 function spoken({ canary, judgement, points }) {
   const highest = Math.max(...points.map(({ evidence }) => evidence));
-  return `Evidence that ${canary} is worse, over time: now ${short(judgement.evidence)}, at most ${short(highest)}, where ${short(judgement.threshold)} is a fail. The figures are in the table below.`;
+  return `Evidence that ${canary} is worse, over time: now ${amount(judgement.evidence)}, at most ${amount(highest)}, where ${short(judgement.threshold)} is a fail. The figures are in the table below.`;
 }
 
 function overTime({ points, canary }, { redraw }) {
@@ -109,8 +110,8 @@ function overTime({ points, canary }, { redraw }) {
   return table({
     caption: `Evidence over time, ${canary}`, redraw, rows: [...points].reverse(), key: ({ at, canary: seen }) => `${at} ${seen}`,
     columns: [
-      { title: "When", cell: ({ at }) => time(at) }, { title: "Conversations of the canary", kind: "number", cell: ({ canary: seen }) => whole(seen) }, { title: "Together", kind: "number", cell: ({ evidence }) => short(evidence) },
-      ...names.map((name) => ({ title: name, kind: "number", cell: ({ metrics }) => short(metrics[name]) })),
+      { title: "When", cell: ({ at }) => time(at) }, { title: "Conversations of the canary", kind: "number", cell: ({ canary: seen }) => whole(seen) }, { title: "Together", kind: "number", cell: ({ evidence }) => amount(evidence) },
+      ...names.map((name) => ({ title: name, kind: "number", cell: ({ metrics }) => amount(metrics[name]) })),
     ],
   });
 }
@@ -129,7 +130,7 @@ const metricColumns = (threshold) => [
   { title: "Canary", kind: "number", cell: ({ canary }) => arm(canary) },
   { title: "Stable", kind: "number", cell: ({ stable }) => arm(stable) },
   { title: "May lose", kind: "number", cell: ({ margin }) => inPoints(margin) },
-  { title: "Evidence: worse", kind: "number", cell: ({ harm }) => short(harm) },
-  { title: "Evidence: not worse", kind: "number", cell: ({ fine }) => short(fine) },
+  { title: "Evidence: worse", kind: "number", cell: ({ harm }) => amount(harm) },
+  { title: "Evidence: not worse", kind: "number", cell: ({ fine }) => amount(fine) },
   { title: "Finding", kind: "prose", cell: (each) => finding(each, threshold) },
 ];

@@ -34,7 +34,7 @@ function columns({ draft, may, redraw, current }, all) {
     { title: "Who", cell: ({ by }) => by },
     { title: "What", kind: "prose", cell: ({ version, policy }) => said(before.get(version), policy) },
     { title: "Why", kind: "prose", cell: ({ reason }) => reason || h("span", { class: "quiet" }, "no reason given") },
-    ...(may ? [{ title: "", kind: "number", cell: ({ version, policy }) => version !== current.version &&
+    ...(may ? [{ title: "Way back", kind: "number", cell: ({ version, policy }) => version !== current.version &&
       h("button", { class: "plain", "aria-label": `Prepare to put version ${version} back`, onclick: () => { draft.restore(policy); draft.reason = `back to version ${version}`; redraw(); } }, "Put back") }] : []),
   ];
 }

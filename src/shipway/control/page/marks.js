@@ -7,6 +7,7 @@ const SHAPES = {
   warn: h("path", { d: "M6 1 11.4 10.8H.6z", fill: "currentColor" }),
   bad: h("path", { d: "M1.5 1.5h9v9h-9z", fill: "currentColor" }),
   off: h("circle", { cx: 6, cy: 6, r: 4, fill: "none", stroke: "currentColor", "stroke-width": 1.6, "stroke-dasharray": "2.2 1.6" }),
+  next: h("path", { d: "M1 6h9M6.5 2.5 10 6l-3.5 3.5", fill: "none", stroke: "currentColor", "stroke-width": 1.8 }),
   open: h("circle", { cx: 6, cy: 6, r: 4, fill: "none", stroke: "currentColor", "stroke-width": 1.8 }),
 };
 

@@ -7,7 +7,7 @@ import { OTHER_DAY, SAME_DAY, now, percent, short } from "./words.js";
 const LEFT = 46;
 const TOP = 12;
 const BOTTOM = 26;
-const LEAST = 1e-3; // evidence below it is as good as none
+const [LEAST, MOST] = [1e-3, 1e9]; // evidence beyond says no more
 const STEPS = [60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400, 90 * 86400, 365 * 86400];
 
 // points: [{at, evidence, metrics: {name: evidence}}], oldest first.
@@ -17,14 +17,14 @@ export function evidencePlot({ points, threshold, width, label }) {
   const names = Object.keys(points.at(-1).metrics);
   const values = points.flatMap((point) => [point.evidence, ...Object.values(point.metrics)]);
   const low = Math.floor(Math.log10(Math.max(LEAST, Math.min(0.1, ...values))));
-  const high = Math.ceil(Math.log10(Math.max(threshold * 3, ...values)));
+  const high = Math.ceil(Math.log10(Math.min(MOST, Math.max(threshold * 3, ...values))));
   const x = across(points.map(({ at }) => at), width - right);
-  const y = (value) => TOP + ((high - Math.log10(Math.max(10 ** low, value))) / (high - low)) * (height - TOP - BOTTOM);
+  const y = (value) => TOP + ((high - Math.log10(Math.min(10 ** high, Math.max(10 ** low, value)))) / (high - low)) * (height - TOP - BOTTOM);
   const tens = Array.from({ length: high - low + 1 }, (_, index) => low + index).filter((power) => (high - low <= 6 ? true : power % Math.ceil((high - low) / 6) === 0));
   const lines = [...names.map((name) => ({ name, of: (point) => point.metrics[name] ?? 1 })), { name: "together", of: (point) => point.evidence }];
   const ends = apart(lines.map(({ name, of }) => ({ name, y: y(of(points.at(-1))) })), height - BOTTOM);
   return picture(width, height, label, [
-    tens.map((power) => grid(width - right, y(10 ** power), power < 0 ? String(10 ** power) : short(10 ** power))),
+    tens.map((power) => grid(width - right, y(10 ** power), power < 0 ? String(10 ** power) : TEN.format(10 ** power))),
     days(x, points, width - right, height),
     h("line", { key: "threshold", class: "threshold", x1: LEFT, x2: width - right, y1: y(threshold), y2: y(threshold) }),
     h("text", { key: "said", class: "threshold-said", x: LEFT + 6, y: y(threshold) - 6 }, `${short(threshold)}: fail`),
@@ -87,6 +87,7 @@ function days(x, points, right, height) {
     step >= 86400 ? DAY.format(at * 1000) : (sameDay ? SAME_DAY : OTHER_DAY).format(at * 1000)));
 }
 
+const TEN = new Intl.NumberFormat("en", { notation: "compact" });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
 function path(pairs) {

@@ -95,9 +95,8 @@ function one({ draft, may, redraw }, key, what, runs, stopped, ...name) {
   const now = draft.base.get(key) ?? false;
   const pending = draft.changes.has(key);
   const next = pending ? "Undo" : now ? "Allow again" : "Stop";
-  return h("div", { class: pending ? "switch pending" : "switch" },
-    name, now ? mark("bad", stopped) : mark("good", runs),
-    pending && h("span", { class: "quiet" }, now ? "→ allowed again" : "→ stopped", " when applied"),
+  return h("div", { class: "switch" },
+    name, pending ? mark("next", now ? `${stopped} → ${runs}` : `${runs} → ${stopped}`) : now ? mark("bad", stopped) : mark("good", runs),
     may && h("button", { "aria-label": pending ? `Undo the change to ${what}` : `${next}: ${what}`, onclick: () => { draft.toggle(key, now ? undefined : true); redraw(); } }, next));
 }
 

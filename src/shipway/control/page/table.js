@@ -21,7 +21,7 @@ export function table({ caption, columns, rows, key, redraw, kind = "" }) {
 
 function cell({ title, kind }, index, ...content) {
   const names = { "data-title": title, class: kind ?? "" };
-  return index === 0 ? h("th", { role: "rowheader", scope: "row", ...names }, content) : h("td", { role: "cell", ...names }, content);
+  return index === 0 ? h("th", { role: "rowheader", scope: "row", ...names }, content) : h("td", { role: "cell", ...names }, h("div", {}, content));
 }
 
 // The first of many, and the button for more of them.

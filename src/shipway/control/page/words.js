@@ -47,7 +47,13 @@ export function whole(number) {
 // A number with three significant digits, never in powers of ten.
 export function short(number) {
   if (number === null || number === undefined || Number.isNaN(number)) return "–";
-  return Number(number).toLocaleString("en", { maximumSignificantDigits: 3, notation: Math.abs(number) >= 1e6 ? "compact" : "standard" });
+  return Number(number).toLocaleString("en", { maximumSignificantDigits: 3 });
+}
+
+// Evidence for or against: an e-value, of which the very large and the very small say no more.
+export function evidence(amount) {
+  if (amount > 1e6) return "> 1 million";
+  return amount < 0.001 ? "< 0.001" : short(amount);
 }
 
 export function percent(part, digits) {
