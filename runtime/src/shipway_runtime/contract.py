@@ -25,6 +25,7 @@ from .revisions import name_revision as name_revision
 from .revisions import running_revision as running_revision
 from .texts import TEXT_LIMIT as TEXT_LIMIT
 from .texts import TURNS_PATH as TURNS_PATH
+from .texts import WORTH_READING as WORTH_READING
 from .texts import Deletion as Deletion
 from .texts import Said as Said
 from .texts import ToolUse as ToolUse

@@ -19,6 +19,7 @@ refuses none of the lines that come later and are of turns that began before: it
 """
 
 TEXT_LIMIT = 100_000  # characters of one turn's text, whatever it is made of
+WORTH_READING = 0.5  # turns with a lower score are, as are those that failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ COMMANDS = {
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",
     "replay": "replay the model's API",
-    "control": "the server that a fleet shares",
     "gate": "judge a canary by the outcomes of its conversations",
     "control": "the server that a fleet shares",
 }

@@ -1,4 +1,5 @@
-"""Conversations that failed: those with a turn that ended with an error, and what was said where it was kept.
+"""Conversations that failed: those with a turn that ended with an error, or that the live scorer thinks
+little of; and what was said, where it was kept.
 
 In: a deployment, and a revision if one is meant. Out: conversations, the one that failed last first, with
 their turns.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments, turns
+from shipway.control.store.schema import FAILED
 
 if TYPE_CHECKING:
     from shipway.control.deployments import Deployment
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
 LIMIT = 100  # conversations of one list
 _TURNS = 200  # of one conversation
 
-_FAILED = """
+_FAILED = f"""
 SELECT max(id) AS last, tenant, conversation FROM main.outcome
-WHERE deployment = :deployment AND status = 'error' AND (:revision = '' OR revision = :revision)
+WHERE deployment = :deployment AND {FAILED} AND (:revision = '' OR revision = :revision)
 GROUP BY tenant, conversation HAVING max(id) < :before ORDER BY last DESC LIMIT :limit
-"""
+"""  # noqa: S608 - a condition
 _COLUMNS = (
     *("turn", "revision", "status", "first_seen", "started", "finished", "latency_s", "cost"),
     *("tool_calls", "tool_errors", "score"),

@@ -11,7 +11,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..contract import Deletion, Said, TurnText
+from ..contract import WORTH_READING, Deletion, Said, TurnText
 from ..telemetry.counts import type_of
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ..conversations.store import Place
     from ..telemetry.outcomes import Ended
     from .sample import Sample
-
-WORTH_READING = 0.5
-"""Turns with a lower score are."""
 
 
 class Reading:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.control.store.database import StoreError
+from shipway_runtime.contract import WORTH_READING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,9 @@ CREATE TABLE main.outcome (
 """
 BY_ARRIVAL = "CREATE INDEX outcome_arrival ON main.outcome (deployment, id)"
 BY_CONVERSATION = "CREATE INDEX outcome_conversation ON main.outcome (deployment, conversation)"
-BY_FAILURE = "CREATE INDEX outcome_failure ON main.outcome (deployment, id) WHERE status = 'error'"
+FAILED = f"(status = 'error' OR score < {WORTH_READING})"
+"""Turns that somebody should look at. A query that says exactly this uses the index."""
+BY_FAILURE = f"CREATE INDEX outcome_failure ON main.outcome (deployment, id) WHERE {FAILED}"
 BY_AGE = "CREATE INDEX outcome_age ON main.outcome (finished)"
 
 TALLY = """

@@ -37,7 +37,12 @@ def by_control(scored, server, scorer, agent=AGENT, **more):
 
 
 def sent(server, path="/v1/turns"):
-    return [json.loads(line) for where, _, lines in server.requests if where == path for line in lines]
+    return [
+        json.loads(line)
+        for where, _, lines in server.requests
+        if where.startswith(f"{path}?")
+        for line in lines
+    ]
 
 
 def wait_for_texts(running, server, count):
