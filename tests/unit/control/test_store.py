@@ -146,8 +146,8 @@ def test_a_replica_that_is_silent_is_away_and_forgotten_later(database):
         {"cost": -1}, {"latency_s": 1e300}, {"turn": 2**70}, {"turn": -1}, {"score": 2}, {"conversation": ""},
         {"conversation": "a\x00b"}, {"conversation": "x" * 300}, {"revision": "a\nb"},
         {"tenant": "\ud800"},
-        {"tokens": {"input": 2**40, "output": 0}}, {"tool_calls": True}, {"finished": None}, {"status": "good"},
-        {"mood": 1}, {"format": 2},
+        {"tokens": {"input": 2**40, "output": 0}}, {"tool_calls": True}, {"finished": None},
+        {"status": "good"}, {"mood": 1}, {"format": 2},
     ],
     ids=str,
 )  # fmt: skip
