@@ -89,6 +89,7 @@ PATHS = (
     Line("DELETE", "/v1/gates/{canary}", OPERATE, endpoints.end_gate),
     Line("GET", "/v1/verdict", READ, endpoints.show_verdict),
     Line("GET", "/v1/conversations", READ, endpoints.show_conversations),
+    Line("DELETE", "/v1/conversations/{conversation}", OPERATE, endpoints.forget_conversation),
 )
 
 
@@ -98,7 +99,7 @@ def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
     writer = ThreadPoolExecutor(1, "control-writer")
     watermarks = begin(database, time.time())
     intake, gates = Intake(database, writer, watermarks, keep_s), Gates(database)
-    parts = Parts(database, intake, gates, Metrics(intake, gates))
+    parts = Parts(database, intake, gates, Metrics(intake, gates), tokens)
     upkeep = Upkeep(database, gates, watermarks, keep_s)
     doorkeeper = Doorkeeper(tokens)
     boundary = Boundary(doorkeeper, threads)

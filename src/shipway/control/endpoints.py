@@ -23,6 +23,7 @@ from shipway.control import (
     verdicts,
 )
 from shipway.control.answers import Refused, document
+from shipway_runtime.contract import Deletion
 
 if TYPE_CHECKING:
     from shipway.control.boundary import Asked
@@ -98,10 +99,10 @@ def alive(parts: Parts, asked: Asked) -> Response:
 
 
 def ready(parts: Parts, asked: Asked) -> Response:
-    """GET /readyz: the database answers, and it takes outcomes."""
+    """GET /readyz: the database can be written. A file of tokens that is wrong is told, and no reason."""
     with parts.database.write():
         pass
-    return document({"status": "ok"})
+    return document({"status": "ok", "problem": parts.tokens.problem})
 
 
 def take_eval(parts: Parts, asked: Asked) -> Response:
@@ -180,6 +181,15 @@ def show_conversations(parts: Parts, asked: Asked) -> Response:
     revision = asked.query.get("revision", "")
     with parts.database.read() as transaction:
         return document(conversations.failed(transaction, deployment, revision, limit, before))
+
+
+def forget_conversation(parts: Parts, asked: Asked) -> Response:
+    """DELETE /v1/conversations/ID"""
+    deployment, tenant = asked.deployment, asked.query.get("tenant") or None
+    deletion = Deletion(asked.path["conversation"], tenant, asked.at)
+    with parts.database.write() as transaction:
+        turns.keep(transaction, deployment, [deletion], asked.at)
+    return Response(status_code=204)
 
 
 def take_turns(parts: Parts, asked: Asked) -> Response:

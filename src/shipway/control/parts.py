@@ -8,13 +8,15 @@ from shipway.control.gates import Gates
 from shipway.control.intake import Intake
 from shipway.control.metrics import Metrics
 from shipway.control.store.database import Database
+from shipway.control.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The database, the queue in front of it, the gates, and what is measured."""
+    """The database, the queue in front of it, the gates, what is measured, and the tokens."""
 
     database: Database
     intake: Intake
     gates: Gates
     metrics: Metrics
+    tokens: Tokens

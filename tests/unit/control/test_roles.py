@@ -16,7 +16,7 @@ from tests.unit.control.conftest import AT, outcome
 from shipway.control.app import PATHS, Line
 
 ROLES = [*TOKENS, None]
-FILLED = {"{id}": "1", "{canary}": "r-2"}
+FILLED = {"{id}": "1", "{canary}": "r-2", "{conversation}": "c-1"}
 BODIES = [line for line in PATHS if line.method in ("POST", "PUT")]
 
 
