@@ -5,6 +5,7 @@ In: control's parts, and a request. Out: its answer. Each is a transaction, and 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 
 async def take_outcomes(parts: Parts, asked: Asked) -> Response:
     """POST /v1/outcomes"""
-    taken = outcomes.Taken(asked.deployment, outcomes.read(asked.body), asked.at)
-    if taken.outcomes:
-        await parts.intake.take(taken)
+    deployment, read = asked.deployment, await asyncio.to_thread(outcomes.read, asked.body)
+    if read:
+        await parts.intake.take(outcomes.Taken(deployment, read, asked.at))
     return Response(status_code=204)
 
 

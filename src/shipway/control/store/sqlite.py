@@ -7,6 +7,7 @@ synchronous = FULL, so what is committed outlives the machine's power.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -47,9 +48,10 @@ class Sqlite:
     def open(self) -> None:
         try:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self._place, os.O_RDWR | os.O_CREAT, 0o600))  # texts of conversations are in it
         except OSError as error:
             raise StoreError(
-                f"{self._directory} cannot be made: {error.strerror}", _HINTS[sqlite3.SQLITE_CANTOPEN]
+                f"{self._place} cannot be written: {error.strerror}", _HINTS[sqlite3.SQLITE_CANTOPEN]
             ) from None
         self._writer = self._connect()
         with self.write() as transaction:
