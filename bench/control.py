@@ -22,8 +22,8 @@ from table import Row, report
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.controlling import TOKENS, ControlProcess
-from tests.postgres import PostgresServer
 from tests.ports import free_port
+from tests.postgres import PostgresServer
 
 from shipway_runtime.policy.remote import pause
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipway.local.addresses import from_container, is_here
-from shipway.local.variables import PROVIDERS, proxied
+from shipway.local.variables import PROVIDERS, proxied, to_control
 from shipway.plan.sdk_variables import BASE_URLS, base_urls, replayed
 from shipway_runtime import contract
 from shipway_runtime.contract import env
@@ -41,8 +41,9 @@ def agent_variables(stack: StackPlan, machine: Machine, model: Model) -> dict[st
     away = [f"{stack.name}-mcp-{server.name}" for server in stack.apart]
     past = (*away, *(service.name for service in stack.services), *(PROVIDERS if shut else ()))
     settings = {env.ENVIRONMENT: stack.environment, env.CHECK_INTERVAL: "1", env.DRAIN_DELAY: "0"}
-    urls = _model_urls(stack, machine, model)
-    return inherited(machine.variables, past) | settings | urls | _servers_of_this_machine(stack)
+    control = {name: from_container(value) for name, value in to_control(machine).items()}
+    urls = _model_urls(stack, machine, model) | _servers_of_this_machine(stack)
+    return inherited(machine.variables, past) | settings | control | urls
 
 
 def _model_urls(stack: StackPlan, machine: Machine, model: Model) -> dict[str, str]:

@@ -82,7 +82,14 @@ def agent_variables(
     given = {name: value for name, value in values.items() if stack.agent.secrets.get(name) != "file"}
     shared = inherited(machine.variables, PROVIDERS if shut else ())
     shared["PATH"] = f"{machine.state}/venv/bin:{shared.get('PATH', '/usr/bin:/bin')}"
-    return shared | given | dict(urls) | _settings(stack, machine) | _model_urls(stack, machine, model)
+    settings = _settings(stack, machine) | to_control(machine)
+    return shared | given | dict(urls) | settings | _model_urls(stack, machine, model)
+
+
+def to_control(machine: Machine) -> dict[str, str]:
+    """Where a control server is, if somebody wants to see this stack in one."""
+    names = (env.CONTROL_URL, env.CONTROL_TOKEN)
+    return {name: value for name in names if (value := machine.value(name))}
 
 
 def _settings(stack: StackPlan, machine: Machine) -> dict[str, str]:

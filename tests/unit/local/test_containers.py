@@ -298,3 +298,10 @@ def test_what_is_not_done_here_is_remarked(tmp_path: Path) -> None:
     alone, lacking = plan(tmp_path, few).remarks
     assert alone == "one agent runs here, not 3: replicas are for other targets"
     assert lacking == "secret KEY has no value: set it in the environment or in .env"
+
+
+def test_a_control_server_of_this_machine_is_called_as_a_container_calls_it(tmp_path: Path) -> None:
+    given = {"SHIPWAY_CONTROL_URL": "http://127.0.0.1:8083", "SHIPWAY_CONTROL_TOKEN": "a-token"}
+    variables = env(process(plan(tmp_path, dotenv=given), "agent").argv)
+    assert variables["SHIPWAY_CONTROL_URL"] == "http://host.docker.internal:8083"
+    assert variables["SHIPWAY_CONTROL_TOKEN"] == "a-token"

@@ -338,3 +338,10 @@ def test_a_model_by_url_is_asked_there_whatever_it_speaks(tmp_path: Path) -> Non
     made = plan(tmp_path, text, model="--record", dotenv={"ANTHROPIC_API_KEY": "a-real-key"})
     named = [word for word in replay_arguments(made) if "=" in word]
     assert named == [f"{name}=https://models.example.com/v1" for name in ("anthropic", "openai", "gemini")]
+
+
+def test_a_control_server_is_reported_to_if_the_user_has_one(tmp_path: Path) -> None:
+    given = {"SHIPWAY_CONTROL_URL": "http://127.0.0.1:8083", "SHIPWAY_CONTROL_TOKEN": "a-token"}
+    agent = process(plan(tmp_path, dotenv=given), "agent").env
+    assert {name: agent[name] for name in given} == given
+    assert not any(name.startswith("SHIPWAY_CONTROL") for name in process(plan(tmp_path), "agent").env)
