@@ -81,6 +81,10 @@ BESIDE = {
     "USER 1\nCMD exec uvicorn a:b --host 0.0.0.0": ({"DL3025"}, set()),
     'USER 1\nCMD ["npm", "start"]': (set(), {"signals"}),
     "USER 1\nRUN uv sync --compile-bytecode": (set(), {"cache-in-layer"}),
+    "RUN apt-get update && apt-get install -y --no-install-recommends git=1:2\nUSER 1": (
+        {"DL3009"},
+        {"cache-in-layer"},
+    ),
     "USER 1\nENV OPENAI_API_KEY=": ({"DL3064"}, set()),
     "USER 1\nENV DATABASE_URL=postgresql://a:q7Vd2mKx93@db.internal/a": (set(), {"secret-in-dockerfile"}),
 }

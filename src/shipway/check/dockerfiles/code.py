@@ -25,6 +25,8 @@ READ = (".py", ".json", ".yaml", ".yml", ".toml", ".ts", ".js", ".mjs")
 _NOT_ENTERED = frozenset({"node_modules", "tests", "test", "docs", "examples", "__pycache__", "venv", "dist"})
 _FETCHED = re.compile(r"""\bcommand["']?\s*[:=]\s*\[?\s*["'](npx|uvx|bunx|pipx)\b""")
 """In any language: `command="npx"`, `"command": "npx"`, `command: ["npx", …`, `command = "npx -y …"`."""
+_MANIFEST = re.compile(r'(?m)^(?:apiVersion|kind|services):|"containerDefinitions"\s*:')
+"""A file for an orchestrator: what that starts is judged there, and the image only has a copy of it."""
 
 
 def servers_are_in_the_image(dockerfile: Dockerfile) -> Iterator[Seen]:
@@ -36,7 +38,8 @@ def servers_are_in_the_image(dockerfile: Dockerfile) -> Iterator[Seen]:
     for stage in dockerfile.stages.image:
         for copied in dockerfile.copied(stage.all("COPY", "ADD")):
             for path in _files(dockerfile.context, copied.source):
-                for line, program in fetches(dockerfile.context.text(path) or ""):
+                text = dockerfile.context.text(path) or ""
+                for line, program in fetches(text) if not _MANIFEST.search(text) else ():
                     yield Seen(fetched_by(f"{path}:{line}", program), FETCHED, copied.instruction.line)
 
 

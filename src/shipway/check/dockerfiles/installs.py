@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Manager:
     """A package manager: its verbs that install, what leaves no cache, and where the cache is otherwise.
 
-    `language` is whether it installs an agent's dependencies, not the system's packages.
+    `language` is whether it installs an agent's dependencies, not the system's packages. `removal` is said to
+    who has no option for it.
     """
 
     verbs: tuple[tuple[str, ...], ...]
@@ -29,11 +30,14 @@ class Manager:
     no_cache: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     cache: str = ""
+    removal: str = ""
 
 
 _PIP = Manager((("install",),), True, ("--no-cache-dir",), ("PIP_NO_CACHE_DIR",), "/root/.cache/pip")
 _NPM = Manager((("install",), ("ci",), ("i",)), True, (), (), "/root/.npm")
-_APT = Manager((("install",),), False)
+_LISTS = "/var/lib/apt/lists"
+_APT = Manager((("install",),), False, (), (), _LISTS, f"&& rm -rf {_LISTS}/*")
+_DNF = Manager((("install",),), False)
 MANAGERS: Mapping[str, Manager] = {
     "pip": _PIP,
     "pip3": _PIP,
@@ -52,9 +56,9 @@ MANAGERS: Mapping[str, Manager] = {
     "apt-get": _APT,
     "apt": _APT,
     "apk": Manager((("add",),), False, ("--no-cache",)),
-    "dnf": _APT,
-    "microdnf": _APT,
-    "yum": _APT,
+    "dnf": _DNF,
+    "microdnf": _DNF,
+    "yum": _DNF,
 }  # fmt: skip
 TOOLS = frozenset({"pip", "uv", "poetry", "pipenv", "pdm", "setuptools", "wheel", "hatch", "hatchling"})
 """Packages of Python that install others."""
@@ -92,15 +96,16 @@ class Install:
     def keeps_cache(self) -> bool:
         """Whether the manager leaves a cache in the layer, as far as the instruction says."""
         cached = any("type=cache" in mount for mount in self.instruction.mounts)
-        removed = any(_empties_cache(command) for command in written(self.instruction))
+        removed = any(_empties(self.manager.cache, command) for command in written(self.instruction))
         return bool(self.manager.cache) and not (
             cached or removed or self.command.has(*self.manager.no_cache)
         )
 
 
-def _empties_cache(command: Command) -> bool:
+def _empties(cache: str, command: Command) -> bool:
     if command.program == "rm":
-        return any(".cache" in argument or ".npm" in argument for argument in command.arguments)
+        named = ("/apt",) if cache == _LISTS else (".cache", ".npm")
+        return any(name in argument for argument in command.arguments for name in named)
     return command.says("cache", "purge") or command.says("cache", "clean")
 
 

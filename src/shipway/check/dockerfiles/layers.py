@@ -114,7 +114,8 @@ def caches_are_left_behind(dockerfile: Dockerfile) -> Iterator[Seen]:
         for install in installs(instruction):
             manager = install.manager
             if install.keeps_cache and not any(_is_on(variables.get(name)) for name in manager.variables):
-                option = f"{manager.no_cache[0]}, or " if manager.no_cache else ""
+                how = manager.no_cache[0] if manager.no_cache else manager.removal
+                option = f"{how}, or " if how else ""
                 message = f"{install.command.program} leaves its cache in the layer: {manager.cache}"
                 fix = f"{option}RUN --mount=type=cache,target={manager.cache}"
                 yield Seen(message, fix, instruction.line)

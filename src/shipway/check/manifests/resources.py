@@ -28,7 +28,7 @@ def cpu_is_not_capped(manifests: Manifests) -> Iterator[Seen]:
         for container in workload.own if workload.platform != "ecs" else ():
             limit = container.resources.cpu_limit
             if limit is not None and container.role != "init":
-                message = f"{container.name} is stopped whenever it uses more than {limit:g} of a core"
+                message = f"{container.name} is throttled whenever it uses more than {limit:g} of a core"
                 fix = "remove the limit of CPU, and keep the request"
                 yield Seen(message, fix, container.resources.cpu_limit_line, workload.file)
 
