@@ -28,6 +28,7 @@ from shipway.replay.app import create_app
 from shipway.replay.player import Player
 from shipway.replay.tape import load
 from shipway_runtime.contract import McpServer, Model, ToolFilter
+from shipway_runtime.dialogue import ToolResult
 from shipway_runtime.relay import Relay
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "02-support"
@@ -168,8 +169,12 @@ def imported(model: str) -> Iterator[Any]:
             sys.modules.pop(name, None)
 
 
-async def ask(module: Any, ctx: Context, question: str) -> list[str]:
+async def ask(module: Any, ctx: Context, question: str) -> list[Any]:
     return [piece async for piece in module.agent([{"role": "user", "content": question}], ctx)]
+
+
+def text(pieces: list[Any]) -> str:
+    return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
 def converse(
@@ -178,10 +183,10 @@ def converse(
     *questions: str,
     replays: Path = REPLAYS,
     change: Callable[[Context], Context] = lambda ctx: ctx,
-) -> list[list[str]]:
+) -> list[list[Any]]:
     """The pieces of the answer to each question, each a conversation of its own."""
 
-    async def run() -> list[list[str]]:
+    async def run() -> list[list[Any]]:
         async with stack(storage, programs, replays) as (ctx, model):
             with imported(model) as module:
                 answers = [await ask(module, change(ctx), question) for question in questions]
@@ -199,10 +204,17 @@ def test_recorded_questions_are_answered_with_real_tools(
 ) -> None:
     questions = ("hello", "What time is it in Tokyo?", "What changed last in the repository?")
     hello, tokyo, change = converse(storage, programs, *questions)
-    assert "".join(hello) == "Hello! What can I look up for you about Larkspur?"
-    assert "".join(tokyo) == TOKYO
-    assert "".join(change) == LAST_CHANGE
-    assert len(tokyo) > 1  # streamed
+    assert text(hello) == "Hello! What can I look up for you about Larkspur?"
+    assert text(tokyo) == TOKYO
+    assert text(change) == LAST_CHANGE
+    assert len(tokyo) > 3  # streamed
+    call, result = tokyo[:2]
+    assert (call.server, call.name, call.arguments) == (
+        "time",
+        "get_current_time",
+        '{"timezone": "Asia/Tokyo"}',
+    )
+    assert (result.id, result.error) == (call.id, False)
     played = re.findall(r"^replay: .* (\S+)$", capfd.readouterr().err, re.MULTILINE)
     assert played == ["01-hello.json", "02-tokyo-1.json", "02-tokyo-2.json", "03-git-1.json", "03-git-2.json"]
 
@@ -211,7 +223,7 @@ def test_an_unrecorded_question_gets_the_scripted_reply(
     storage: Path, programs: dict[str, str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     (answer,) = converse(storage, programs, "What time is it in Oslo?")
-    assert "".join(answer).startswith("I am replayed, not live")
+    assert text(answer).startswith("I am replayed, not live")
     talk = capfd.readouterr().err
     assert "Nearest is 02-tokyo-1.json" in talk
     assert "    + What time is it in Oslo?" in talk
@@ -246,9 +258,10 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_tool_that_fails_is_told_to_the_model(storage: Path, programs: dict[str, str], loop: Path) -> None:
     (answer,) = converse(storage, programs, "show nonsense", replays=loop)
-    text = "".join(answer)
-    assert text.startswith("One moment.\n\nThe tool said: ")
-    assert "nonsense" in text
+    said = text(answer)
+    assert said.startswith("One moment.\n\nThe tool said: ")
+    assert "nonsense" in said
+    assert [piece.error for piece in answer if isinstance(piece, ToolResult)] == [True]
 
 
 def test_a_server_that_is_gone_does_not_end_the_turn(

@@ -7,6 +7,7 @@ are URLs, whatever their shape; the repository is a directory of the storage.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 from anthropic import AsyncAnthropic
 from mcp import Client
+
+from shipway_runtime.dialogue import ToolCall, ToolResult
 
 logger = logging.getLogger(__name__)
 client = AsyncAnthropic()
@@ -25,10 +28,11 @@ class Tool:
 
     definition: dict[str, Any]
     server: str
+    url: str
     fixed: Mapping[str, str]
 
 
-async def agent(messages: list[dict[str, Any]], ctx: Any) -> AsyncIterator[str]:
+async def agent(messages: list[dict[str, Any]], ctx: Any) -> AsyncIterator[str | ToolCall | ToolResult]:
     """Answer the conversation, piece by piece."""
     tools = await find_tools(ctx)
     history = list(messages)
@@ -49,7 +53,12 @@ async def agent(messages: list[dict[str, Any]], ctx: Any) -> AsyncIterator[str]:
             return
         if answer.content[0].type == "text":
             yield "\n\n"  # between what was said before the call and what comes after
+        for call in calls:
+            yield ToolCall(call.id, call.name, json.dumps(call.input), server_of(tools, call))
         results = await asyncio.gather(*(call_tool(tools, call) for call in calls))
+        for result in results:
+            text = result["content"][0]["text"]
+            yield ToolResult(result["tool_use_id"], text, result["is_error"])
         history += [answer.to_param(), {"role": "user", "content": results}]
     yield "I could not finish this with the tools I have. Please ask a narrower question."
 
@@ -63,8 +72,10 @@ async def find_tools(ctx: Any) -> dict[str, Tool]:
     fixed = {"repo_path": str(ctx.storage / ctx.config["repository"])}
     found = await asyncio.gather(*(list_tools(name, url) for name, url in ctx.mcp.items()))
     return {
-        tool.name: Tool(describe(tool, fixed), url, {k: v for k, v in fixed.items() if k in properties(tool)})
-        for url, tools in zip(ctx.mcp.values(), found, strict=True)
+        tool.name: Tool(
+            describe(tool, fixed), name, url, {k: v for k, v in fixed.items() if k in properties(tool)}
+        )
+        for (name, url), tools in zip(ctx.mcp.items(), found, strict=True)
         for tool in tools
     }
 
@@ -91,11 +102,15 @@ def properties(tool: Any) -> dict[str, Any]:
     return tool.input_schema.get("properties", {})
 
 
+def server_of(tools: Mapping[str, Tool], call: Any) -> str | None:
+    return tools[call.name].server if call.name in tools else None
+
+
 async def call_tool(tools: Mapping[str, Tool], call: Any) -> dict[str, Any]:
     """The result for the model. A tool that fails is a result, too: the model can say so, or try another."""
     try:
         tool = tools[call.name]
-        async with Client(tool.server) as server:
+        async with Client(tool.url) as server:
             result = await server.call_tool(call.name, {**call.input, **tool.fixed})
         text = "\n".join(block.text for block in result.content if block.type == "text")
         failed = bool(result.is_error)
