@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.model_api import ModelApi, says_json
+from tests.controlling import TOKENS, ControlProcess
 from tests.ports import free_port
 from tests.scenarios.stacks import SHIPWAY, Project, until
+
+from shipway.evals import records
 
 AGENT = """
 import os
@@ -21,11 +24,17 @@ from pathlib import Path
 
 from shipway_runtime.dialogue import ToolCall, ToolResult
 
+tossed = []
+
 
 async def agent(messages, ctx):
     said = messages[-1]["content"]
     if said == "fail":
         raise RuntimeError("told to")
+    if said == "coin":
+        tossed.append(said)
+        yield "heads" if len(tossed) % 2 else "tails"
+        return
     if said == "wait":
         Path("waiting").touch()
         import asyncio
@@ -226,19 +235,43 @@ def test_an_interrupt_prints_what_is_done(project: Project) -> None:
     assert "Traceback" not in err
 
 
-def test_runs_are_reported_to_control(project: Project) -> None:
-    suite(project, *SUITE[:1])
-    with ModelApi(lambda asked: says_json({"id": "e1"}, 201)) as control:
-        project.env |= {"SHIPWAY_CONTROL_URL": control.url, "SHIPWAY_CONTROL_TOKEN": "t"}
+def test_runs_are_kept_by_control_and_found_there(project: Project, tmp_path: Path) -> None:
+    suite(project, *SUITE)
+    control = ControlProcess(tmp_path)
+    project.env |= {"SHIPWAY_CONTROL_URL": control.url, "SHIPWAY_CONTROL_TOKEN": TOKENS["report"]}
+    try:
         done = project.run("eval")
+        assert done.returncode == 0, done.stderr
+        assert f"reported to {control.url}" in done.stderr
+        asked = {"params": {"name": "desk", "environment": "development"}}
+        (kept,) = control.ask("read", "GET", "/v1/evals", **asked).json()
+        assert (kept["verdict"], kept["passed"]) == ("pass", 4)
+        shutil.rmtree(project.root / records.PLACE)
+        found = project.run("eval", "--against", kept["revision"], "-k", "turns", "--json")
+        assert found.returncode == 0, found.stderr
+        assert json.loads(found.stdout)["against"]["before"] == kept["revision"]
+        unknown = project.run("eval", "--against", "r-unknown")
+        assert f"{control.url} has no run of r-unknown" in unknown.stderr
+        project.env["SHIPWAY_CONTROL_TOKEN"] = "wrong"
+        refused = project.run("eval")
+        assert refused.returncode == 0
+        assert "not reported: " in refused.stderr
+        assert "SHIPWAY_CONTROL_TOKEN is missing or wrong" in refused.stderr
+    finally:
         for name in ("SHIPWAY_CONTROL_URL", "SHIPWAY_CONTROL_TOKEN"):
-            del project.env[name]
-    assert done.returncode == 0, done.stderr
-    (asked,) = control.asked
-    assert asked.target == "/v1/evals?name=desk&environment=development"
-    assert asked.headers["authorization"] == "Bearer t"
-    assert asked.body["verdict"] == "pass"
-    assert f"reported to {control.url}" in done.stderr
+            project.env.pop(name, None)
+        control.close()
+
+
+def test_a_case_that_is_asked_again_and_again_passes_if_it_does_each_time(project: Project) -> None:
+    suite(project, {"id": "coin", "input": "coin", "checks": [{"contains": "heads"}]}, SUITE[0])
+    done = project.run("eval", "--repeat", "4", "--json")
+    assert done.returncode == 3, done.stderr
+    coin, hello = json.loads(done.stdout)["results"]
+    assert (coin["status"], coin["score"], coin["repeats"], coin["text"]) == ("failed", 0.5, 4, "tails")
+    assert (hello["status"], hello["score"], hello["repeats"]) == ("passed", 1.0, 4)
+    assert '  asked: coin\n  said:  tails\n  contains: does not say "heads"' in done.stderr
+    assert "repeats: passed 2 of 4 times" in done.stderr
 
 
 def test_nothing_runs(tmp_path: Path) -> None:

@@ -26,6 +26,13 @@ CODES = {"pass": 0, "fail": 3, "inconclusive": 4}
 @click.option(
     "-j", "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Cases at once."
 )
+@click.option(
+    "--repeat",
+    type=click.IntRange(1, 1000),
+    default=1,
+    metavar="N",
+    help="Ask each case N times: it passes if it passes each time, and its score is the mean.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The whole run as one JSON object.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit XML, too.")
 def command(
@@ -35,6 +42,7 @@ def command(
     env: str | None,
     pattern: str | None,
     concurrency: int,
+    repeat: int,
     as_json: bool,
     junit: Path | None,
 ) -> None:
@@ -50,7 +58,7 @@ def command(
     from shipway.spec.load import load
 
     loaded = load(directory / "agent.toml", env)
-    ran = eval_run.run(loaded, eval_run.Asked(url, against, pattern, concurrency))
+    ran = eval_run.run(loaded, eval_run.Asked(url, against, pattern, concurrency, repeat))
     if as_json:
         click.echo(json.dumps(document(ran.run), indent=2, ensure_ascii=False))
     else:

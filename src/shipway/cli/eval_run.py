@@ -49,6 +49,7 @@ class Asked:
     against: str | None
     pattern: str | None
     concurrency: int
+    repeats: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def _by_command(loaded: Loaded, command: str, asked: Asked) -> Run:
     """The run of another framework's command."""
     from shipway.evals.commands import running
 
-    if asked.pattern:
-        raise click.UsageError("-k is for suites: give the command in [evals] its own filter")
+    if asked.pattern or asked.repeats > 1:
+        raise click.UsageError("-k and --repeat are for suites: the command in [evals] has its own options")
     if asked.against and asked.against.startswith(("http://", "https://")):
         raise click.UsageError("--against takes a revision or a run's JSON where [evals] has a command")
     spec, root, environment = loaded.spec, loaded.path.resolve().parent, loaded.env or DEVELOPMENT
@@ -123,6 +124,7 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
         scorer=evals.scorer,
         judge=_judge(spec, evals, stack) if suite.judged else "no judge",
         concurrency=asked.concurrency,
+        repeats=asked.repeats,
         required=evals.required,
     )
 

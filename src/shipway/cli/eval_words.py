@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 _LONGEST = 100  # characters of a reason in the table
-_LINES = 15  # of a traceback
+_DETAILED = 10  # cases
+_LINES = 15  # of an answer, and of a traceback
 
 
 def show(run: Run) -> None:
@@ -25,9 +26,14 @@ def show(run: Run) -> None:
 
 
 def talk(run: Run) -> None:
-    """The reasons that do not fit a line, the judge, the verdict."""
-    for reason in _long_reasons(run):
-        click.echo(f"\n{reason}", err=True)
+    """What was asked and said where a case did not pass, the judge, the verdict."""
+    worse = [result for result in run.results if result.status != "passed"]
+    for result in worse[:_DETAILED]:
+        click.secho(f"\n{result.id}", bold=True, err=True)
+        for line in _details(result):
+            click.echo(f"  {line}", err=True)
+    if len(worse) > _DETAILED:
+        click.echo(f"\nand {len(worse) - _DETAILED} more: --json has everything", err=True)
     click.echo(err=True)
     if run.calibration:
         click.echo(run.calibration.words, err=True)
@@ -53,16 +59,22 @@ def _rows(run: Run) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _long_reasons(run: Run) -> Iterator[str]:
-    """Tracebacks, each once however many cases met it."""
-    met: dict[str, list[Result]] = {}
-    for result in run.results:
-        for reason in result.reasons:
-            if "\n" in reason:
-                met.setdefault(reason, []).append(result)
-    for reason, results in met.items():
-        named = results[0].id + (f" and {len(results) - 1} more" if len(results) > 1 else "")
-        yield f"{named}: " + "\n".join(reason.splitlines()[-_LINES:])
+def _details(result: Result) -> Iterator[str]:
+    for asked in result.inputs:
+        yield from _cut(f"asked: {asked}")
+    if result.tools:
+        yield f"tools: {', '.join(result.tools)}"
+    if result.text:
+        yield from _cut(f"said:  {result.text}")
+    for reason in result.reasons:
+        yield from reason.splitlines()[-_LINES:]
+
+
+def _cut(text: str) -> Iterator[str]:
+    lines = text.splitlines()
+    yield from lines[:_LINES]
+    if len(lines) > _LINES:
+        yield f"… {len(lines) - _LINES} more lines"
 
 
 def _summary(run: Run) -> str:

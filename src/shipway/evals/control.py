@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVALS_PATH = "/v1/evals"
+NOTHING: Mapping[str, int] = {}
+_MOST = 100  # of the newest runs, in which a revision is looked for
 _TIMEOUT_S = 30.0
 
 
@@ -39,11 +41,10 @@ class Control:
 
     def find(self, revision: str) -> Before | str:
         """The newest run of a revision; or why there is none, in words."""
-        listed = self._get(EVALS_PATH)
+        listed = self._get(EVALS_PATH, limit=_MOST)
         if isinstance(listed, str):
             return listed
-        runs = listed.get("evals") if isinstance(listed, dict) else listed
-        found = next((run for run in runs or () if run.get("revision") == revision), None)
+        found = next((run for run in listed if run.get("revision") == revision), None)
         if found is None:
             return f"{self.url} has no run of {revision}"
         whole = self._get(f"{EVALS_PATH}/{found['id']}")
@@ -52,16 +53,18 @@ class Control:
         except ValueError as error:
             return f"{self.url}: run {found['id']} cannot be read: {error}"
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, **query: int) -> Any:
         """The JSON of an answer; a text where there is none."""
-        answer = self._ask("GET", path)
+        answer = self._ask("GET", path, query)
         if isinstance(answer, str):
             return answer
         return answer.json() if answer.is_success else _words(answer)
 
-    def _ask(self, method: str, path: str, **body: Any) -> httpx2.Response | str:
+    def _ask(
+        self, method: str, path: str, more: Mapping[str, int] = NOTHING, **body: Any
+    ) -> httpx2.Response | str:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        query = {"name": self.name, "environment": self.environment}
+        query = {"name": self.name, "environment": self.environment, **more}
         url = self.url.rstrip("/") + path
         try:
             return httpx2.request(method, url, params=query, headers=headers, timeout=_TIMEOUT_S, **body)

@@ -30,6 +30,8 @@ class Result:
     status: Status
     score: float | None
     marks: tuple[Mark, ...] = ()
+    inputs: tuple[str, ...] = ()
+    """What was asked, turn by turn; empty where a framework does not say."""
     text: str = ""
     latency_s: float | None = None
     cost: float | None = None
@@ -39,6 +41,8 @@ class Result:
     tags: tuple[str, ...] = ()
     file: str = ""
     line: int = 0
+    repeats: int = 1
+    """How often it was asked; it passes if it passed each time, and its score is the mean."""
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ does not, and is missing when one could not be given. Its score is the scorer's 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 from shipway.evals.answer import Answer
 from shipway.evals.case import Case
@@ -19,6 +19,7 @@ from shipway.evals.results import Result, Status
 ScoreOf = Callable[[Case, Answer], Awaitable[Mark]]
 JudgementOf = Callable[[Case, Answer, str], Awaitable[Mark]]
 SCORER = "scorer"
+_WORST: tuple[Status, ...] = ("failed", "missing", "passed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def result(case: Case, answer: Answer, marks: list[Mark]) -> Result:
         status=_status(marks),
         score=_score(marks),
         marks=tuple(marks),
+        inputs=case.inputs,
         text=answer.text,
         latency_s=answer.latency_s if answer.replies else None,
         cost=answer.cost if answer.replies else None,
@@ -79,3 +81,30 @@ def _score(marks: list[Mark]) -> float | None:
     if any(mark.holds is None for mark in marks):
         return None
     return next((mark.score for mark in marks if mark.by == SCORER), 1.0)
+
+
+def together(results: Sequence[Result]) -> Result:
+    """Several answers to one case as one result: told by the worst of them, with the mean score and cost."""
+    worst = min(results, key=lambda one: _WORST.index(one.status))
+    count = len(results)
+    if count == 1:
+        return worst
+    scores, costs = [one.score for one in results], [one.cost for one in results]
+    return replace(
+        worst,
+        score=None if None in scores else sum(score or 0.0 for score in scores) / count,
+        cost=None if None in costs else sum(cost or 0.0 for cost in costs) / count,
+        latency_s=max((one.latency_s for one in results if one.latency_s is not None), default=None),
+        tokens=sum(one.tokens for one in results),
+        revisions=tuple(dict.fromkeys(name for one in results for name in one.revisions)),
+        marks=(*worst.marks, *_how_often(results)),
+        repeats=count,
+    )
+
+
+def _how_often(results: Sequence[Result]) -> tuple[Mark, ...]:
+    passed = sum(one.status == "passed" for one in results)
+    if passed == len(results):
+        return ()
+    failed = any(one.status == "failed" for one in results)
+    return (Mark("repeats", False if failed else None, f"passed {passed} of {len(results)} times"),)

@@ -25,7 +25,7 @@ from shipway.evals.model_api import Model, ModelApi
 from shipway.evals.records import Before
 from shipway.evals.results import Result, Run, of_revisions
 from shipway.evals.runner import run
-from shipway.evals.scoring import JudgementOf, ScoreOf, Scoring
+from shipway.evals.scoring import JudgementOf, ScoreOf, Scoring, together
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -47,6 +47,8 @@ class Evaluation:
     scorer: str | None = None
     judge: Model | str = "no model"
     concurrency: int = 8
+    repeats: int = 1
+    """How often each case is asked."""
     required: float = 1.0
 
 
@@ -65,7 +67,7 @@ async def evaluate(wanted: Evaluation, done: Done, tell: Callable[[Result], None
     async with scoring(wanted, done) as by, Asking(wanted.place) as asking:
 
         async def one(case: Case) -> Result:
-            return await by.score(case, await asking.converse(case.inputs))
+            return await _ask(case, asking, by, wanted.repeats)
 
         async with contextlib.aclosing(run(wanted.suite.cases, one, wanted.concurrency)) as results:
             async for result in results:
@@ -87,14 +89,12 @@ async def compare(
         pairs = done.pairs = Pairs(name, measure, len(cases), scale(wanted.suite, done.calibration))
 
         async def one(case: Case) -> tuple[Result, float | None]:
-            async def ask(who: Asking) -> Result:
-                return await by.score(case, await who.converse(case.inputs))
-
+            asked = _ask(case, asking, by, wanted.repeats)
             if former:
-                result, earlier = await asyncio.gather(ask(asking), ask(former))
+                result, earlier = await asyncio.gather(asked, _ask(case, former, by, wanted.repeats))
                 return result, earlier.score
             assert isinstance(before, Before)
-            return await ask(asking), before.scores.get(case.id)
+            return await asked, before.scores.get(case.id)
 
         found: dict[str, tuple[Result, float | None]] = {}
         ordered = iter(cases)
@@ -110,6 +110,12 @@ async def compare(
                     following = next(ordered, None)
                 if pairs.decided:
                     return
+
+
+async def _ask(case: Case, asking: Asking, by: Scoring, repeats: int) -> Result:
+    """A case's result, asked `repeats` times, one after the other."""
+    results = [await by.score(case, await asking.converse(case.inputs)) for _ in range(repeats)]
+    return together(results)
 
 
 @contextlib.asynccontextmanager
