@@ -95,8 +95,9 @@ def raw(port: int, text: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def running(start_shared):
     settings = {"api": {"auth": "none"}}
+    gone = {"name": "gone", "shape": "inside", "command": ["/nonexistent"], "optional": True}
     env = {"SHIPWAY_REVISION": "r-1", "SHIPWAY_ENV": "prod", "SHIPWAY_ADMIN_TOKEN": "admin-token-123456"}
-    return start_shared(AGENT, settings=settings, env=env)
+    return start_shared(AGENT, settings=settings, mcp=[gone], env=env)
 
 
 def test_every_answer_carries_it(running):
@@ -121,17 +122,21 @@ def test_every_answer_carries_it(running):
     assert {what: a.headers.get("x-shipway-revision") for what, a in answers.items()} == dict.fromkeys(
         answers, "r-1"
     )
-    assert b"x-shipway-revision: r-1\r\n" in raw(running.ports["API"], b"no HTTP\r\n\r\n")
-    assert b"x-shipway-revision: r-1\r\n" in raw(running.ports["ADMIN"], b"no HTTP\r\n\r\n")
+    for port in ("API", "ADMIN", "RELAY"):
+        assert b"x-shipway-revision: r-1\r\n" in raw(running.ports[port], b"no HTTP\r\n\r\n"), port
+    asked = b"POST /mcp/gone HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2\r\n\r\n{}"
+    assert b"x-shipway-revision: r-1\r\n" in raw(running.ports["RELAY"], asked)
 
 
 def test_every_line_and_every_outcome_names_it(running):
     running.ask()
     running.ask("fail")
+    raw(running.ports["API"], b"no HTTP\r\n\r\n")
     running.wait_for(lambda: len(running.outcomes()) >= 2, "outcomes")
+    running.wait_for(lambda: "uvicorn.error" in running.log(), "uvicorn's line")
     lines = [json.loads(line) for line in running.log().splitlines()]
     loggers = {line["logger"] for line in lines}
-    assert {"theirs", "shipway", "shipway.turn"} <= loggers
+    assert {"theirs", "shipway", "shipway.turn", "shipway.mcp", "uvicorn.error"} <= loggers
     assert {line.get("revision") for line in lines} == {"r-1"}
     assert {outcome["revision"] for outcome in running.outcomes()} == {"r-1"}
 

@@ -104,6 +104,7 @@ def test_a_turn_is_a_span_with_all_that_happened_below_it(start, collector):
     assert sent.end_time_unix_nano <= turn.end_time_unix_nano
     assert "OpenTelemetry: traces to otlp, metrics to otlp" in running.log()
     wanted = {"service.name": "test", "service.version": "r-7", "deployment.environment.name": "prod"}
+    wanted |= {"shipway.revision": "r-7"}
     assert wanted.items() <= collector.resource().items()
 
 
