@@ -64,7 +64,7 @@ class Control:
         self, method: str, path: str, more: Mapping[str, int] = NOTHING, **body: Any
     ) -> httpx2.Response | str:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        query = {"name": self.name, "environment": self.environment, **more}
+        query: dict[str, str | int] = {"name": self.name, "environment": self.environment, **more}
         url = self.url.rstrip("/") + path
         try:
             return httpx2.request(method, url, params=query, headers=headers, timeout=_TIMEOUT_S, **body)
