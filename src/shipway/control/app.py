@@ -18,26 +18,27 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from shipway.control import endpoints, evals, turns
-from shipway.control.answers import failure
-from shipway.control.boundary import BODY_LIMIT, Boundary
-from shipway.control.gates import Gates
-from shipway.control.intake import Intake
+from shipway.control import evals, turns
+from shipway.control.gates.gates import Gates
+from shipway.control.gates.watermarks import begin
+from shipway.control.http import endpoints
+from shipway.control.http.answers import failure
+from shipway.control.http.boundary import BODY_LIMIT, Boundary
+from shipway.control.http.sessions import Doorkeeper
+from shipway.control.http.tokens import Roles
 from shipway.control.metrics import Metrics
+from shipway.control.outcomes.intake import Intake
 from shipway.control.page.routes import routes as page_routes
 from shipway.control.parts import Parts
-from shipway.control.sessions import Doorkeeper
-from shipway.control.tokens import Roles
 from shipway.control.upkeep import Upkeep
-from shipway.control.watermarks import begin
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from shipway.control.http.tokens import Tokens
     from shipway.control.store.database import Database
-    from shipway.control.tokens import Tokens
 
 REPORT: Roles = ("report",)
 READ: Roles = ("read", "operate")

@@ -11,8 +11,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, gates
-from shipway.control.answers import Refused
+from shipway.control import deployments
+from shipway.control.gates import gates
+from shipway.control.http.answers import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, latency, replicas, tally
+from shipway.control import deployments, replicas
+from shipway.control.outcomes import latency, tally
 
 if TYPE_CHECKING:
     from shipway.control.deployments import Deployment

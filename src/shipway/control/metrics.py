@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from shipway.control.gates import Gates
-from shipway.control.intake import Intake
+from shipway.control.gates.gates import Gates
+from shipway.control.outcomes.intake import Intake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

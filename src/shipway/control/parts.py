@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shipway.control.gates import Gates
-from shipway.control.intake import Intake
+from shipway.control.gates.gates import Gates
+from shipway.control.http.tokens import Tokens
 from shipway.control.metrics import Metrics
+from shipway.control.outcomes.intake import Intake
 from shipway.control.store.database import Database
-from shipway.control.tokens import Tokens
 
 
 @dataclass(frozen=True, slots=True)

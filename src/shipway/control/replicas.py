@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments
-from shipway.control.answers import Refused
+from shipway.control.http.answers import Refused
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, ReplicaReport
 

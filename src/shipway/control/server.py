@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from shipway.control import tokens as tokens_of
 from shipway.control.app import create_app
-from shipway.control.tokens import TokenError, Tokens
+from shipway.control.http import tokens as tokens_of
+from shipway.control.http.tokens import TokenError, Tokens
 from shipway.errors import StackError
 from shipway_runtime.contract import SECRETS, env
 

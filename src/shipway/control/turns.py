@@ -12,8 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments
-from shipway.control.answers import Refused
-from shipway.control.bodies import parse
+from shipway.control.http.answers import Refused
+from shipway.control.http.bodies import parse
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, Deletion, TurnText
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.control import replicas
-from shipway.control.gates import Gates
+from shipway.control.gates.gates import Gates
+from shipway.control.gates.watermarks import Watermarks
 from shipway.control.store.database import Database, StoreError
-from shipway.control.watermarks import Watermarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,12 +9,14 @@ import random
 import pytest
 from tests.unit.control.conftest import AT, lines, outcome
 
-from shipway.control import evals, gate_plans, gates, outcomes, verdicts
-from shipway.control.answers import Refused
+from shipway.control import evals
 from shipway.control.deployments import Deployment
-from shipway.control.gates import Gates
+from shipway.control.gates import gates, plans, verdicts
+from shipway.control.gates.gates import Gates
+from shipway.control.gates.watermarks import Watermarks
+from shipway.control.http.answers import Refused
+from shipway.control.outcomes import rows
 from shipway.control.upkeep import Upkeep
-from shipway.control.watermarks import Watermarks
 from shipway.gate import Conversations, Gate
 from shipway_runtime.contract import Outcome
 
@@ -47,13 +49,13 @@ def traffic(seed: int, failing: float, until: float = LAST, start: float = 0.0) 
 
 
 def keep(database, sent: list[dict], at: float, watermarks: Watermarks = CLOCK) -> int:
-    taken = outcomes.Taken(HERE, outcomes.read(lines(*sent)), at)
+    taken = rows.Taken(HERE, rows.read(lines(*sent)), at)
     with database.write() as transaction:
-        return outcomes.keep(transaction, taken, watermarks)
+        return rows.keep(transaction, taken, watermarks)
 
 
 def put(database, canary: str = "r-2", at: float = AT, **more) -> None:
-    plan = gate_plans.read(canary, PLAN | more, at)
+    plan = plans.read(canary, PLAN | more, at)
     with database.write() as transaction:
         gates.put(transaction, HERE, plan, "ann", at)
 
@@ -69,7 +71,7 @@ def shown(found: Gates, canary: str = "r-2") -> dict:
 
 def alone(sent: list[dict], now: float) -> dict:
     """What the gate says of the same outcomes without any of this."""
-    conversations, gate = Conversations(), Gate(gate_plans.read("r-2", PLAN, AT))
+    conversations, gate = Conversations(), Gate(plans.read("r-2", PLAN, AT))
     for one in sent:
         conversations.add(Outcome(**one))
     for conversation in conversations.close(now):
@@ -223,7 +225,7 @@ def test_a_gate_that_runs_changes_its_share_alone(database):
 )
 def test_what_is_no_plan(body, message):
     with pytest.raises(Refused) as refused:
-        gate_plans.read("r-2", PLAN | body, AT)
+        plans.read("r-2", PLAN | body, AT)
     assert message in refused.value.message
     assert refused.value.status == 422
 

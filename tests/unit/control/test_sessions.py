@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from tests.controlling import DEPLOYMENT, TOKENS, ControlProcess
 
-from shipway.control.sessions import COOKIE, HEADER
+from shipway.control.http.sessions import COOKIE, HEADER
 
 PAGE = {HEADER: "1"}
 BODY = {"policy": {"kill": {"all": True}}, "reason": "INC-7"}

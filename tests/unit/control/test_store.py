@@ -8,16 +8,18 @@ import threading
 import pytest
 from tests.unit.control.conftest import AT, lines, outcome
 
-from shipway.control import fleet, outcomes, replicas, tokens
-from shipway.control.answers import Refused
+from shipway.control import fleet, replicas
 from shipway.control.deployments import Deployment
-from shipway.control.gates import Gates
+from shipway.control.gates.gates import Gates
+from shipway.control.gates.watermarks import Watermarks
+from shipway.control.http import tokens
+from shipway.control.http.answers import Refused
+from shipway.control.outcomes import rows
 from shipway.control.store import schema
 from shipway.control.store.database import StoreError
 from shipway.control.store.postgres import Postgres
 from shipway.control.store.sqlite import Sqlite
 from shipway.control.upkeep import Upkeep
-from shipway.control.watermarks import Watermarks
 from shipway_runtime.contract import ReplicaReport
 
 HERE = Deployment("support", "prod")
@@ -26,7 +28,7 @@ COUNT = "SELECT count(*) FROM main.outcome"
 
 def keep(database, *sent, at=AT + 100) -> int:
     with database.write() as transaction:
-        return outcomes.keep(transaction, outcomes.Taken(HERE, outcomes.read(lines(*sent)), at))
+        return rows.keep(transaction, rows.Taken(HERE, rows.read(lines(*sent)), at))
 
 
 def count(database) -> int:
@@ -36,7 +38,7 @@ def count(database) -> int:
 
 def test_what_raises_leaves_nothing(database):
     with contextlib.suppress(ZeroDivisionError), database.write() as transaction:
-        outcomes.keep(transaction, outcomes.Taken(HERE, outcomes.read(lines(outcome())), AT + 100))
+        rows.keep(transaction, rows.Taken(HERE, rows.read(lines(outcome())), AT + 100))
         raise ZeroDivisionError
     assert count(database) == 0
     assert keep(database, outcome()) == 1
@@ -153,7 +155,7 @@ def test_a_replica_that_is_silent_is_away_and_forgotten_later(database):
 )  # fmt: skip
 def test_what_is_no_outcome(wrong):
     with pytest.raises(Refused) as refused:
-        outcomes.read(lines(outcome() | wrong))
+        rows.read(lines(outcome() | wrong))
     assert refused.value.status == 422
 
 

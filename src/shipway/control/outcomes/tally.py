@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import latency
+from shipway.control.outcomes import latency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

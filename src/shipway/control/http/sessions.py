@@ -17,15 +17,15 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from shipway.control.answers import Refused, document, failure
-from shipway.control.bodies import body_of, parse
+from shipway.control.http.answers import Refused, document, failure
+from shipway.control.http.bodies import body_of, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
 
-    from shipway.control.tokens import Holder, Roles, Tokens
+    from shipway.control.http.tokens import Holder, Roles, Tokens
 
 COOKIE = "shipway-session"
 HEADER = "x-shipway-page"  # of each change that the page makes; its value does not matter

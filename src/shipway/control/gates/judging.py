@@ -13,7 +13,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import outcomes, watermarks
+from shipway.control.gates import watermarks
+from shipway.control.outcomes import rows
 from shipway.gate import Calibration, Conversations, Gate, GatePlan
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Judging:
         """Take one more portion of what is new; whether there may be more."""
         with database.read() as transaction:
             events = self._happened(transaction)
-            kept = outcomes.after(transaction, self._deployment, self._number, _AT_ONCE)
+            kept = rows.after(transaction, self._deployment, self._number, _AT_ONCE)
             watermark = watermarks.read(transaction, self._deployment) or 0.0
         self._events += events
         self._last = events[-1].id if events else self._last

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import PlainTextResponse
 
-from shipway.control.answers import Refused, document
+from shipway.control.http.answers import Refused, document
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -12,10 +12,11 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, fleet, judging
-from shipway.control.answers import Refused
+from shipway.control import deployments, fleet
 from shipway.control.deployments import Deployment
-from shipway.control.judging import Judging
+from shipway.control.gates import judging
+from shipway.control.gates.judging import Judging
+from shipway.control.http.answers import Refused
 from shipway.gate import GatePlan
 from shipway.gate.forecast import Step, forecast
 

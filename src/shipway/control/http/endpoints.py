@@ -10,32 +10,22 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from shipway.control import (
-    conversations,
-    evals,
-    fleet,
-    gate_plans,
-    gates,
-    outcomes,
-    policies,
-    releases,
-    replicas,
-    turns,
-    verdicts,
-)
-from shipway.control.answers import Refused, document
+from shipway.control import conversations, evals, fleet, policies, releases, replicas, turns
+from shipway.control.gates import gates, plans, verdicts
+from shipway.control.http.answers import Refused, document
+from shipway.control.outcomes import rows
 from shipway_runtime.contract import Deletion
 
 if TYPE_CHECKING:
-    from shipway.control.boundary import Asked
+    from shipway.control.http.boundary import Asked
     from shipway.control.parts import Parts
 
 
 async def take_outcomes(parts: Parts, asked: Asked) -> Response:
     """POST /v1/outcomes"""
-    deployment, read = asked.deployment, await asyncio.to_thread(outcomes.read, asked.body)
+    deployment, read = asked.deployment, await asyncio.to_thread(rows.read, asked.body)
     if read:
-        await parts.intake.take(outcomes.Taken(deployment, read, asked.at))
+        await parts.intake.take(rows.Taken(deployment, read, asked.at))
     return Response(status_code=204)
 
 
@@ -145,7 +135,7 @@ def show_releases(parts: Parts, asked: Asked) -> Response:
 def put_gate(parts: Parts, asked: Asked) -> Response:
     """PUT /v1/gates/CANARY"""
     deployment, canary = asked.deployment, asked.path["canary"]
-    plan = gate_plans.read(canary, asked.document(), asked.at)
+    plan = plans.read(canary, asked.document(), asked.at)
     with parts.database.write() as transaction:
         gates.put(transaction, deployment, plan, asked.by, asked.at)
     return document(parts.gates.show(deployment, canary, asked.at))

@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, tally
-from shipway.control.answers import Refused
+from shipway.control import deployments
 from shipway.control.deployments import Deployment
-from shipway.control.watermarks import Watermarks
+from shipway.control.gates.watermarks import Watermarks
+from shipway.control.http.answers import Refused
+from shipway.control.outcomes import tally
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, Outcome, TokenCounts
 

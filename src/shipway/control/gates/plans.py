@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shipway.control.answers import Refused
+from shipway.control.http.answers import Refused
 from shipway.gate import Calibration, GatePlan
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from shipway.control.answers import RETRY_S, Refused
-from shipway.control.outcomes import keep
+from shipway.control.http.answers import RETRY_S, Refused
+from shipway.control.outcomes.rows import keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor
 
-    from shipway.control.outcomes import Taken
+    from shipway.control.gates.watermarks import Watermarks
+    from shipway.control.outcomes.rows import Taken
     from shipway.control.store.database import Database
-    from shipway.control.watermarks import Watermarks
 
 MOST_WAITING = 50_000  # lines that the database may be behind
 MOST_COMMITTED = 5_000  # lines of one transaction

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from shipway.control.answers import RETRY_S, Refused, failure
-from shipway.control.bodies import body_of, parse
 from shipway.control.deployments import NAME, NAME_WORDS, Deployment
-from shipway.control.sessions import Doorkeeper
+from shipway.control.http.answers import RETRY_S, Refused, failure
+from shipway.control.http.bodies import body_of, parse
+from shipway.control.http.sessions import Doorkeeper
+from shipway.control.http.tokens import Holder
 from shipway.control.store.database import StoreError
-from shipway.control.tokens import Holder
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from shipway.control.tokens import Roles
+    from shipway.control.http.tokens import Roles
 
 ANSWER_S = 15.0  # for an endpoint to answer
 BODY_LIMIT = 1_000_000  # bytes, where an endpoint says nothing else

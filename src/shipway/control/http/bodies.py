@@ -9,7 +9,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from shipway.control.answers import Refused
+from shipway.control.http.answers import Refused
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -1,0 +1,1 @@
+"""Requests and answers: who asks, what is read of it, and what is said."""

@@ -1,0 +1,1 @@
+"""Outcomes on their way in: read, queued, kept, summed up."""
