@@ -51,10 +51,16 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
+@functools.cache
+def _anatomy(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What a type is made of: control reads thousands of outcomes a second."""
+    return typing.get_origin(kind), typing.get_args(kind)
+
+
 def _value(kind: Any, data: Any, where: str, path: str) -> Any:
-    if kind is Any:
+    if kind is type(data) or kind is Any:
         return data
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    origin, arguments = _anatomy(kind)
     if origin in (typing.Union, types.UnionType):
         if data is None:
             return None
