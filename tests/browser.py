@@ -119,6 +119,7 @@ class Page:
     def __init__(self, browser: Browser, session: str) -> None:
         self._browser, self._session = browser, session
         self._loaded = True
+        self.dropped = False
         self.complaints: list[str] = []
         self.requests: list[str] = []
 
@@ -137,10 +138,20 @@ class Page:
                 self.complaints.append(details.get("exception", {}).get("description", details["text"]))
             case "Runtime.consoleAPICalled" if said["type"] in ("error", "warning", "assert"):
                 self.complaints.append(str([each.get("value") for each in said["args"]]))
+            case "Log.entryAdded" if "ERR_NETWORK_CHANGED" in said["entry"]["text"]:
+                self.dropped = True
             case "Log.entryAdded" if said["entry"]["level"] in ("error", "warning"):
                 self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
 
     def open(self, url: str) -> None:
+        """Go there, again where an interface of this machine came or went meanwhile: Chromium drops it all."""
+        self.load(url)
+        while self.dropped:
+            self.load(url)
+
+    def load(self, url: str) -> None:
+        """Go there, until everything has come or failed."""
+        self.dropped = False
         self._loaded = False
         if "loaderId" not in self.call("Page.navigate", url=url):
             return  # to another place of the same page

@@ -142,9 +142,7 @@ def evaluate(control: ControlProcess, *, runs: int = 4, cases: int = 40) -> None
         send(control, "/v1/evals", json=run(STABLE, cases, failed, time.time() - 86_400 * (runs - number)))
 
 
-def run(
-    revision: str, cases: int, failed: int, at: float, *, answer: str = "I cannot help with that."
-) -> dict:
+def run(revision: str, cases: int, failed: int, at: float, *, answer: str = "I cannot help.") -> dict:
     """A run as `shipway eval --json` prints it: the first `failed` cases failed."""
     results = tuple(
         Result(

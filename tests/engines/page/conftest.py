@@ -12,6 +12,13 @@ from tests.fleet_data import Fleet, fill
 
 HOME = "#/support/prod/fleet"
 Visit = Callable[..., Page]
+GO = """
+new Promise((done) => {
+  if (location.hash === ADDRESS) return done();
+  addEventListener("hashchange", () => setTimeout(done), { once: true });
+  location.hash = ADDRESS;
+})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def sign_in(page: Page, role: str) -> None:
 
 def go(page: Page, address: str) -> None:
     """To another view, until it is there."""
-    page.run(f"location.hash = {address!r}")
+    page.run(GO.replace("ADDRESS", repr(address)))
     page.wait("document.querySelector('main').getAttribute('aria-busy') === 'false'")
     page.wait("document.querySelector('h1')")
 

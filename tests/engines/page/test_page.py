@@ -11,7 +11,7 @@ from tests.controlling import ControlProcess
 from tests.engines.page.conftest import HOME, Visit, go, sign_in, tab_to
 from tests.fleet_data import CANARY, DEPLOYMENT, REFUSED, Fleet, put_policy, report, send
 
-VIEWS = ("fleet", "policy")
+VIEWS = ("fleet", "policy", "evals", "gates", "conversations")
 EVIL = '<img src="x" onerror="document.title=1"><script>document.title=2</script>'
 
 
@@ -25,8 +25,8 @@ def test_somebody_who_is_woken_sees_what_is_wrong(visit: Visit) -> None:
     assert abs(time.time() - 1500 - page.run(f"Date.parse({iso!r}) / 1000")) < 120
     canary = page.text("article")  # the newest revision comes first
     assert canary.startswith(CANARY)
-    assert "5 % of conversations" in canary
-    assert "15 % 3 turns" in canary  # of twenty
+    assert "9.1 % of conversations" in canary  # 60 of 660
+    assert "25 % 30 turns" in canary  # of 120
     assert page.text(".who") == "read-of-tests role read Sign out"
 
 
@@ -63,7 +63,7 @@ def test_what_strangers_say_is_text(visit: Visit, control: ControlProcess) -> No
         control, {"kill": {"tools": [EVIL], "tenants": [EVIL]}, "tenants": {EVIL: {"concurrency": 1}}}, EVIL
     )
     page = visit()
-    for view in VIEWS:
+    for view in ("fleet", "policy"):
         go(page, HOME.replace("fleet", view))
         page.wait_for_text(EVIL)
         assert page.run("document.querySelectorAll('main img, main script').length") == 0
@@ -89,8 +89,7 @@ def test_a_token_that_is_none_is_refused_in_words(browser: Browser, control: Con
     assert page.run("document.getElementById('login').open")
     page.run("document.getElementById('token').value = ''")
     sign_in(page, "read")
-    page.wait("document.querySelector('h1')")
-    assert page.run("location.hash") == HOME  # the only deployment there is
+    page.wait(f"location.hash === {HOME!r}")  # the only deployment there is
 
 
 def test_signing_out_leaves_nothing_on_the_screen(visit: Visit) -> None:
