@@ -106,6 +106,7 @@ tests:
 """
 
 
+@pytest.mark.long
 def test_promptfoo(tmp_path: Path, url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("promptfoo")
     modules = from_npm(place, "promptfoo@0.121.20", "@libsql/linux-x64-gnu@0.5.22")

@@ -21,7 +21,7 @@ CODES = {"pass": 0, "fail": 3, "inconclusive": 4}
     metavar="REVISION|URL|FILE",
     help="Compare case by case: with a revision that was run before, an agent that runs, or a run's JSON.",
 )
-@click.option("--env", metavar="E", help="The environment whose agent is asked; default: development.")
+@click.option("--env", metavar="E", help="The environment whose agent --url is; default: development.")
 @click.option("-k", "pattern", metavar="FILTER", help="Only cases with this in their id, or as a tag.")
 @click.option(
     "-j", "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Cases at once."

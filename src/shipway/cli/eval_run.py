@@ -62,6 +62,8 @@ def run(loaded: Loaded, asked: Asked) -> Ran:
     """Run the suite. Raises SpecError for its mistakes, StackError when nobody can be asked."""
     from shipway.cli.eval_progress import progress
 
+    if loaded.env and not asked.url:
+        raise click.UsageError(f"--env {loaded.env} needs --url: what runs here is {DEVELOPMENT}")
     if loaded.spec.evals and loaded.spec.evals.command:
         return Ran(_by_command(loaded, loaded.spec.evals.command, asked))
     wanted = plan(loaded, asked)

@@ -31,6 +31,7 @@ AGAIN = frozenset({429, 502, 503})
 """Says that the agent was not asked; unless x-should-retry says that it had begun."""
 ATTEMPTS = 6
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 30.0
+_NOBODY = "start it (shipway up), or give the --url of an agent that runs"
 _MILLION = 1_000_000
 
 
@@ -113,7 +114,7 @@ class Asking:
         """A connection that failed, in words. The first one of all says that nobody is there."""
         words = f"{self._place.url}: {str(error) or type(error).__name__}"
         if not self._reached and isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol):
-            raise StackError(f"nothing answers at {words}", "start the stack: shipway up") from None
+            raise StackError(f"nothing answers at {words}", _NOBODY) from None
         return words
 
     def _reply(self, response: httpx2.Response, latency_s: float) -> Reply:

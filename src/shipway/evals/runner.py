@@ -24,6 +24,7 @@ async def run(
     """What `one` gives for each case, `concurrency` of them at once. Raises what `one` raises."""
     waiting = iter(cases)
     running: set[asyncio.Future[Done]] = set()
+    done: set[asyncio.Future[Done]] = set()
     try:
         while True:
             for case in waiting:
@@ -39,4 +40,4 @@ async def run(
         for task in running:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*running, *done, return_exceptions=True)

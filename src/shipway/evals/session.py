@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     from shipway.evals.answer import Answer
 
+Pair = tuple[Result, float | None]
+"""A case's result, and the score that it had before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -84,32 +87,38 @@ async def compare(
     async with contextlib.AsyncExitStack() as stack:
         by = await stack.enter_async_context(scoring(wanted, done))
         asking = await stack.enter_async_context(Asking(wanted.place))
-        former = await stack.enter_async_context(Asking(before)) if isinstance(before, Place) else None
+        former = await stack.enter_async_context(Asking(before)) if isinstance(before, Place) else before
         name = before.url if isinstance(before, Place) else before.name
-        pairs = done.pairs = Pairs(name, measure, len(cases), scale(wanted.suite, done.calibration))
+        judge = scale(wanted.suite, done.calibration)
+        pairs = done.pairs = Pairs(name, measure, len(cases), judge)
 
-        async def one(case: Case) -> tuple[Result, float | None]:
+        async def one(case: Case) -> Pair:
             asked = _ask(case, asking, by, wanted.repeats)
-            if former:
-                result, earlier = await asyncio.gather(asked, _ask(case, former, by, wanted.repeats))
-                return result, earlier.score
-            assert isinstance(before, Before)
-            return await asked, before.scores.get(case.id)
+            if isinstance(former, Before):
+                return await asked, former.scores.get(case.id)
+            result, earlier = await asyncio.gather(asked, _ask(case, former, by, wanted.repeats))
+            return result, earlier.score
 
-        found: dict[str, tuple[Result, float | None]] = {}
-        ordered = iter(cases)
-        following = next(ordered, None)
-        async with contextlib.aclosing(run(cases, one, wanted.concurrency)) as results:
-            async for result, earlier in results:
-                found[result.id] = (result, earlier)
-                done.results[result.id] = result
-                tell(result)
-                while following and following.id in found:
-                    seen, score = found[following.id]
-                    pairs.see(seen.id, score, seen.score)
-                    following = next(ordered, None)
-                if pairs.decided:
-                    return
+        results = await stack.enter_async_context(contextlib.aclosing(run(cases, one, wanted.concurrency)))
+        async for result, earlier in _in_order(cases, results, done, tell):
+            pairs.see(result.id, earlier, result.score)
+            if pairs.decided:
+                return
+
+
+async def _in_order(
+    cases: Sequence[Case], results: AsyncIterator[Pair], done: Done, tell: Callable[[Result], None]
+) -> AsyncIterator[Pair]:
+    """Results in the order of the cases, each as soon as those before it are there."""
+    found: dict[str, Pair] = {}
+    following = 0
+    async for pair in results:
+        found[pair[0].id] = pair
+        done.results[pair[0].id] = pair[0]
+        tell(pair[0])
+        while following < len(cases) and cases[following].id in found:
+            yield found[cases[following].id]
+            following += 1
 
 
 async def _ask(case: Case, asking: Asking, by: Scoring, repeats: int) -> Result:
