@@ -121,6 +121,11 @@ def test_failures_are_told_with_what_was_seen(project: Project) -> None:
     assert 'contains: does not say "farewell": "1: bye"' in done.stdout
     assert "get_time was not called; called: none" in done.stdout
     assert "fail: 2 of 4 cases passed" in done.stderr
+    again = project.run("eval", "--failed", "--json")
+    assert [result["id"] for result in json.loads(again.stdout)["results"]] == ["a"]
+    suite(project, *SUITE)
+    assert project.run("eval").returncode == 0
+    assert "every case passed in the last run here" in project.run("eval", "--failed").stderr
 
 
 def test_part_of_a_suite_and_json(project: Project) -> None:

@@ -23,6 +23,7 @@ CODES = {"pass": 0, "fail": 3, "inconclusive": 4}
 )
 @click.option("--env", metavar="E", help="The environment whose agent --url is; default: development.")
 @click.option("-k", "pattern", metavar="FILTER", help="Only cases with this in their id, or as a tag.")
+@click.option("--failed", is_flag=True, help="Only cases that did not pass in the last whole run here.")
 @click.option(
     "-j", "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Cases at once."
 )
@@ -41,6 +42,7 @@ def command(
     against: str | None,
     env: str | None,
     pattern: str | None,
+    failed: bool,
     concurrency: int,
     repeat: int,
     as_json: bool,
@@ -58,7 +60,7 @@ def command(
     from shipway.spec.load import load
 
     loaded = load(directory / "agent.toml", env)
-    ran = eval_run.run(loaded, eval_run.Asked(url, against, pattern, concurrency, repeat))
+    ran = eval_run.run(loaded, eval_run.Asked(url, against, pattern, failed, concurrency, repeat))
     if as_json:
         click.echo(json.dumps(document(ran.run), indent=2, ensure_ascii=False))
     else:
@@ -68,7 +70,7 @@ def command(
         junit.write_text(junit_xml.to_xml(ran.run), encoding="utf-8")
     if ran.interrupted:
         sys.exit(130)
-    if not pattern:  # part of a suite is no measure of a revision
+    if not (pattern or failed):  # part of a suite is no measure of a revision
         records.keep(loaded.path.parent, ran.run)
         if server := control.named(os.environ, loaded.spec.name, ran.run.environment):
             problem = server.report(ran.run)

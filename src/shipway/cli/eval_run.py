@@ -48,6 +48,7 @@ class Asked:
     url: str | None
     against: str | None
     pattern: str | None
+    failed: bool
     concurrency: int
     repeats: int
 
@@ -84,8 +85,8 @@ def _by_command(loaded: Loaded, command: str, asked: Asked) -> Run:
     """The run of another framework's command."""
     from shipway.evals.commands import running
 
-    if asked.pattern or asked.repeats > 1:
-        raise click.UsageError("-k and --repeat are for suites: the command in [evals] has its own options")
+    if asked.pattern or asked.failed or asked.repeats > 1:
+        raise click.UsageError("-k, --failed and --repeat are for suites: use the command's own options")
     if asked.against and asked.against.startswith(("http://", "https://")):
         raise click.UsageError("--against takes a revision or a run's JSON where [evals] has a command")
     spec, root, environment = loaded.spec, loaded.path.resolve().parent, loaded.env or DEVELOPMENT
@@ -109,7 +110,7 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
     """What is to be run."""
     spec, root = loaded.spec, loaded.path.resolve().parent
     evals = spec.evals or Evals()
-    suite = _only(read_suite(root, evals.suite, scored=bool(evals.scorer)), asked.pattern)
+    suite = _only(read_suite(root, evals.suite, scored=bool(evals.scorer)), asked, root)
     stack = None if asked.url else state.require(root)
     url = asked.url or state.require(root).api
     python, remark = find_python(root) if evals.scorer else (None, "")
@@ -144,12 +145,18 @@ def _place(spec: Spec, url: str) -> Place:
     return Place(url, os.environ.get(KEY), spec.api.timeout + _PATIENCE_S, prices)
 
 
-def _only(suite: Suite, pattern: str | None) -> Suite:
-    if pattern is None:
-        return suite
-    cases = tuple(case for case in suite.cases if pattern in case.id or pattern in case.tags)
-    if not cases:
-        raise click.UsageError(f"no case has {pattern} in its id or among its tags")
+def _only(suite: Suite, asked: Asked, root: Path) -> Suite:
+    """The cases that the command line wants."""
+    cases = suite.cases
+    if (pattern := asked.pattern) is not None:
+        cases = tuple(case for case in cases if pattern in case.id or pattern in case.tags)
+        if not cases:
+            raise click.UsageError(f"no case has {pattern} in its id or among its tags")
+    if asked.failed:
+        wanted = records.unpassed(root)
+        cases = tuple(case for case in cases if case.id in wanted)
+        if not cases:
+            raise click.UsageError("every case passed in the last run here")
     return replace(suite, cases=cases)
 
 

@@ -71,6 +71,15 @@ def before(run: Any, where: str) -> Before:
     return Before(str(run.get("revision") or where), scores)
 
 
+def unpassed(root: Path) -> frozenset[str]:
+    """The ids of cases that did not pass in the newest run that is here. Raises StackError without one."""
+    files = sorted((root / PLACE).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+    if not files:
+        raise StackError(f"no run is in {PLACE} yet", "run the whole suite once: shipway eval")
+    results = json.loads(files[-1].read_text("utf-8"))["results"]
+    return frozenset(result["id"] for result in results if result["status"] != "passed")
+
+
 def names(root: Path) -> list[str]:
     """The revisions that were run here."""
     return sorted(path.stem for path in (root / PLACE).glob("*.json"))
