@@ -44,6 +44,7 @@ _REMEMBER = """
 INSERT INTO main.deletion (deployment, tenant, conversation, deleted)
 VALUES (:deployment, :tenant, :conversation, :deleted)
 ON CONFLICT (deployment, tenant, conversation) DO UPDATE SET deleted = excluded.deleted
+WHERE excluded.deleted > deletion.deleted
 """
 _OF = (
     "SELECT tenant, text FROM main.turn_text WHERE deployment = :deployment AND conversation = :conversation"

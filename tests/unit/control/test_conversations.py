@@ -7,7 +7,7 @@ from tests.controlling import ControlProcess
 from shipway.control import conversations
 from shipway.control.store.sqlite import Sqlite
 
-from .conftest import lines, outcome
+from .conftest import AT, lines, outcome
 
 
 def listed(control: ControlProcess, **params: str) -> list[str]:
@@ -42,3 +42,19 @@ def test_they_are_found_by_an_index(tmp_path):
     finally:
         database.close()
     assert "outcome_failure" in " ".join(row[3] for row in plan)
+
+
+def text(started: float, **more: object) -> dict[str, object]:
+    said = {"conversation": "c", "turn": 1, "revision": "r-1", "tenant": None, "started": started}
+    return said | {"status": "error", "messages": [], "answer": str(started)} | more
+
+
+def test_deletions_may_come_in_any_order(start_control, database_url):
+    control = start_control(database=database_url)
+    failures = [outcome("c", turn, started=AT + turn, status="error") for turn in (1, 2, 3)]
+    control.ask("report", "POST", "/v1/outcomes", content=lines(*failures))
+    late, early = ({"conversation": "c", "tenant": None, "deleted": AT + at} for at in (2.5, 1.5))
+    sent = [late, early, *(text(AT + turn, turn=turn) for turn in (1, 2, 3))]
+    assert control.ask("report", "POST", "/v1/turns", content=lines(*sent)).status_code == 204
+    (found,) = control.ask("read", "GET", "/v1/conversations").json()
+    assert [bool(turn["text"]) for turn in found["turns"]] == [False, False, True]
