@@ -144,7 +144,7 @@ class Page:
                 self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
 
     def open(self, url: str) -> None:
-        """Go there, again where an interface of this machine came or went meanwhile: Chromium drops it all."""
+        """Go there; again where a network interface came or went meanwhile: Chromium drops it all."""
         self.load(url)
         while self.dropped:
             self.load(url)

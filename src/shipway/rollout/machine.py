@@ -24,7 +24,6 @@ from shipway.rollout.state import (
     End,
     Evaluate,
     Judge,
-    Move,
     Notice,
     Run,
     Seen,
@@ -81,23 +80,28 @@ def weight(plan: RolloutPlan, state: State) -> int:
 
 
 def _standing(plan: RolloutPlan, state: State) -> tuple[Action, ...]:
-    canary, stable, share = state.canary, state.stable, weight(plan, state)
+    canary, stable, percent = state.canary, state.stable, weight(plan, state)
+    both, split = (Run(stable), Run(canary)), Weigh(canary, stable, percent)
     match state.phase:
         case "starting":
-            return Run(stable), Run(canary), Weigh(0)
+            return *both, split
         case "evaluating":
-            return Run(stable), Run(canary), Weigh(0), Evaluate(f"{canary}-against-{stable}")
+            return *both, split, Evaluate(canary, stable)
         case "stepping" | "paused":
-            judge = (Judge(share / 100 if share < 100 else None),) if share and plan.metrics else ()
-            return Run(stable), Run(canary), *judge, Weigh(share)
+            return *both, *_judge(plan, state, percent), split
         case "promoting":
-            return Run(canary), Weigh(100), Move(canary), Settle(canary), End(stable)
+            return Run(canary), replace(split, stay=False), Settle(canary), End(stable)
         case "promoted":
-            return Run(canary), Weigh(100), End(stable)
-        case "aborting":
-            return Run(stable), Weigh(0), Move(stable), End(canary)
-        case "aborted":
-            return Run(stable), Weigh(0), End(canary)
+            return Run(canary), replace(split, stay=False), End(stable)
+        case "aborting" | "aborted":
+            return Run(stable), replace(split, stay=False), End(canary)
+
+
+def _judge(plan: RolloutPlan, state: State, percent: int) -> tuple[Judge, ...]:
+    if not plan.metrics or state.split_since is None or not percent:
+        return ()
+    share = percent / 100 if percent < 100 else None
+    return (Judge(state.canary, state.stable, share, state.split_since),)
 
 
 # -- A person's word -----------------------------------------------------------------------------------------
@@ -262,6 +266,7 @@ def _enter(state: State, phase: Phase, now: float, words: str = "") -> State:
         extended=False,
         heard=False,
         unready_since=None,
+        split_since=now if phase == "stepping" and state.split_since is None else state.split_since,
         why=words,
     )
     return _tell(entered, now, words) if words else entered

@@ -56,6 +56,8 @@ class State:
     """It would go back, but stable is not ready: it does as soon as stable is."""
     heard: bool = False
     """The gates' wish for a pause was followed in this step; whoever resumes has overruled them."""
+    split_since: float | None = None
+    """When the canary got its first users."""
     stable_ready: bool = True
     """As last seen."""
     notices: tuple[Notice, ...] = ()
@@ -132,30 +134,34 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Weigh:
-    """New conversations: this many percent to the canary. Those that have begun stay where they are."""
+    """New conversations: this many percent to the canary. Those that have begun stay where they are, but
+    where `stay` is False: then everybody goes to the one that has all of the weight, now."""
 
-    canary: int
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """Every conversation goes to this revision now, also those that have begun with the other one."""
-
-    revision: str
+    canary: str
+    stable: str
+    percent: int
+    stay: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """The paired suite runs, or has run: its id is the same however often this is asked."""
+    """The paired suite runs, or has run; once for a canary and a stable, however often this is asked."""
 
-    id: str
+    canary: str
+    stable: str
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A gate compares the two, with the canary at this share; None at 100 %, with nothing to compare with."""
+    """A gate compares the two since the canary had its first users.
 
+    `share` is of new conversations, 0 to 1; None at 100 %, where there is nothing to compare with.
+    """
+
+    canary: str
+    stable: str
     share: float | None
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +178,4 @@ class Tell:
     notices: tuple[Notice, ...]
 
 
-Action = Run | End | Weigh | Move | Evaluate | Judge | Settle | Tell
+Action = Run | End | Weigh | Evaluate | Judge | Settle | Tell

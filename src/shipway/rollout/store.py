@@ -15,12 +15,14 @@ from shipway.errors import RolloutError
 from shipway.plan import codec
 from shipway.plan.rollout import RolloutPlan
 from shipway.rollout.state import Asked, Seen, State
+from shipway.rollout.traffic.split import SLOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from shipway.rollout.state import Event
+    from shipway.rollout.traffic.split import Slot
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rollout (
@@ -30,6 +32,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_at_a_time ON rollout (ended IS NULL) WHERE
 CREATE TABLE IF NOT EXISTS happened (
     rollout INTEGER NOT NULL REFERENCES rollout, at REAL NOT NULL, who TEXT NOT NULL, words TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS slot (name TEXT PRIMARY KEY, revision TEXT NOT NULL);
 """
 
 
@@ -108,6 +111,18 @@ class Store:
             ).fetchall()
         return tuple(Happened(*row) for row in rows)
 
+    def place(self, stable: str, canary: str) -> tuple[Slot, Slot]:
+        """Which of a router's places is whose: each keeps its own, a new one takes the one that is left."""
+        with self._open() as database:
+            known: dict[str, Slot] = dict(database.execute("SELECT revision, name FROM slot").fetchall())
+            first = known.get(stable) or _other(known.get(canary, SLOTS[1]))
+            second = known.get(canary) or _other(first)
+            if {stable: first, canary: second}.items() - known.items():
+                database.executemany(
+                    "INSERT OR REPLACE INTO slot VALUES (?, ?)", ((first, stable), (second, canary))
+                )
+        return first, second
+
     def _find(self, which: str) -> Rollout | None:
         with self._open() as database:
             row = database.execute(
@@ -128,6 +143,10 @@ class Store:
             raise
         except sqlite3.Error as error:
             raise RolloutError(f"{self._path}: {error}") from None
+
+
+def _other(slot: Slot) -> Slot:
+    return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
 
 
 def _lines(before: State, after: State, event: Event) -> Iterator[Happened]:

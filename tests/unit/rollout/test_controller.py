@@ -17,7 +17,6 @@ from shipway.rollout.state import (
     End,
     Evaluate,
     Judge,
-    Move,
     Notice,
     Run,
     Seen,
@@ -78,13 +77,12 @@ class Machine:
             case End(revision):
                 assert self.weight in (0, 100), "users are still there"
                 self.running.discard(revision)
-            case Weigh(weight):
+            case Weigh(_, _, weight, stay):
                 assert not weight or "new" in self.running
                 self.weight = weight
                 if self.weights[-1:] != [weight]:
                     self.weights.append(weight)
-            case Move(revision):
-                self.moved = revision
+                self.moved = "" if stay else "new" if weight else "old"
             case Evaluate():
                 self.suites += self.suite is None
                 self.suite = self.suite or "running"

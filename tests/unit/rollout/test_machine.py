@@ -16,7 +16,6 @@ from shipway.rollout.state import (
     End,
     Event,
     Judge,
-    Move,
     Run,
     Seen,
     Settle,
@@ -77,7 +76,10 @@ def normal(state: State, now: float) -> State:
     age = min(now - state.since, longest)
     unready = None if state.unready_since is None else -min(now - state.unready_since, UNREADY_S)
     held = min(state.held_s, 2 * HOLD)
-    return replace(state, since=-age, unready_since=unready, held_s=held, notices=(), told=0, why="")
+    split = None if state.split_since is None else 0.0
+    return replace(
+        state, since=-age, unready_since=unready, held_s=held, split_since=split, notices=(), told=0, why=""
+    )
 
 
 def after(plan: RolloutPlan, state: State, event: Event) -> State | None:
@@ -149,7 +151,7 @@ def test_users_reach_a_revision_that_runs(explored: Explored) -> None:
     plan, found = explored
     for state in found:
         done = actions(plan, state)
-        share = next(action.canary for action in done if isinstance(action, Weigh))
+        share = next(action.percent for action in done if isinstance(action, Weigh))
         running = {action.revision for action in done if isinstance(action, Run)}
         ending = {action.revision for action in done if isinstance(action, End)}
         assert not running & ending
@@ -178,7 +180,7 @@ def test_a_canary_that_is_worse_has_no_more_users_after_the_very_look(explored: 
                 continue
             if state.phase == "stepping" or (state.phase == "paused" and weight(plan, state)):
                 assert reached.phase == "aborting"
-                assert actions(plan, reached)[:3] == (Run("old"), Weigh(0), Move("old"))
+                assert actions(plan, reached)[:2] == (Run("old"), Weigh("new", "old", 0, stay=False))
                 seen += 1
     assert seen
 
@@ -346,7 +348,7 @@ def test_at_the_whole_share_nothing_is_compared() -> None:
     road.look()
     road.look(HOLD)
     assert weight(road.plan, road.state) == 100
-    assert Judge(None) in actions(road.plan, road.state)
+    assert Judge("new", "old", None, 1000.0) in actions(road.plan, road.state)
 
 
 def test_a_person_is_told_what_cannot_be() -> None:

@@ -1,0 +1,154 @@
+"""A rollout's world on one machine: revisions that run, a router in front of them, a gate at control.
+
+In: a runner of revisions, a router, a judge. Out: `controller.World`. Where things are remembered: in the
+store, which slot of the router is whose; in the router, its weights and pins, which are said again each time.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+import httpx2
+
+from shipway.rollout.judge import Opinion
+from shipway.rollout.state import End, Evaluate, Judge, Run, Seen, Settle, Tell, Weigh
+from shipway.rollout.traffic.split import Backend, Split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shipway.rollout.judge import Judge as Gate
+    from shipway.rollout.state import Action, Asked, Health, Notice, State, Suite
+    from shipway.rollout.traffic.split import Slot, Traffic
+
+HEALTH_S = 3.0
+NO_OPINION = Opinion("inconclusive", False, False, "")
+
+
+class Runner(Protocol):
+    """What starts and ends revisions: processes, containers."""
+
+    def run(self, revision: str) -> None:
+        """Start it, unless it runs. Raises RolloutError."""
+
+    def end(self, revision: str) -> None:
+        """End it, unless it has ended; its turns are finished first. Returns at once."""
+
+    def address(self, revision: str) -> tuple[str, int] | None:
+        """Where its API is; None while it does not run."""
+
+    def settle(self, revision: str) -> None:
+        """From now on this one is stable: after a restart of the machine, it is what runs."""
+
+    def evaluate(self, canary: str, stable: str) -> Suite:
+        """Run the paired suite, once for these two, and say how far it is."""
+
+
+class Slots(Protocol):
+    """Which of the router's places is whose; remembered over restarts."""
+
+    def place(self, stable: str, canary: str) -> tuple[Slot, Slot]:
+        """The places of these two: each keeps its own, and one that is new takes the one that is left."""
+
+
+class OneMachine:
+    """The world of a deployment's rollouts; `order` may be called from any thread."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        traffic: Traffic,
+        gate: Gate | None,
+        notify: Callable[[tuple[Notice, ...]], None],
+        slots: Slots,
+    ) -> None:
+        self.traffic = traffic
+        self._runner, self._gate, self._notify, self._slots = runner, gate, notify, slots
+        self._pins: dict[str, Slot] = {}
+        self._suite: Suite | None = None
+        self._judged = False
+        self._orders: list[Asked] = []
+        self._lock = threading.Lock()
+        self._client = httpx2.Client(timeout=HEALTH_S, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def order(self, asked: Asked) -> None:
+        """Take a person's word."""
+        with self._lock:
+            self._orders.append(asked)
+
+    def asked(self) -> tuple[Asked, ...]:
+        """See World."""
+        with self._lock:
+            orders, self._orders = tuple(self._orders), []
+        return orders
+
+    def tell(self, notices: tuple[Notice, ...]) -> None:
+        """See World."""
+        self._notify(notices)
+
+    def do(self, action: Action) -> None:
+        """See World."""
+        match action:
+            case Run(revision):
+                self._runner.run(revision)
+            case End(revision):
+                self._runner.end(revision)
+            case Settle(revision):
+                self._runner.settle(revision)
+            case Evaluate(canary, stable):
+                self._suite = self._runner.evaluate(canary, stable)
+            case Judge(canary, stable, share, since):
+                if self._gate:
+                    self._gate.begin(canary, stable, share, since)
+                    self._judged = True
+            case Weigh():
+                self._weigh(action)
+            case Tell(notices):
+                self._notify(notices)
+
+    def look(self, state: State, now: float) -> Seen:
+        """See World."""
+        opinion = self._gate.opinion(state.canary) if self._gate and self._judged else NO_OPINION
+        return Seen(
+            now=now,
+            canary=self._health(state.canary),
+            stable=self._health(state.stable),
+            suite=self._suite,
+            verdict=opinion.verdict,
+            too_little=opinion.too_little,
+            pause=opinion.pause,
+            words=opinion.words,
+        )
+
+    def _weigh(self, weigh: Weigh) -> None:
+        """A router that has forgotten its pins is told of them before anybody is sent anywhere."""
+        pins = self.traffic.pins()
+        if self._pins and not pins:
+            self.traffic.pin(self._pins)
+        else:
+            self._pins = pins
+        slots = self._slots.place(weigh.stable, weigh.canary)
+        stable, canary = map(self._backend, (weigh.stable, weigh.canary), slots)
+        percent = weigh.percent
+        if stable is None:  # it has ended: whoever is there has everybody
+            stable, canary, percent = canary, None, 0
+        if stable:
+            self.traffic.apply(Split(stable, canary, percent, weigh.stay))
+
+    def _backend(self, revision: str, slot: Slot) -> Backend | None:
+        address = self._runner.address(revision)
+        return Backend(slot, *address) if address else None
+
+    def _health(self, revision: str) -> Health:
+        address = self._runner.address(revision)
+        if address is None:
+            return "absent"
+        try:
+            answer = self._client.get(f"http://{address[0]}:{address[1]}/readyz")
+        except httpx2.HTTPError:
+            return "unready"
+        return "ready" if answer.status_code == 200 else "unready"

@@ -1,0 +1,189 @@
+"""Routers and revisions for tests: HAProxy and the embedded router, backends that answer as agents do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+from tests.ports import free_port
+
+from shipway.rollout.traffic.embedded import Embedded
+from shipway.rollout.traffic.haproxy import HAProxy
+from shipway.rollout.traffic.haproxy_config import Place, config
+from shipway.rollout.traffic.split import Backend, Slot, Traffic
+from shipway_runtime import contract
+
+BOUND_S = 30.0
+HEADER = contract.CONVERSATION_HEADER
+
+
+class Revision:
+    """A backend that answers as an agent does: it says who it is, and gives a conversation its id."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot: Slot = slot
+        self.ready = True
+        self.go_on = threading.Event()
+        minted = itertools.count()
+        revision = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self._answer(200 if revision.ready else 503, {})
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                given = self.headers.get(HEADER)
+                conversation = given or f"{slot}{next(minted)}"
+                if self.path == "/stream":
+                    return self._stream()
+                return self._answer(200, {"slot": slot, "bytes": len(body)}, conversation)
+
+            def _answer(self, status: int, document: dict[str, Any], conversation: str = "") -> None:
+                text = json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(text)))
+                if conversation:
+                    self.send_header(HEADER, conversation)
+                self.end_headers()
+                self.wfile.write(text)
+
+            def _stream(self) -> None:
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.wfile.write(b"data: first\n\n")
+                revision.go_on.wait(BOUND_S)
+                self.wfile.write(b"data: last\n\n")
+                self.close_connection = True
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = _Quiet(("127.0.0.1", free_port()), Handler)
+        self.backend = Backend(slot, "127.0.0.1", self._server.server_port)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that have gone, as those that check health do."""
+
+    def handle_error(self, *_: object) -> None: ...
+
+
+class Router:
+    """A router under test: where users reach it, and how a controller does."""
+
+    def __init__(self, traffic: Traffic, port: int, restart: Callable[[], Traffic]) -> None:
+        self.traffic, self._restart = traffic, restart
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=BOUND_S, trust_env=False)
+
+    def ask(
+        self, path: str = "/v1/responses", conversation: str | None = None, **body: object
+    ) -> httpx2.Response:
+        headers = {HEADER: conversation} if conversation else {}
+        return self.http.post(path, json={"input": "hello"} | body, headers=headers)
+
+    def slot(self, conversation: str | None = None, **body: object) -> str:
+        answer = self.ask(conversation=conversation, **body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["slot"])
+
+    def until_ready(self, *slots: Slot) -> None:
+        until(lambda: all(self.traffic.served()[slot].ready for slot in slots))
+
+    def restart(self) -> None:
+        """End it as a crash would, and start it anew: it has forgotten everything."""
+        self.traffic = self._restart()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < end, "it never came to it"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def haproxy(program: str, place: Path) -> Iterator[Router]:
+    port, path, file = free_port(), str(place / "haproxy.sock"), place / "haproxy.cfg"
+    file.write_text(config(Place("127.0.0.1", port, path)), encoding="utf-8")
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start() -> Traffic:
+        while running:
+            running[-1].kill()
+            running.pop().wait()
+        Path(path).unlink(missing_ok=True)
+        running.append(subprocess.Popen((program, "-db", "-f", file), stdout=subprocess.DEVNULL))
+        until(lambda: Path(path).exists() and _listens(port))
+        return HAProxy(path)
+
+    router = Router(start(), port, start)
+    try:
+        yield router
+    finally:
+        router.http.close()
+        running[-1].kill()
+        running[-1].wait()
+
+
+@contextlib.contextmanager
+def embedded() -> Iterator[Router]:
+    port = free_port()
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    async def serve(server: uvicorn.Server, app: Embedded) -> None:
+        checks = asyncio.create_task(app.check())
+        await server.serve()
+        checks.cancel()
+        await app.close()
+
+    def start() -> Traffic:
+        end()
+        app = Embedded()
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=port, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=asyncio.run, args=(serve(server, app),))
+        thread.start()
+        running.append((server, thread))
+        until(lambda: _listens(port))
+        return app
+
+    def end() -> None:
+        while running:
+            server, thread = running.pop()
+            server.should_exit = True
+            thread.join(BOUND_S)
+
+    router = Router(start(), port, start)
+    try:
+        yield router
+    finally:
+        router.http.close()
+        end()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
