@@ -6,8 +6,11 @@ whether the canary goes back now.
 
 from __future__ import annotations
 
+import random
 from math import erfc, exp, sqrt
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
+
+from gate_worlds import STABLE
 
 from shipway.gate import Calibration, Conversation, Gate, GatePlan
 from shipway_runtime.contract import Outcome
@@ -22,10 +25,11 @@ class Method(Protocol):
     def see(self, canary: bool, score: float) -> bool: ...
 
 
-def conversation(canary: bool, score: float) -> Conversation:
-    """A closed conversation of one turn with this live score."""
+def conversation(canary: bool, score: float, **fields: Any) -> Conversation:
+    """A closed conversation of one turn, which has this live score."""
     revision = "canary" if canary else "stable"
-    turn = Outcome("c", 1, revision, None, 0.0, 0.0, 1.0, "ok", 1.0, score=score)
+    values = {"status": "ok", "score": score} | fields
+    turn = Outcome("c", 1, revision, None, 0.0, 0.0, 1.0, latency_s=1.0, **values)
     return Conversation((None, "c"), revision, 0.0, 1.0, (turn,))
 
 
@@ -35,12 +39,36 @@ _MADE = {(arm, score): conversation(arm, score) for arm in (False, True) for sco
 class Ours:
     """The real Gate, looked at after every conversation of the canary."""
 
-    def __init__(self, judge: Calibration | None = None, **metrics: float) -> None:
+    def __init__(self, judge: Calibration | None = None) -> None:
         judges = {"live": judge} if judge else {}
-        self._gate = Gate(GatePlan("canary", "stable", None, metrics or {"live": MARGIN}, ALPHA, judges))
+        self._gate = Gate(GatePlan("canary", "stable", None, {"live": MARGIN}, ALPHA, judges))
 
     def see(self, canary: bool, score: float) -> bool:
         self._gate.see(_MADE.get((canary, score)) or conversation(canary, score))
+        return canary and self._gate.failed
+
+
+class OursByThree:
+    """The same with three metrics under one alpha: the live score, and two by which the arms are equal."""
+
+    _made: ClassVar = {
+        (arm, score, ok, calls_ok): conversation(
+            arm, score, status="ok" if ok else "error", tool_calls=1, tool_errors=int(not calls_ok)
+        )
+        for arm in (False, True)
+        for score in (0.0, 1.0)
+        for ok in (False, True)
+        for calls_ok in (False, True)
+    }
+
+    def __init__(self, seed: int) -> None:
+        names = ("live", "errors", "tools")
+        self._gate = Gate(GatePlan("canary", "stable", None, dict.fromkeys(names, MARGIN), ALPHA))
+        self._chance = random.Random(f"three {seed}").random  # noqa: S311
+
+    def see(self, canary: bool, score: float) -> bool:
+        ok, calls_ok = self._chance() < STABLE, self._chance() < STABLE
+        self._gate.see(self._made[canary, score, ok, calls_ok])
         return canary and self._gate.failed
 
 
