@@ -23,8 +23,8 @@ DROPS = (0.05, 0.1, 0.2, 0.5)
 MEAN = 0.95
 """Stable's mean score by a metric of which nothing is known."""
 
-_SPREAD = 1.0
-"""What not knowing the best bet, nor when a loss begins, costs: logarithms of evidence, by simulation."""
+_HARM, _FINE = 1.0, 0.2
+"""What not knowing the best bet costs, and for harm its beginning: logarithms of evidence, by simulation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Forecast:
     drops: tuple[Drop, ...]
     canary: float | None
     """Conversations that the canary will get; None where the last step has no end."""
+    passes: float | None
+    """Seconds from the start until a revision that is as good as stable passes; None where it will not."""
     words: str
 
     @property
@@ -76,38 +78,55 @@ def forecast(
         for drop in DROPS
     )
     canary = _canary(steps, per_hour)
-    return Forecast(drops, canary, _words(drops, canary, steps, per_hour))
+    proofs = [_proof(plan, steps, per_hour, metric, known.get(metric, MEAN)) for metric in plan.metrics]
+    passes = None if None in proofs else max(proof or 0.0 for proof in proofs)
+    return Forecast(drops, canary, passes, _words(drops, canary, passes, steps, per_hour))
 
 
 def _drop(
     plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, mean: float, drop: float
 ) -> Drop:
-    needed = log(len(plan.metrics) / plan.alpha) + _SPREAD
-    growth = _growth(mean, max(mean - drop, 0.0), plan.margin(metric), steps[0].share)
+    needed = log(len(plan.metrics) / plan.alpha) + _HARM
+    margin = plan.margin(metric)
+    growth = _growth(max(mean - drop, 0.0), mean - 1 - margin, mean - margin, 1 + margin, _noise(steps, mean))
     canary = needed / growth if growth > 0 else float("inf")
-    seconds = _seconds(steps, per_hour, canary)
-    return Drop(metric, drop, canary, None if seconds is None else seconds + IDLE_S + LATE_S)
+    return Drop(metric, drop, canary, _seconds(steps, per_hour, canary))
 
 
-def _growth(stable: float, canary: float, margin: float, share: float) -> float:
-    """The growth of the best bet's capital with a conversation, in logarithms, where scores are 0 or 1."""
-    noise = stable * (1.0 - stable) * min(share / (1.0 - share), 1.0) if share < 1 else 0.0
+def _proof(plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, mean: float) -> float | None:
+    """Seconds until a loss beyond the margin is ruled out by a metric, where there is none at all."""
+    if metric == "evals":
+        return 0.0
+    margin = plan.margin(metric)
+    growth = _growth(mean, 1 - mean + margin, margin - mean, 1.0, _noise(steps, mean))
+    return _seconds(steps, per_hour, (log(1 / plan.alpha) + _FINE) / growth) if growth > 0 else None
+
+
+def _growth(rate: float, good: float, bad: float, least: float, noise: float) -> float:
+    """The growth of the best bet's capital with a conversation of the canary, in logarithms.
+
+    It goes well with `rate`; `good` and `bad` are the differences that are bet on then, at least `-least`.
+    """
     return max(
-        canary * log1p(bet * (stable - 1.0 - margin))
-        + (1.0 - canary) * log1p(bet * (stable - margin))
-        - bet * bet * noise / 2.0
-        for bet in (fraction / (1.0 + margin) for fraction in FRACTIONS)
+        rate * log1p(bet * good) + (1.0 - rate) * log1p(bet * bad) - bet * bet * noise / 2.0
+        for bet in (fraction / least for fraction in FRACTIONS)
     )
 
 
+def _noise(steps: Sequence[Step], mean: float) -> float:
+    """The variance that stable adds to a bet, where there are few conversations of it beside the canary's."""
+    share = min(steps[0].share, 0.99)
+    return mean * (1.0 - mean) * min(share / (1.0 - share), 1.0)
+
+
 def _seconds(steps: Sequence[Step], per_hour: float, canary: float) -> float | None:
-    """Until the canary has had so many conversations."""
+    """Until so many conversations of the canary have closed; None where the steps are over before."""
     passed, left = 0.0, canary
     for step in steps:
         rate = per_hour / 3600.0 * step.share
         hold = float("inf") if step.hold_s is None else step.hold_s
         if rate > 0 and left / rate <= hold and left != float("inf"):
-            return passed + left / rate
+            return passed + left / rate + IDLE_S + LATE_S
         left -= rate * hold if rate > 0 else 0.0
         passed += hold
         if passed == float("inf"):
@@ -121,7 +140,13 @@ def _canary(steps: Sequence[Step], per_hour: float) -> float | None:
     return sum(per_hour / 3600.0 * step.share * (step.hold_s or 0.0) for step in steps)
 
 
-def _words(drops: Sequence[Drop], canary: float | None, steps: Sequence[Step], per_hour: float) -> str:
+def _words(
+    drops: Sequence[Drop],
+    canary: float | None,
+    passes: float | None,
+    steps: Sequence[Step],
+    per_hour: float,
+) -> str:
     seen = [drop for drop in drops if drop.seconds is not None]
     if not seen:
         return (
@@ -133,23 +158,28 @@ def _words(drops: Sequence[Drop], canary: float | None, steps: Sequence[Step], p
     for metric in dict.fromkeys(drop.metric for drop in drops):
         own = [drop for drop in seen if drop.metric == metric]
         told.append(_metric_words(metric, own) if own else f"{metric} will show nothing")
-    return f"At {_rate(per_hour)}, {percent(steps[0].share)} first: {'; '.join(told)}."
+    proof = (
+        "The steps are too short to prove that nothing is lost: of a good one they find no evidence of harm."
+        if passes is None
+        else f"One that is as good as stable is proved to be after about {_time(passes)}."
+    )
+    return f"At {_rate(per_hour)}, {percent(steps[0].share)} first: {'; '.join(told)}. {proof}"
 
 
 def _metric_words(metric: str, seen: Sequence[Drop]) -> str:
     """The smallest drop that shows, and the next larger one."""
-    told = f"a {100 * seen[0].drop:.0f}-point drop in {metric} shows in about {_time(seen[0])}"
+    told = f"a {100 * seen[0].drop:.0f}-point drop in {metric} shows in about {_time(seen[0].seconds)}"
     if len(seen) == 1:
         return told
-    return f"{told}, a {100 * seen[1].drop:.0f}-point one in {_time(seen[1])}"
+    return f"{told}, a {100 * seen[1].drop:.0f}-point one in {_time(seen[1].seconds)}"
 
 
 def _rate(per_hour: float) -> str:
     return f"{per_hour:,.0f} conversations an hour" if per_hour >= 10 else f"{24 * per_hour:,.0f} a day"
 
 
-def _time(drop: Drop) -> str:
-    seconds = drop.seconds or 0.0
+def _time(seconds: float | None) -> str:
+    seconds = seconds or 0.0
     for least, unit, name in ((172_800, 86_400, "days"), (7200, 3600, "hours")):
         if seconds >= least:
             return f"{seconds / unit:.0f} {name}"

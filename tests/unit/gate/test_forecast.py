@@ -30,8 +30,25 @@ def test_it_says_when_in_words() -> None:
     words = forecast(plan(errors=None), STEPS, 10_000, {"errors": 0.98}).words
     assert words == (
         "At 10,000 conversations an hour, 5 % first: a 5-point drop in errors shows in about 32 minutes, "
-        "a 10-point one in 15 minutes."
+        "a 10-point one in 15 minutes. One that is as good as stable is proved to be after about 95 minutes."
     )
+
+
+def test_a_pass_is_told_when_the_steps_are_long_enough() -> None:
+    gate_plan = plan(errors=0.05)
+    told = forecast(gate_plan, (Step(0.05),), 10_000, {"errors": 0.92})
+    found = []
+    for seed in range(9):
+        gate = Gate(gate_plan)
+        for seen, one in enumerate(traffic(seed, 1500), 1):
+            gate.see(one)
+            if seen % 200 == 0 and gate.judge(0.0).verdict == "pass":
+                break
+        found.append(gate.judge(0.0).canary)
+    assert told.passes
+    canary = (told.passes - 360) / 3600 * 10_000 * 0.05
+    assert 0.6 * sorted(found)[4] < canary < 1.6 * sorted(found)[4]
+    assert told.words.endswith("One that is as good as stable is proved to be after about 38 minutes.")
 
 
 def test_later_steps_are_counted_with_their_weight() -> None:
@@ -40,6 +57,12 @@ def test_later_steps_are_counted_with_their_weight() -> None:
     assert 120 < found.canary < 720
     assert found.seconds
     assert 3600 < found.seconds < 2 * 3600
+
+
+def test_steps_that_are_too_short_for_a_pass_are_told() -> None:
+    told = forecast(plan(errors=None), STEPS[:1], 10_000, {"errors": 0.98})
+    assert told.passes is None
+    assert told.words.endswith("of a good one they find no evidence of harm.")
 
 
 def test_a_canary_that_sees_nobody_is_told_before() -> None:
