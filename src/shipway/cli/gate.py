@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import IO, TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from shipway.gate import GatePlan, Judgement
-    from shipway.gate.lines import Bad
-    from shipway_runtime.contract import Outcome
+    from shipway.gate import Conversations, GatePlan, Judgement
 
 EXIT = {"pass": 0, "fail": 3, "inconclusive": 4}
 _SHOWN = 5
@@ -63,24 +62,16 @@ def command(
     Exit code 0: pass. 3: fail. 4: inconclusive, as it is when there is too little to tell.
     """
     from shipway.gate import GatePlan
-    from shipway.gate.lines import Bad, read
 
     metrics = _metrics(margins)
-    outcomes: list[Outcome] = []
-    bad: list[Bad] = []
-    for one in read(file, metrics):
-        bad.append(one) if isinstance(one, Bad) else outcomes.append(one)
-    _tell(bad, len(outcomes), file.name)
-    canary, stable = _revisions(outcomes, canary, stable)
+    turns = _read(file, metrics)
+    canary, stable = _revisions(turns.begin, canary, stable)
     try:
         plan = GatePlan(canary, stable, share, metrics, alpha)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    judgement, counts = _judge(plan, outcomes)
-    counts["bad lines"] = len(bad)
+    judgement, counts = _judge(plan, turns)
     if as_json:
-        from dataclasses import asdict
-
         click.echo(json.dumps(asdict(judgement) | {"counts": counts}, indent=2, allow_nan=False))
     else:
         _show(judgement, counts)
@@ -105,62 +96,79 @@ def _metrics(margins: Sequence[str]) -> dict[str, float | None]:
     return metrics
 
 
-def _tell(bad: Sequence[Bad], good: int, name: str) -> None:
-    """The first bad lines on stderr. Raises UsageError when there is no good one."""
-    for one in bad[:_SHOWN]:
-        click.echo(f"{name}:{one.line}: {one.message}", err=True)
-    if len(bad) > _SHOWN:
-        click.echo(f"… and {len(bad) - _SHOWN} more", err=True)
-    if not good:
+class _Turns:
+    """What a file has: conversations, when each revision began, when the last turn ended, and bad lines."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self.conversations = conversations
+        self.begin: dict[str, float] = {}
+        self.end = 0.0
+        self.good = 0
+        self.bad = 0
+
+
+def _read(file: IO[str], metrics: Iterable[str]) -> _Turns:
+    """Every line; the first bad ones are shown on stderr. Raises UsageError when there is no good one."""
+    from shipway.gate import Conversations
+    from shipway.gate.lines import Bad, read
+
+    turns = _Turns(Conversations())
+    for one in read(file, metrics):
+        if isinstance(one, Bad):
+            turns.bad += 1
+            if turns.bad <= _SHOWN:
+                click.echo(f"{file.name}:{one.line}: {one.message}", err=True)
+            continue
+        turns.good += 1
+        turns.conversations.add(one)
+        turns.begin[one.revision] = min(turns.begin.get(one.revision, one.started), one.started)
+        turns.end = max(turns.end, one.finished)
+    lines = turns.good + turns.bad
+    if not turns.good:
         raise click.UsageError(
-            f"{name} has no outcome in {len(bad)} lines; docs/reference/gate.md has the keys"
+            f"{file.name} has no outcome in {lines} lines; docs/reference/gate.md has the keys"
         )
-    if bad:
-        click.echo(f"{len(bad)} of {good + len(bad)} lines are no outcomes and were left out", err=True)
+    if turns.bad:
+        click.echo(f"{turns.bad} of {lines} lines are no outcomes and were left out", err=True)
+    return turns
 
 
-def _revisions(outcomes: Sequence[Outcome], canary: str | None, stable: str | None) -> tuple[str, str]:
+def _revisions(begin: Mapping[str, float], canary: str | None, stable: str | None) -> tuple[str, str]:
     """Canary and stable: as given; else of the two that there are, the later one is the canary."""
-    first: dict[str, float] = {}
-    for one in outcomes:
-        first[one.revision] = min(first.get(one.revision, one.started), one.started)
-    there = ", ".join(sorted(first))
+    there = ", ".join(sorted(begin))
     for given, option in ((canary, "--canary"), (stable, "--stable")):
-        if given is not None and given not in first:
+        if given is not None and given not in begin:
             raise click.UsageError(f"{option} {given}: no outcome has this revision; there are {there}")
     if canary and stable:
         return canary, stable
-    if len(first) != 2:
+    if len(begin) != 2:
         raise click.UsageError(f"expected outcomes of two revisions, saw {there}: say --canary and --stable")
-    earlier, later = sorted(first, key=lambda revision: (first[revision], revision))
+    earlier, later = sorted(begin, key=lambda revision: (begin[revision], revision))
     if canary or stable:
         other = earlier if later in (canary, stable) else later
         return canary or other, stable or other
-    if first[earlier] == first[later]:
+    if begin[earlier] == begin[later]:
         raise click.UsageError(f"{there} begin at the same time: say which is the canary by --canary")
     click.echo(f"{later} is the later revision and so the canary, {earlier} is stable", err=True)
     return later, earlier
 
 
-def _judge(plan: GatePlan, outcomes: Sequence[Outcome]) -> tuple[Judgement, dict[str, int]]:
+def _judge(plan: GatePlan, turns: _Turns) -> tuple[Judgement, dict[str, int]]:
     """The judgement that conversations come to one after the other, and what did not count as they did."""
-    from shipway.gate import Conversations, Gate
-    from shipway.gate.lines import begun
+    from shipway.gate import Gate
 
-    conversations, gate = Conversations(), Gate(plan)
-    for outcome in begun(outcomes):
-        conversations.add(outcome)
-    moved = 0
-    for conversation in conversations.close_all():
+    gate, moved = Gate(plan), 0
+    for conversation in turns.conversations.close_all():
         gate.see(conversation)
         moved += conversation.moved
     counts = {
-        "repeated": conversations.repeated,
-        "after their conversation had closed": conversations.late,
+        "bad lines": turns.bad,
+        "repeated": turns.conversations.repeated,
+        "after their conversation had closed": turns.conversations.late,
         "conversations of other revisions": gate.other,
         "conversations that went on with another revision": moved,
     }
-    return gate.judge(max(one.finished for one in outcomes)), counts
+    return gate.judge(turns.end), counts
 
 
 def _show(judgement: Judgement, counts: Mapping[str, int]) -> None:

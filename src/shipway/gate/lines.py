@@ -9,14 +9,14 @@ a line is never dropped in silence.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from shipway_runtime.contract import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
 STATUSES = ("ok", "error", "denied", "cancelled")
 
@@ -55,17 +55,6 @@ def read(lines: Iterable[str], metrics: Iterable[str]) -> Iterator[Outcome | Bad
             yield _outcome(line, number, needed)
         except _Wrong as error:
             yield Bad(number, str(error))
-
-
-def begun(outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-    """The same, each naming the start of its conversation: its first turn's, where lines did not say it."""
-    starts: dict[tuple[str | None, str], float] = {}
-    for one in outcomes:
-        key = (one.tenant, one.conversation)
-        starts[key] = min(starts.get(key, one.first_seen), one.first_seen)
-    for one in outcomes:
-        start = starts[one.tenant, one.conversation]
-        yield one if one.first_seen == start else replace(one, first_seen=start)
 
 
 def _outcome(line: str, number: int, needed: tuple[str, ...]) -> Outcome:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.gate.lines import NEEDED, Bad, begun, read
+from shipway.gate import Conversations
+from shipway.gate.lines import NEEDED, Bad, read
 from shipway_runtime import contract
 from shipway_runtime.contract import Outcome
 
@@ -62,8 +63,12 @@ def test_without_times_the_order_of_lines_counts() -> None:
 
 
 def test_a_conversation_begins_with_its_first_turn() -> None:
-    found = [good(LEAST | {"started": at, "turn": at}) for at in (30, 10, 20)]
-    assert {turn.first_seen for turn in begun(found)} == {10.0}
+    """Where lines do not say when it began."""
+    conversations = Conversations()
+    for at in (30, 10, 20):
+        conversations.add(good(LEAST | {"started": at, "turn": at}))
+    (closed,) = conversations.close_all()
+    assert (closed.start, [turn.turn for turn in closed.turns]) == (10.0, [10, 20, 30])
 
 
 @pytest.mark.parametrize(
