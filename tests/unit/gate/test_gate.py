@@ -232,6 +232,15 @@ def test_history_makes_references_alone() -> None:
     assert judgement.metrics[0].stable.conversations == 0
 
 
+@pytest.mark.parametrize(("canary", "failed"), [(1, False), (3, False), (12, True)])
+def test_little_traffic_is_no_reason_to_go_back_unless_all_of_it_fails(canary: int, failed: bool) -> None:
+    gate = Gate(plan(errors=None))
+    for _ in range(canary):
+        seen(gate, (ended(STABLE, True) for _ in range(19)))
+        gate.see(ended(CANARY, False))
+    assert gate.failed == failed
+
+
 def test_what_is_measured_of_one_arm_only_is_told() -> None:
     """A scorer that fails on the canary's worst answers."""
     gate = Gate(plan(live=None))
