@@ -86,9 +86,8 @@ def forecast(
 def _drop(
     plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, mean: float, drop: float
 ) -> Drop:
+    growth = _growth(mean, max(mean - drop, 0.0), plan.margin(metric), steps[0].share)
     needed = log(len(plan.metrics) / plan.alpha) + _HARM
-    margin = plan.margin(metric)
-    growth = _growth(max(mean - drop, 0.0), mean - 1 - margin, mean - margin, 1 + margin, _noise(steps, mean))
     canary = needed / growth if growth > 0 else float("inf")
     return Drop(metric, drop, canary, _seconds(steps, per_hour, canary))
 
@@ -97,26 +96,34 @@ def _proof(plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, 
     """Seconds until a loss beyond the margin is ruled out by a metric, where there is none at all."""
     if metric == "evals":
         return 0.0
-    margin = plan.margin(metric)
-    growth = _growth(mean, 1 - mean + margin, margin - mean, 1.0, _noise(steps, mean))
+    growth = _growth(mean, mean, plan.margin(metric), steps[0].share, harm=False)
     return _seconds(steps, per_hour, (log(1 / plan.alpha) + _FINE) / growth) if growth > 0 else None
 
 
-def _growth(rate: float, good: float, bad: float, least: float, noise: float) -> float:
+def _growth(stable: float, canary: float, margin: float, share: float, harm: bool = True) -> float:
     """The growth of the best bet's capital with a conversation of the canary, in logarithms.
 
-    It goes well with `rate`; `good` and `bad` are the differences that are bet on then, at least `-least`.
+    Scores are 0 or 1 with these means. A bet takes one of the smaller arm, mostly, and some of the larger: the
+    fewer they are, the less certain is their mean.
     """
-    return max(
-        rate * log1p(bet * good) + (1.0 - rate) * log1p(bet * bad) - bet * bet * noise / 2.0
+    share = min(max(share, 0.001), 0.999)
+    sign, least = (1.0, 1.0 + margin) if harm else (-1.0, 1.0)
+    if share <= 0.5:
+        rate, good, bad = canary, stable - 1.0 - margin, stable - margin
+        noise = stable * (1.0 - stable) * _one_over(share)
+    else:
+        rate, good, bad = stable, 1.0 - canary - margin, -canary - margin
+        noise = canary * (1.0 - canary) * _one_over(1.0 - share)
+    bets = 1.0 - share  # for each of the canary's: it takes one of stable's, then one of the canary's
+    return bets * max(
+        rate * log1p(bet * sign * good) + (1.0 - rate) * log1p(bet * sign * bad) - bet * bet * noise / 2.0
         for bet in (fraction / least for fraction in FRACTIONS)
     )
 
 
-def _noise(steps: Sequence[Step], mean: float) -> float:
-    """The variance that stable adds to a bet, where there are few conversations of it beside the canary's."""
-    share = min(steps[0].share, 0.99)
-    return mean * (1.0 - mean) * min(share / (1.0 - share), 1.0)
+def _one_over(share: float) -> float:
+    """The mean of 1/n, where n of the other arm come before one of the arm with this share."""
+    return -share * log(share) / (1.0 - share)
 
 
 def _seconds(steps: Sequence[Step], per_hour: float, canary: float) -> float | None:
