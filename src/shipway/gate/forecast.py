@@ -103,8 +103,8 @@ def _proof(plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, 
 def _growth(stable: float, canary: float, margin: float, share: float, harm: bool = True) -> float:
     """The growth of the best bet's capital with a conversation of the canary, in logarithms.
 
-    Scores are 0 or 1 with these means. A bet takes one of the smaller arm, mostly, and some of the larger: the
-    fewer they are, the less certain is their mean.
+    Scores are 0 or 1 with these means. A bet takes one of the smaller arm, mostly, and some of the larger:
+    the fewer they are, the less certain is their mean.
     """
     share = min(max(share, 0.001), 0.999)
     sign, least = (1.0, 1.0 + margin) if harm else (-1.0, 1.0)
