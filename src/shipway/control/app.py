@@ -53,7 +53,8 @@ GUARDS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 
-THREADS = 16  # that wait for the database
+MOST_THREADS = 16  # that wait for the database
+THREADS = "control"  # how their names begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ PATHS = (
 
 def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
     """The application, over an open database. Outcomes are kept for `keep_s` seconds."""
-    threads = ThreadPoolExecutor(THREADS, "control")
-    writer = ThreadPoolExecutor(1, "control-writer")
+    threads = ThreadPoolExecutor(MOST_THREADS, THREADS)
+    writer = ThreadPoolExecutor(1, f"{THREADS}-writer")
     watermarks = begin(database, time.time())
     intake, gates = Intake(database, writer, watermarks, keep_s), Gates(database)
     parts = Parts(database, intake, gates, Metrics(intake, gates), tokens)
@@ -114,8 +115,8 @@ def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-            writer.shutdown()
-            threads.shutdown()
+            writer.shutdown(wait=False)
+            threads.shutdown(wait=False)
 
     routes = [_route(boundary, parts, line) for line in PATHS]
     routes += [

@@ -34,7 +34,8 @@ VALUES (:digest, :deployment, :revision, :source, :at, :run, :results)
 _FIND = "SELECT id FROM main.eval WHERE digest = :digest"
 _ALL = """
 SELECT id, at, run FROM main.eval
-WHERE deployment = :deployment AND id < :before ORDER BY id DESC LIMIT :limit
+WHERE deployment = :deployment AND id < :before AND (:revision = '' OR revision = :revision)
+ORDER BY id DESC LIMIT :limit
 """
 _ONE = "SELECT id, at, run, results FROM main.eval WHERE deployment = :deployment AND id = :id"
 _GATES = "SELECT canary, plan FROM main.gate WHERE deployment = :deployment AND ended IS NULL"
@@ -122,11 +123,12 @@ def _scores(results: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def all_of(
-    transaction: Transaction, deployment: Deployment, limit: int, before: float
+    transaction: Transaction, deployment: Deployment, revision: str, limit: int, before: float
 ) -> list[dict[str, Any]]:
-    """Runs without their cases, newest first."""
-    number = deployments.find(transaction, deployment)
-    rows = transaction.rows(_ALL, deployment=number or 0, limit=limit, before=int(before))
+    """Runs without their cases, newest first; of one revision, or of all where it is empty."""
+    number = deployments.find(transaction, deployment) or 0
+    values = {"deployment": number, "revision": revision, "limit": limit, "before": int(before)}
+    rows = transaction.rows(_ALL, **values)
     return [{"id": identity, "at": at} | json.loads(run) for identity, at, run in rows]
 
 

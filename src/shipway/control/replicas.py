@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments
 from shipway.control.http.answers import Refused
+from shipway.control.http.bodies import parse
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, ReplicaReport
 
@@ -33,9 +34,10 @@ _FORGET = "DELETE FROM main.replica WHERE seen < :before"
 
 def read(body: bytes) -> ReplicaReport:
     """The report of a request. Raises Refused."""
+    parse(body)
     try:
         report = contract.decode(ReplicaReport, body, "report")
-    except (ContractError, UnicodeError) as error:
+    except ContractError as error:
         raise Refused(422, "no_report", str(error)[:500]) from None
     for name in (report.replica, report.revision):
         if not (0 < len(name) <= _TEXT and name.isprintable()):

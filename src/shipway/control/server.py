@@ -13,12 +13,13 @@ import os
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from shipway.control.app import create_app
+from shipway.control.app import THREADS, create_app
 from shipway.control.http import tokens as tokens_of
 from shipway.control.http.tokens import TokenError, Tokens
 from shipway.errors import StackError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from shipway.control.store.database import Database
 
 _GRACE_S = 10  # for requests in flight, after SIGTERM
+_LEAVE_S = 2.0  # for threads to end
 
 
 def serve(
@@ -63,6 +65,20 @@ def serve(
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         database.close()
+        _leave()
+
+
+def _leave() -> None:
+    """Requests have had their time. A thread that still waits for a database that hangs must not keep the
+    process, which would wait for it without a bound."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    for thread in ours:
+        thread.join(_LEAVE_S / len(ours))
+    if any(thread.is_alive() for thread in ours):
+        print(
+            "control: the database hangs; what was not acknowledged comes again", file=sys.stderr, flush=True
+        )
+        os._exit(0)
 
 
 def stop(*_: object) -> None:

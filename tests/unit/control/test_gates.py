@@ -170,9 +170,11 @@ def test_runs_of_both_arms_are_evidence_once(database):
     report(database, run("r-1", cases | {"new": 1.0}))  # and now there is another
     assert judged(database)["judgement"]["metrics"][0]["canary"]["conversations"] == 2 * len(cases)
     with database.read() as transaction:
-        listed = evals.all_of(transaction, HERE, 10, 2.0**53)
+        listed = evals.all_of(transaction, HERE, "", 10, 2.0**53)
+        own = evals.all_of(transaction, HERE, "r-2", 10, 2.0**53)
         whole = evals.one_of(transaction, HERE, str(stable))
     assert [one["revision"] for one in listed] == ["r-1", "r-1", "r-2", "r-2", "r-1"]
+    assert own == [one for one in listed if one["revision"] == "r-2"]
     assert "results" not in listed[0]
     assert len(whole["results"]) == len(cases)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 
@@ -177,3 +178,30 @@ def test_a_database_that_goes_away_and_comes_back(start_control, postgres_url, p
         time.sleep(0.1)
     assert figures(control) == (1, 1)
     assert "Traceback" not in control.log()
+
+
+def test_a_database_that_hangs(start_control, postgres_url, postgres_server):
+    """Every process of it is stopped where it is: control answers, recovers, and ends when it is asked to."""
+    control = start_control(database=postgres_url)
+    assert control.ask("report", "POST", "/v1/outcomes", content=lines(outcome())).status_code == 204
+    postgres_server[0].freeze()
+    try:
+        answers: list[int] = []
+
+        def poll() -> None:
+            answers.append(control.ask("report", "GET", "/v1/policy").status_code)
+
+        asking = [threading.Thread(target=poll) for _ in range(20)]
+        for thread in asking:
+            thread.start()
+        assert control.ask(None, "GET", "/healthz").status_code == 200
+        assert control.ask("report", "POST", "/v1/outcomes", content=lines(outcome("d"))).status_code == 503
+        for thread in asking:
+            thread.join()
+        assert answers == [503] * 20
+        assert control.stop() == 0
+    finally:
+        postgres_server[0].freeze(signal.SIGCONT)
+    control.start()
+    assert control.ask("report", "POST", "/v1/outcomes", content=lines(outcome("d"))).status_code == 204
+    assert figures(control) == (2, 2)

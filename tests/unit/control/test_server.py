@@ -94,6 +94,12 @@ def test_a_replica_reports(control):
     assert deployment == DEPLOYMENT | {"revisions": ["r-2"], "replicas": 1, "ready": 0}
 
 
+def test_a_report_is_json_that_others_can_read(control):
+    body = b'{"replica": "a", "revision": "r", "started": NaN, "ready": true}'
+    assert control.ask("report", "POST", "/v1/replicas", content=body).status_code == 400
+    assert revisions(control) == []
+
+
 def test_a_revision_has_its_release(control):
     sent = {"release": RELEASE, "revision": "r-1"}
     assert control.ask("report", "POST", "/v1/releases", json=sent).status_code == 204

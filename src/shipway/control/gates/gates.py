@@ -7,6 +7,7 @@ together from them (judging.py), and goes on from where it is.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from dataclasses import dataclass
@@ -160,8 +161,9 @@ class Gates:
         """Let each gate that runs see what is new."""
         found = {}
         for number, deployment, kept in self._running():
-            judgement, _ = self._judge(number, kept).look(self._database)
-            found[deployment, kept.canary] = judgement.evidence / judgement.threshold
+            with contextlib.suppress(Refused):  # somebody else looks at it now
+                judgement, _ = self._judge(number, kept).look(self._database)
+                found[deployment, kept.canary] = judgement.evidence / judgement.threshold
         self.evidence = found
 
     def _running(self) -> list[tuple[int, Deployment, Kept]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shipway.control.gates import watermarks
+from shipway.control.http.answers import RETRY_S, Refused
 from shipway.control.outcomes import rows
 from shipway.gate import Calibration, Conversations, Gate, GatePlan
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from shipway.control.store.database import Database, Transaction
     from shipway.gate import Judgement, Point
 
+_PATIENCE_S = 3.0  # while another thread looks
 _AT_ONCE = 2000  # outcomes of one look into the database
 _EVENTS = """
 SELECT id, after, kind, document, at FROM main.gate_event
@@ -54,11 +56,16 @@ class Judging:
         self._lock = threading.Lock()
 
     def look(self, database: Database) -> tuple[Judgement, tuple[Point, ...]]:
-        """What is known now."""
-        with self._lock:
+        """What is known now. Raises Refused while another thread takes long for it."""
+        if not self._lock.acquire(timeout=_PATIENCE_S):  # else all threads may end up here after a start
+            message = f"what judges {self._plan.canary} is being put together"
+            raise Refused(503, "not_yet", message, retry_after=str(RETRY_S))
+        try:
             while self._read(database):
                 pass
             return self._gate.judge(self._watermark), self._gate.points
+        finally:
+            self._lock.release()
 
     def _read(self, database: Database) -> bool:
         """Take one more portion of what is new; whether there may be more."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 ANSWER_S = 15.0  # for an endpoint to answer
 BODY_LIMIT = 1_000_000  # bytes, where an endpoint says nothing else
+_SILENCE_S = 30.0  # between two log lines that say the same
 _PAGE_LIMIT = 500  # items of a list
 
 log = logging.getLogger("shipway.control")
@@ -105,6 +106,7 @@ class Boundary:
 
     doorkeeper: Doorkeeper
     threads: ThreadPoolExecutor
+    said: dict[str, float] = field(default_factory=dict)
 
     async def answer(
         self, request: Request, roles: Roles, endpoint: Endpoint | Waiting, limit: int = BODY_LIMIT
@@ -119,9 +121,7 @@ class Boundary:
         except Refused as refused:
             return failure(refused.status, refused.code, refused.message, **refused.headers)
         except (StoreError, TimeoutError) as error:
-            log.warning(
-                "%s %s: %s", request.method, request.url.path, str(error) or "the database is too slow"
-            )
+            self._say(str(error) or f"no answer within {ANSWER_S:g} s")
             message = "control's database does not answer; its log says why"
             return failure(503, "unavailable", message, **{"retry-after": str(RETRY_S)})
         except ClientDisconnect:
@@ -129,6 +129,13 @@ class Boundary:
         except Exception:
             log.exception("%s %s failed", request.method, request.url.path)
             return failure(500, "failed", "this is a defect of control; its log says more")
+
+    def _say(self, error: str) -> None:
+        """Log it, but not for each of many who poll."""
+        if time.monotonic() - self.said.get(error, -math.inf) > _SILENCE_S:
+            self.said.clear()
+            self.said[error] = time.monotonic()
+            log.warning("%s", error)
 
     async def _run(self, endpoint: Endpoint | Waiting, asked: Asked) -> Response:
         if inspect.iscoroutinefunction(endpoint):

@@ -84,8 +84,8 @@ def show_fleet(parts: Parts, asked: Asked) -> Response:
         return document(fleet.show(transaction, asked.deployment, asked.at))
 
 
-def alive(parts: Parts, asked: Asked) -> Response:
-    """GET /healthz: the process answers."""
+async def alive(parts: Parts, asked: Asked) -> Response:
+    """GET /healthz: the process answers, whatever its threads wait for."""
     return document({"status": "ok"})
 
 
@@ -108,7 +108,7 @@ def show_evals(parts: Parts, asked: Asked) -> Response:
     """GET /v1/evals"""
     deployment, (limit, before) = asked.deployment, asked.paging()
     with parts.database.read() as transaction:
-        return document(evals.all_of(transaction, deployment, limit, before))
+        return document(evals.all_of(transaction, deployment, asked.query.get("revision", ""), limit, before))
 
 
 def show_eval(parts: Parts, asked: Asked) -> Response:

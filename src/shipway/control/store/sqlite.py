@@ -68,7 +68,8 @@ class Sqlite:
                 db.execute("BEGIN")
                 yield Statements(db)
             finally:
-                db.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 self._readers.put(db)
 
     @contextlib.contextmanager
