@@ -28,9 +28,16 @@ MOST_COMMITTED = 5_000  # lines of one transaction
 class Intake:
     """The queue, and its one writer. Belongs to the event loop."""
 
-    def __init__(self, database: Database, threads: Executor, watermarks: Watermarks, keep_s: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        threads: Executor,
+        watermarks: Watermarks,
+        keep_s: float,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:
         self._database, self._threads = database, threads
-        self._watermarks, self._keep_s = watermarks, keep_s
+        self._watermarks, self._keep_s, self._most_waiting = watermarks, keep_s, most_waiting
         self._waiting: list[tuple[Taken, asyncio.Future[int]]] = []
         self._lines = 0
         self._came = asyncio.Event()
@@ -43,7 +50,7 @@ class Intake:
 
     async def take(self, taken: Taken) -> None:
         """Return when it is committed. Raises Refused and StoreError; then nothing is kept."""
-        if self._lines + len(taken.outcomes) > MOST_WAITING:
+        if self._lines + len(taken.outcomes) > self._most_waiting:
             self.refused += len(taken.outcomes)
             raise Refused(429, "behind", "the database is behind; send this again", retry_after=str(RETRY_S))
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
