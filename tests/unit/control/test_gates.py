@@ -197,9 +197,22 @@ def test_what_was_found_stays_when_a_gate_ends_and_when_outcomes_go(database):
     assert judged(database)["judgement"]["canary"] == 0
 
 
+def test_a_gate_that_begins_anew_forgets_everywhere(open_database):
+    """By another plan, since the same moment; another control had looked at the first one."""
+    database, looking = open_database(), Gates(open_database())
+    keep(database, traffic(6, failing=0.3), AT + LAST)
+    put(database)
+    Upkeep(database, Gates(database), CLOCK, 1e9).look(AT + LAST + 900)
+    assert shown(looking)["judgement"]["verdict"] == "fail"
+    Gates(database).end(HERE, "r-2", "ann", AT + LAST)
+    put(database, alpha=1e-9, at=AT + 1)
+    assert shown(looking) == judged(database)
+    assert shown(looking)["judgement"]["alpha"] == 1e-9
+
+
 def test_a_gate_that_runs_changes_its_share_alone(database):
     put(database)
-    with pytest.raises(Refused, match="the share alone may change"):
+    with pytest.raises(Refused, match="The share alone may change"):
         put(database, alpha=0.01)
     with pytest.raises(Refused, match="no gate judges 'r-9'"):
         judged(database, "r-9")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments, fleet
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 HISTORY = 20_000  # outcomes of before a gate that are looked at: what its references are made of
 
 _FIND = """
-SELECT canary, plan, share, since, begins, ended, found FROM main.gate
+SELECT canary, plan, share, since, begun, begins, ended, found FROM main.gate
 WHERE deployment = :deployment AND canary = :canary
 """
 _ALL = """
-SELECT canary, plan, share, since, begins, ended, found FROM main.gate
+SELECT canary, plan, share, since, begun, begins, ended, found FROM main.gate
 WHERE deployment = :deployment AND since < :before ORDER BY since DESC LIMIT :limit
 """
 _RUNNING = """
-SELECT deployment.id, name, environment, canary, plan, share, gate.since, begins, ended, found
+SELECT deployment.id, name, environment, canary, plan, share, gate.since, begun, begins, ended, found
 FROM main.gate AS gate JOIN main.deployment AS deployment ON deployment.id = gate.deployment
 WHERE ended IS NULL
 """
 _BEGIN = """
-INSERT INTO main.gate (deployment, canary, plan, share, since, begins)
-VALUES (:deployment, :canary, :plan, :share, :since, :begins)
+INSERT INTO main.gate (deployment, canary, plan, share, since, begun, begins)
+VALUES (:deployment, :canary, :plan, :share, :since, :begun, :begins)
 ON CONFLICT (deployment, canary) DO UPDATE
-SET plan = excluded.plan, share = excluded.share, since = excluded.since, begins = excluded.begins,
-    ended = NULL, found = NULL
+SET plan = excluded.plan, share = excluded.share, since = excluded.since, begun = excluded.begun,
+    begins = excluded.begins, ended = NULL, found = NULL
 """
 _SHARE = "UPDATE main.gate SET share = :share WHERE deployment = :deployment AND canary = :canary"
 _FIRST = "SELECT min(id) FROM main.outcome WHERE deployment = :deployment AND finished >= :since"
@@ -76,6 +76,7 @@ class Kept:
     plan: GatePlan
     share: float | None
     since: float
+    begun: float
     begins: int
     ended: float | None
     found: dict[str, Any] | None
@@ -104,7 +105,7 @@ class Gates:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._judging: dict[tuple[int, str], tuple[tuple[float, int], Judging]] = {}
+        self._judging: dict[tuple[int, str], tuple[float, Judging]] = {}
         self._lock = threading.Lock()
         self.evidence: dict[tuple[Deployment, str], float] = {}
         """Of the gates that run: the evidence of harm as a part of the threshold, when last looked at."""
@@ -173,11 +174,11 @@ class Gates:
 
     def _judge(self, deployment: int, kept: Kept) -> Judging:
         """What judges it; made anew when the gate has begun anew."""
-        key, same = (deployment, kept.canary), (kept.since, kept.begins)
+        key = (deployment, kept.canary)
         with self._lock:
             known = self._judging.get(key)
-            if known is None or known[0] != same:
-                known = self._judging[key] = same, Judging(deployment, kept.plan, kept.begins)
+            if known is None or known[0] != kept.begun:
+                known = self._judging[key] = kept.begun, Judging(deployment, kept.plan, kept.begins)
             return known[1]
 
 
@@ -195,22 +196,13 @@ def put(transaction: Transaction, deployment: Deployment, plan: GatePlan, by: st
     """Begin to judge, or tell a gate that runs another share. Raises Refused where more than that changes."""
     number = deployments.keep(transaction, deployment, at)
     rows = transaction.rows(_FIND, deployment=number, canary=plan.canary)
-    running = _kept(*rows[0]) if rows and rows[0][5] is None else None
+    running = _kept(*rows[0]) if rows and rows[0][6] is None else None
     if running is None:
         _begin(transaction, number, plan, by, at)
         return
-    was = running.plan
-    if (was.stable, was.alpha, was.metrics, was.judges) != (
-        plan.stable,
-        plan.alpha,
-        plan.metrics,
-        plan.judges,
-    ):
-        message = (
-            f"{plan.canary} is being judged already, by another plan; of a gate that has looked, the share "
-        )
-        message += "alone may change: delete it, and begin again"
-        raise Refused(409, "gate_runs", message)
+    if replace(plan, share=running.plan.share, since=running.plan.since) != running.plan:
+        message = f"{plan.canary} is being judged already, by another plan. The share alone may change"
+        raise Refused(409, "gate_runs", f"{message}: evidence that was seen cannot be weighed anew")
     if running.share != plan.share:
         transaction.change(_SHARE, share=plan.share, deployment=number, canary=plan.canary)
         happen(transaction, number, plan.canary, "share", plan.share, by, at)
@@ -227,6 +219,7 @@ def _begin(transaction: Transaction, deployment: int, plan: GatePlan, by: str, a
         plan=judging.encode(plan),
         share=plan.share,
         since=plan.since,
+        begun=at,
         begins=before[0][0] if before else 0,
     )
     happen(transaction, deployment, plan.canary, "begin", plan.share, by, at)
@@ -246,9 +239,10 @@ def _kept(
     plan: str,
     share: float | None,
     since: float,
+    begun: float,
     begins: int,
     ended: float | None,
     found: str | None,
 ) -> Kept:
     told = json.loads(found) if found else None
-    return Kept(canary, judging.decode(plan), share, since, begins, ended, told)
+    return Kept(canary, judging.decode(plan), share, since, begun, begins, ended, told)

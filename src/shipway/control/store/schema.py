@@ -103,7 +103,7 @@ CREATE TABLE main.gate (
     deployment BIGINT NOT NULL, canary TEXT NOT NULL,
     plan TEXT NOT NULL,                 -- as it began
     share DOUBLE PRECISION,             -- as it is now
-    since DOUBLE PRECISION NOT NULL,
+    since DOUBLE PRECISION NOT NULL, begun DOUBLE PRECISION NOT NULL,
     begins BIGINT NOT NULL,             -- outcomes after this one are looked at
     ended DOUBLE PRECISION, found TEXT, -- what it said then
     PRIMARY KEY (deployment, canary)
