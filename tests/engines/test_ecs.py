@@ -119,6 +119,8 @@ def test_services_are_created_then_updated_and_servers_come_first(files: Path, a
     done = deploy(files, aws, ecs, ACCOUNT)
     assert done.returncode == 0, done.stderr
     assert operations(ecs) == [
+        ("RegisterTaskDefinition", "desk-prod-control"),
+        ("CreateService", "desk-prod-control"),
         ("RegisterTaskDefinition", "desk-prod-mcp-crm"),
         ("CreateService", "desk-prod-mcp-crm"),
         ("RegisterTaskDefinition", "desk-prod"),
@@ -131,13 +133,35 @@ def test_services_are_created_then_updated_and_servers_come_first(files: Path, a
     assert "loadBalancers" not in created
     ecs.calls.clear()
     assert deploy(files, aws, ecs, ACCOUNT).returncode == 0
-    assert [call for call, _ in operations(ecs)] == ["RegisterTaskDefinition", "UpdateService"] * 2
+    assert [call for call, _ in operations(ecs)] == ["RegisterTaskDefinition", "UpdateService"] * 3
     assert ecs.services["desk-prod"].endswith(":2")
     ecs.broken.add("desk-prod")
     done = deploy(files, aws, ecs, ACCOUNT)
     assert done.returncode == 1, "a deployment that ECS rolled back is a failure"
     assert "desk-prod was rolled back to" in done.stderr
     assert "task-definition/desk-prod:2" in done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.network
+@pytest.mark.parametrize("url", ["https://control.example.com", ""], ids=["elsewhere", "none"])
+def test_a_control_that_is_elsewhere_is_not_deployed(files: Path, aws: Path, ecs: Ecs, url: str) -> None:
+    assert deploy(files, aws, ecs, ACCOUNT | {"CONTROL_URL": url}).returncode == 0
+    assert "desk-prod-control" not in ecs.services
+    (task,) = (b for _, b in ecs.calls if b.get("family") == "desk-prod")
+    env = {one["name"]: one["value"] for one in task["containerDefinitions"][0]["environment"]}
+    assert env["SHIPWAY_CONTROL_URL"] == url
+
+
+@pytest.mark.network
+def test_people_come_to_control_by_a_balancer(files: Path, aws: Path, ecs: Ecs) -> None:
+    group = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/c/1"
+    assert deploy(files, aws, ecs, ACCOUNT | {"CONTROL_TARGET_GROUP_ARN": group}).returncode == 0
+    (created,) = (b for call, b in ecs.calls if call == "CreateService" and "control" in b["serviceName"])
+    (balancer,) = created["loadBalancers"]
+    assert balancer == {"targetGroupArn": group, "containerName": "control", "containerPort": 8083}
+    (agent,) = (b for call, b in ecs.calls if call == "CreateService" and b["serviceName"] == "desk-prod")
+    assert "loadBalancers" not in agent
 
 
 @pytest.mark.network

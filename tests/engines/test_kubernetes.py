@@ -71,8 +71,8 @@ def written(directory: Path, rendered: Rendered) -> Path:
 
 def with_suggestions(overlay: Path) -> None:
     """As a user takes them: the comments below the overlay, without their signs."""
-    own, _, rest = overlay.read_text().partition("\n# components:")
-    overlay.write_text(own + "\ncomponents:" + re.sub(r"(?m)^# ?", "", rest))
+    own, first, rest = overlay.read_text().partition("#   - base/monitoring")
+    overlay.write_text(own + re.sub(r"(?m)^# ?", "", first + rest))
 
 
 def names(objects: list[dict[str, Any]]) -> set[tuple[str, str]]:
@@ -125,8 +125,20 @@ def test_suggestions_are_right_as_they_stand(kustomize: Kustomize, tmp_path: Pat
     (agent,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("Deployment", "support")]
     env = agent["spec"]["template"]["spec"]["containers"][0]["env"]
     assert env[-1]["name"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert {"name": "SHIPWAY_CONTROL_URL", "value": "https://control.example.com"} in env
     (policy,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == ("NetworkPolicy", "support")]
     assert "observability" in str(policy["spec"]["ingress"][1]["from"])
+    (control,) = [
+        o for o in objects if (o["kind"], o["metadata"]["name"]) == ("NetworkPolicy", "support-control")
+    ]
+    assert "ingress-nginx" in str(control["spec"]["ingress"][0]["from"])
+
+
+def test_a_stack_without_a_control_of_its_own_has_none(kustomize: Kustomize, tmp_path: Path) -> None:
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    before, overlay = names(kustomize(out)), out / "kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("components:\n  - base/control\n", ""))
+    assert {name for _, name in before - names(kustomize(out))} == {"support-control"}
 
 
 def test_another_namespace_of_the_overlay_is_that_of_everything(kustomize: Kustomize, tmp_path: Path) -> None:
@@ -146,6 +158,7 @@ def test_every_file_of_the_base_is_named_and_every_named_one_is_there(tmp_path: 
             "kustomization.yaml",
             "monitoring",
             "egress",
+            "control",
         }
         assert named == there, found
 

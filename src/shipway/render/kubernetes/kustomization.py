@@ -43,10 +43,13 @@ _SUGGESTIONS = """\
 #         value: observability
 """
 _TO_CONTROL = """\
-#   - patch: |          # agents ask the control of another stack; `value: ""` is none
-#       {{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}}},
-#       spec: {{template: {{spec: {{containers: [{{name: agent,
-#       env: [{{name: SHIPWAY_CONTROL_URL, value: "https://control.example.com"}}]}}]}}}}}}}}
+#   - target: {{kind: Deployment, name: {name}}}
+#     patch: |          # the agent asks another stack's control; with "" none
+#       apiVersion: apps/v1
+#       kind: Deployment
+#       metadata: {{name: {name}}}
+#       spec: {{template: {{spec: {{containers: [{{name: agent, env: [
+#         {{name: SHIPWAY_CONTROL_URL, value: "https://control.example.com"}}]}}]}}}}}}
 #   - target: {{kind: NetworkPolicy, name: {host}}}
 #     patch: |
 #       - op: add       # people come to control's page by an Ingress, whose controller is in this namespace
