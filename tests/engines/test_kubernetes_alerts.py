@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.docs.test_metrics import ROWS as METRICS
+from tests.docs.test_metrics import ROWS as OF_AGENTS
 from tests.installing import from_pypi
 from tests.kubernetes import stack
 
@@ -18,6 +18,15 @@ from shipway.render.kubernetes import render
 from shipway.render.kubernetes.monitoring.alerts import ALERTS, for_job
 from shipway.render.kubernetes.monitoring.dashboard import ROWS
 
+OF_CONTROL = {
+    name: set(re.findall(r"`(\w+)`", labels))
+    for name, labels in re.findall(
+        r"^\| `(shipway_control_\w+)` \|(.*?)\|",
+        Path("docs/reference/control.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+}
+METRICS = OF_AGENTS | OF_CONTROL
 JOB = "support-prod"
 OPERATOR = "cloudcoil-models-prometheus-operator==0.80.1.0"
 """Types made from the Prometheus Operator's own definitions."""
@@ -99,6 +108,8 @@ SERIES: dict[str, dict[str, str]] = {
     "McpServerSaturated": {'shipway_mcp_calls_waiting{server="git"}': "2x30"},
     "PolicyDenies": {'shipway_policy_denied_total{rule="limits.requests"}': "0+60x40"},
     "PolicyUnreadable": {'shipway_policy_failures_total{source="file"}': "0+1x40"},
+    "CanaryWorse": {'shipway_control_gate_evidence{name="a",environment="e",canary="c"}': "0.2x20 1x20"},
+    "ControlBehind": {"shipway_control_outcomes_waiting": "20000x40"},
     "PolicyStale": {'shipway_policy_age_seconds{source="file"}': "400x30"},
     "SecretMissing": {'shipway_secret_up{secret="KEY"}': "0x30"},
     "AgentBlocked": {"shipway_heartbeat_age_seconds": "9x30"},
@@ -152,6 +163,9 @@ HEALTHY = {
     "shipway_heartbeat_age_seconds": "0.1x40",
     'shipway_policy_age_seconds{source="file"}': "2x40",
     'shipway_policy_failures_total{source="file"}': "0x40",
+    'shipway_policy_failures_total{source="control"}': "0+1x40",  # it is replaced now and then
+    'shipway_control_gate_evidence{name="a",environment="e",canary="c"}': "0.4x40",
+    "shipway_control_outcomes_waiting": "3x40",
     'shipway_mcp_calls_waiting{server="git"}': "0x40",
 }
 

@@ -164,13 +164,13 @@ ALERTS: tuple[Alert, ...] = (
         'sum by (rule) (rate(shipway_policy_denied_total{JOB, rule!~"kill.*"}[10m])) > 0.1',
         "15m",
         "the policy refuses turns by {{ $labels.rule }}",
-        "A tenant is at its limit: outcomes in the log name it. Raise the limit in policy.json if it is "
-        "right to.",
+        "A tenant is at its limit: outcomes in the log name it. Raise the limit if it is right to: "
+        "`shipway policy set --env`.",
     ),
     Alert(
         "PolicyUnreadable",
         "critical",
-        "increase(shipway_policy_failures_total{JOB}[10m]) > 0",
+        'increase(shipway_policy_failures_total{JOB, source!="control"}[10m]) > 0',
         "0m",
         "{{ $labels.pod }} cannot take its policy",
         "The last good one stands, and a kill switch would not arrive: the log says what is wrong with it.",
@@ -181,7 +181,25 @@ ALERTS: tuple[Alert, ...] = (
         "max by (source) (shipway_policy_age_seconds{JOB}) > 300",
         "0m",
         "{{ $labels.source }} has given no policy for {{ $value | humanizeDuration }}",
-        "The last good one stands, and a kill switch would not arrive: the log says why.",
+        "The last good one stands, and a kill switch would not arrive: the log says why. Where it is control "
+        "that is away, outcomes wait on the agents' disks.",
+    ),
+    Alert(
+        "CanaryWorse",
+        "critical",
+        "max by (name, environment, canary) (shipway_control_gate_evidence{JOB}) >= 1",
+        "0m",
+        "{{ $labels.canary }} of {{ $labels.name }} in {{ $labels.environment }} is worse",
+        "Take it back. Control's page shows by which metric, with the evidence over time.",
+    ),
+    Alert(
+        "ControlBehind",
+        "warning",
+        "max(shipway_control_outcomes_waiting{JOB}) > 10000",
+        "5m",
+        "control cannot write outcomes as fast as they come",
+        "Its volume or its database is slow: look at the node's disk, or give it PostgreSQL. Nothing is lost: "
+        "it sends agents away, and they keep their lines.",
     ),
     Alert(
         "SecretMissing",

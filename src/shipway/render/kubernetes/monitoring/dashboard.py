@@ -115,6 +115,25 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "1 while a check is up in every replica",
         ),
     ),
+    "Control": (
+        Panel("Outcomes", "cps", _rate("shipway_control_outcomes_total", "result"), "new, again, refused"),
+        Panel(
+            "Outcomes that wait for the disk",
+            "short",
+            (("max(shipway_control_outcomes_waiting{JOB})", "waiting"),),
+        ),
+        Panel(
+            "Evidence that a canary is worse",
+            "short",
+            (
+                (
+                    "max by (name, environment, canary) (shipway_control_gate_evidence{JOB})",
+                    "{{name}} {{environment}} {{canary}}",
+                ),
+            ),
+            "1 is a fail",
+        ),
+    ),
     "Process": (
         Panel("Lag of the loop", "s", _quantiles("shipway_loop_lag_seconds")),
         Panel("Memory", "bytes", (("process_resident_memory_bytes{JOB}", "{{pod}}"),)),
