@@ -198,8 +198,8 @@ ALERTS: tuple[Alert, ...] = (
         "max(shipway_control_outcomes_waiting{JOB}) > 10000",
         "5m",
         "control cannot write outcomes as fast as they come",
-        "Its volume or its database is slow: look at the node's disk, or give it PostgreSQL. Nothing is lost: "
-        "it sends agents away, and they keep their lines.",
+        "Its volume or its database is slow: look at the node's disk, or give it PostgreSQL. Nothing is "
+        "lost: agents that it sends away keep their lines.",
     ),
     Alert(
         "SecretMissing",
