@@ -77,7 +77,7 @@ def stack(
     found.take(free_port(), free_port())
     port = free_port()
     found.control = f"http://127.0.0.1:{port}"
-    found.fill_in(CONTROL_PORT=str(port), SHIPWAY_CONTROL_TOKEN=REPORT, SHIPWAY_CONTROL_OPERATE=OPERATE)
+    found.fill_in(CONTROL_PORT=str(port), CONTROL_REPORT_TOKEN=REPORT, CONTROL_OPERATE_TOKEN=OPERATE)
     found.hurry("agent", "control")
     try:
         found("up", "-d")
@@ -138,7 +138,7 @@ def test_policy_goes_out_outcomes_come_in_and_nothing_is_lost_while_control_is_a
 
 def test_where_the_fleets_control_is_elsewhere_there_is_no_second_one(stack: Stack) -> None:
     """Here there is none at all: an empty URL. The agent's own policy holds."""
-    stack.fill_in(SHIPWAY_CONTROL_URL="")
+    stack.fill_in(CONTROL_URL="")
     override = stack.directory / "compose.override.yaml"
     override.write_text("services: {control: {scale: 0}}\n")
     stack("up", "-d")

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 POD = "pod"
 CONTROL = "control"
-OPERATE = "SHIPWAY_CONTROL_OPERATE"
-"""In .env: the token of who may change the policy, and see the page."""
+CONTROL_URL, REPORT, OPERATE = "CONTROL_URL", "CONTROL_REPORT_TOKEN", "CONTROL_OPERATE_TOKEN"
+"""In .env: where control is, what agents show there, and what people do. The shell comes before .env, and who
+uses `shipway policy` has a SHIPWAY_CONTROL_TOKEN there that is not the agent's: so these are called otherwise."""
 PROJECT = "../../.."
 """The project, from deploy/compose/ENVIRONMENT."""
 
@@ -115,7 +116,7 @@ def _labelled(service: Mapping[str, Any], pod: Mapping[str, Any]) -> dict[str, A
 def _agent(plan: StackPlan) -> dict[str, Any]:
     secrets = ["./secrets:/run/secrets:ro"] if _files(plan) else []
     given: dict[str, str | None] = {} if _is_development(plan) else {contract.env.ADMIN_TOKEN: None}
-    given |= _to_control(plan.control) if plan.control else {}
+    given |= _to_control(plan, plan.control) if plan.control else {}
     service = {
         MERGE: HARDENED,
         **_image(plan, plan.agent.image),
@@ -174,7 +175,7 @@ def _replay(replay: Replay, project: str) -> dict[str, Any]:
 
 def _control(control: Control, plan: StackPlan) -> dict[str, Any]:
     """People reach its page from this machine alone, as they do the admin port."""
-    report, operate = _required(plan, contract.env.CONTROL_TOKEN), _required(plan, OPERATE)
+    report, operate = _required(plan, REPORT), _required(plan, OPERATE)
     tokens = f"report {plan.name} {report}\noperate operator {operate}"
     from_file = control.database in _files(plan)
     url = {contract.env.CONTROL_DATABASE: _required(plan, control.database or "")}
@@ -192,11 +193,10 @@ def _control(control: Control, plan: StackPlan) -> dict[str, Any]:
     return _without_empty(service)
 
 
-def _to_control(control: Control) -> dict[str, str | None]:
+def _to_control(plan: StackPlan, control: Control) -> dict[str, str | None]:
     """Where it is, unless .env says where the fleet's is, and what the agent shows there."""
-    url = f"${{{contract.env.CONTROL_URL}-http://{CONTROL}:{control.port}}}"
-    token = f"${{{contract.env.CONTROL_TOKEN}:?write {contract.env.CONTROL_TOKEN} into .env}}"
-    return {contract.env.CONTROL_URL: url, contract.env.CONTROL_TOKEN: token}
+    url = f"${{{CONTROL_URL}-http://{CONTROL}:{control.port}}}"
+    return {contract.env.CONTROL_URL: url, contract.env.CONTROL_TOKEN: _required(plan, REPORT)}
 
 
 # -- Their parts ---------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def _environment_file(plan: StackPlan) -> str:
     missing = [name for name, value in asked.items() if value is None or value.startswith("${")]
     if not _is_development(plan):
         missing.append(contract.env.ADMIN_TOKEN)
-    missing += [contract.env.CONTROL_TOKEN, OPERATE] if plan.control else []
+    missing += [REPORT, OPERATE] if plan.control else []
     name = f"{plan.name}-{plan.environment}"
     return parts.environment_file(name, plan.agent.ports, missing, plan.control)
 

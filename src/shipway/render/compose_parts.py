@@ -93,8 +93,8 @@ ADMIN_PORT={admin}
 """
 _CONTROL = """\
 CONTROL_PORT={port}
-# Where another stack's control is the fleet's; empty, and there is none (docs/reference/compose.md):
-# SHIPWAY_CONTROL_URL=https://control.example.com
+# Where another stack's control is the fleet's; empty, and there is none (docs/reference/control-stacks.md):
+# CONTROL_URL=https://control.example.com
 """
 _SECRETS = "# To be filled in, and kept out of version control\n"
 

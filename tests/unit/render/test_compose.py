@@ -78,7 +78,7 @@ def test_elsewhere_what_is_missing_keeps_compose_from_starting(tmp_path: Path) -
     assert found["pod"]["ports"] == ["${API_PORT:-8080}:8080", "127.0.0.1:${ADMIN_PORT:-8081}:8081"]
     assert "extra_hosts" not in found["pod"]
     asked = ["ANTHROPIC_API_KEY=", "DATABASE_URL=", "CRM_KEY=", "SHIPWAY_ADMIN_TOKEN="]
-    asked += ["SHIPWAY_CONTROL_TOKEN=", "SHIPWAY_CONTROL_OPERATE="]
+    asked += ["CONTROL_REPORT_TOKEN=", "CONTROL_OPERATE_TOKEN="]
     assert files.once[".env"].splitlines()[-6:] == asked
     assert "COMPOSE_PROJECT_NAME=a-prod\n" in files.once[".env"]
 

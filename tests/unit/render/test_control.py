@@ -133,7 +133,7 @@ def test_the_agent_shows_a_token_and_has_no_other(shared: StackPlan) -> None:
     agent = services(shared)["agent"]["environment"]
     assert "SHIPWAY_CONTROL_TOKEN" in agent
     assert "SHIPWAY_CONTROL_TOKENS" not in agent
-    assert "SHIPWAY_CONTROL_OPERATE" not in str(services(shared)["agent"])
+    assert "CONTROL_OPERATE_TOKEN" not in str(services(shared)["agent"])
     assert "SHIPWAY_CONTROL_TOKENS" not in kubernetes.render(shared).owned["base/deployment.yaml"]
     assert "SHIPWAY_CONTROL_TOKENS" not in ecs.render(shared).owned["register-task-definition.json"]
     assert "SHIPWAY_CONTROL_TOKENS" not in nomad.render(shared).owned["agent.nomad.hcl"]
@@ -173,8 +173,8 @@ def test_its_probes_differ_and_it_may_finish(alone: StackPlan) -> None:
 
 def test_another_control_is_named_where_people_write(alone: StackPlan) -> None:
     agent = services(alone)["agent"]
-    assert agent["environment"]["SHIPWAY_CONTROL_URL"] == "${SHIPWAY_CONTROL_URL-http://control:8083}"
-    assert "\n# SHIPWAY_CONTROL_URL=" in compose.render(alone).once[".env"]
+    assert agent["environment"]["SHIPWAY_CONTROL_URL"] == "${CONTROL_URL-http://control:8083}"
+    assert "\n# CONTROL_URL=" in compose.render(alone).once[".env"]
     overlay = yaml.safe_load(kubernetes.render(alone).once["kustomization.yaml"])
     assert overlay["components"] == ["base/control"]
     files = ecs.render(alone)
