@@ -144,19 +144,23 @@ class Page:
                 self.complaints.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
 
     def open(self, url: str) -> None:
-        """Go there; again where a network interface came or went meanwhile: Chromium drops it all."""
+        """Go there, again where an interface of this machine came or went: Chromium drops requests then."""
         self.load(url)
         while self.dropped:
             self.load(url)
 
     def load(self, url: str) -> None:
         """Go there, until everything has come or failed."""
-        self.dropped = False
-        self._loaded = False
-        if "loaderId" not in self.call("Page.navigate", url=url):
+        self.dropped = self._loaded = False
+        answer = self.call("Page.navigate", url=url)
+        if failure := answer.get("errorText"):
+            assert "ERR_NETWORK_CHANGED" in failure, f"{url}: {failure}"
+            self.dropped = True
+        if "loaderId" not in answer:
             return  # to another place of the same page
         while not self._loaded:  # a script that runs at the change of pages is never answered
             self._browser.hear(url)
+        self.run("0")  # after which all that was said before is heard
 
     def run(self, script: str) -> Any:
         """What an expression comes to, promises included; raises AssertionError where it throws."""

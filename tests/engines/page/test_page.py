@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 import pytest
@@ -77,7 +78,9 @@ def test_who_may_only_read_is_shown_no_way_to_change(visit: Visit) -> None:
     assert page.run("[...document.querySelectorAll('main button')].map(b => b.innerText)") == []
 
 
-def test_a_token_that_is_none_is_refused_in_words(browser: Browser, control: ControlProcess) -> None:
+def test_a_token_that_is_none_is_refused_in_words(
+    browser: Browser, control: ControlProcess, fleet: Fleet
+) -> None:
     page = browser.page()
     page.open(control.url)
     page.wait("document.activeElement.id === 'token'")
@@ -101,6 +104,33 @@ def test_signing_out_leaves_nothing_on_the_screen(visit: Visit) -> None:
     assert CANARY not in page.run("document.body.innerText")
     sign_in(page, "read")
     page.wait_for_text(CANARY)
+
+
+def test_a_session_that_ends_takes_nothing_along(visit: Visit) -> None:
+    page = visit(address=HOME.replace("fleet", "policy"))
+    page.click("[aria-label='Stop: MCP server git']")
+    page.click("#reason")
+    page.write("half a reas")
+    page.call("Network.clearBrowserCookies")
+    page.wait_for_text("The session has ended. Sign in to go on.")
+    sign_in(page, "operate")
+    page.wait("document.activeElement.id === 'reason'")
+    page.write("on")
+    page.press("Enter")
+    page.wait_for_text("Version 3 is in force.")
+    page.wait_for_text("half a reason")
+
+
+def test_times_are_the_readers_own(visit: Visit, control: ControlProcess) -> None:
+    page = visit()
+    page.call("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    page.open(f"{control.url}/?{HOME.replace('fleet', 'policy')}")
+    [version, _] = control.ask("read", "GET", "/v1/policy/versions", params=DEPLOYMENT).json()
+    at = datetime.fromtimestamp(version["at"], timezone(timedelta(hours=5.5)))
+    shown = page.text("main time")
+    assert shown.endswith(at.strftime("%H:%M"))
+    iso = page.run("document.querySelector('main time').title")
+    assert datetime.fromisoformat(iso) == pytest.approx(at, abs=timedelta(milliseconds=2))
 
 
 def test_control_that_is_away_is_said_and_found_again(
@@ -128,6 +158,15 @@ def test_a_refresh_moves_nothing(visit: Visit, control: ControlProcess) -> None:
     page.write("me")
     assert page.run("document.activeElement.value") == "half a name"
     assert 0 < page.run("document.activeElement.getBoundingClientRect().top") < 400, top
+
+
+def test_a_module_that_does_not_come_is_asked_for_again(browser: Browser, control: ControlProcess) -> None:
+    page = browser.page()
+    page.call("Network.setBlockedURLs", urls=["*/page/words.js"])
+    page.open(control.url)
+    page.wait_for_text("The page did not load")
+    page.call("Network.setBlockedURLs", urls=[])
+    page.wait("document.activeElement.id === 'token'")
 
 
 def test_many_replicas_are_shown_in_portions_the_worst_first(

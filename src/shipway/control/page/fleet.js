@@ -100,7 +100,8 @@ function revision(each, { total, versions, gate }, { place, redraw }) {
       ["Cost", dollars(each.cost), turns && each.cost !== null ? `${dollars((each.cost / turns) * 1000)} per 1,000 turns` : null],
     ]),
     sorted.length ? table({ caption: `Replicas of ${each.revision}`, columns: columns(versions), rows: sorted, key: ({ replica }) => replica, redraw, kind: "replicas" })
-      : h("p", { class: "quiet" }, "No replica of it runs."));
+      : h("p", { class: "quiet" }, "No replica of it runs."),
+    contents(each.release));
 }
 
 function latencies(said) {
@@ -111,6 +112,13 @@ function latencies(said) {
 function source(release) {
   const from = release?.source?.revision;
   return from ? [", from ", h("code", {}, from.slice(0, 12)), release.source.dirty ? " with changes" : null] : null;
+}
+
+function contents(release) {
+  if (!release) return null;
+  const rows = [["Release", release.id], ["shipway", release.shipway], ["Prompts", release.prompts], ["Tools", release.tools], ...Object.entries(release.images ?? {}).map(([role, reference]) => [`Image ${role}`, reference])];
+  return h("details", { key: "made of" }, h("summary", {}, "What it is made of"),
+    h("dl", { class: "contents" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, h("code", {}, value))))));
 }
 
 function columns(versions) {
