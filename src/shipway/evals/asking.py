@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ _MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An agent's API. `key` lets us in; `deadline_s` is for a whole case, `prices` make costs of tokens."""
+    """An agent's API. `key` lets us in; `deadline_s` is for a turn, `prices` make costs of tokens."""
 
     url: str
     key: str | None = None
@@ -47,6 +48,34 @@ class Place:
 
 class Unasked(Exception):
     """The agent was not asked, or nobody knows what became of it; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an attempt came to nothing, and after how many seconds to come back, where the agent says it."""
+
+    reason: str
+    after_s: float | None = None
+
+
+class Waits:
+    """The waits of one turn. An agent that says when to come back is waited for `patience_s` altogether; one
+    that does not, ATTEMPTS times."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._left_s, self._attempts = patience_s, ATTEMPTS
+
+    async def wait(self, refused: Refused) -> None:
+        """Wait before the next attempt. Raises Unasked when there is to be none."""
+        pause = refused.after_s
+        if pause is None:
+            self._attempts -= 1
+            pause = min(_FIRST_WAIT_S * 2 ** (ATTEMPTS - 1 - self._attempts), _LONGEST_WAIT_S)
+        pause += random.uniform(0.1, 0.5)  # noqa: S311 - so that those who wait do not come back together
+        self._left_s -= pause
+        if self._attempts <= 0 or self._left_s < 0:
+            raise Unasked(refused.reason)
+        await asyncio.sleep(pause)
 
 
 class Asking:
@@ -70,37 +99,32 @@ class Asking:
     async def converse(self, inputs: Sequence[str]) -> Answer:
         """Ask one message after the other, in a conversation of its own. Ends at a turn that fails."""
         replies: list[Reply] = []
-        end = time.monotonic() + self._place.deadline_s
         for text in inputs:
             try:
-                replies.append(await self._turn(text, replies[-1].identity if replies else None, end))
+                replies.append(await self._turn(text, replies[-1].identity if replies else None))
             except Unasked as error:
                 return Answer(tuple(replies), str(error))
             if replies[-1].error:
                 break
         return Answer(tuple(replies))
 
-    async def _turn(self, text: str, previous: str | None, end: float) -> Reply:
+    async def _turn(self, text: str, previous: str | None) -> Reply:
         body = {"input": text} | ({"previous_response_id": previous} if previous else {})
-        for attempt in range(ATTEMPTS):
+        waits, seconds = Waits(self._place.deadline_s), self._place.deadline_s
+        while True:
             began = time.monotonic()
             try:
-                async with asyncio.timeout(end - began):
+                async with asyncio.timeout(seconds):
                     response = await self._post(body)
             except TimeoutError:
-                seconds = self._place.deadline_s
                 return Reply("", latency_s=time.monotonic() - began, error=f"no answer within {seconds:g} s")
             except httpx2.HTTPError as error:
-                reason, wait = self._lost(error), None
+                refused = Refused(self._lost(error))
             else:
-                if (found := _waits(response)) is None:
+                if (found := _refused(response)) is None:
                     return self._reply(response, time.monotonic() - began)
-                reason, wait = found
-            pause = min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S) if wait is None else wait
-            if attempt + 1 == ATTEMPTS or time.monotonic() + pause >= end:
-                raise Unasked(reason)
-            await asyncio.sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+                refused = found
+            await waits.wait(refused)
 
     async def _post(self, body: Mapping[str, Any]) -> httpx2.Response:
         headers = {"authorization": f"Bearer {self._place.key}"} if self._place.key else {}
@@ -155,17 +179,18 @@ def _document(response: httpx2.Response) -> dict[str, Any] | None:
     return found if well else None
 
 
-def _waits(response: httpx2.Response) -> tuple[str, float | None] | None:
-    """Why to ask again and after how many seconds, if the agent says; None where this is an answer."""
+def _refused(response: httpx2.Response) -> Refused | None:
+    """How the agent says that it was not asked; None where this is an answer. Raises Unasked where it had
+    begun and cannot be asked again."""
     if response.status_code not in AGAIN:
         return None
     reason = f"{response.status_code}: {_message(response)}"
     if response.headers.get("x-should-retry") == "false":
         raise Unasked(reason)
     try:
-        return reason, max(0.0, float(response.headers["retry-after"]))
+        return Refused(reason, max(0.0, float(response.headers["retry-after"])))
     except (KeyError, ValueError):
-        return reason, None
+        return Refused(reason)
 
 
 def _refuse(url: str, response: httpx2.Response) -> None:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.model_api import Asked, ModelApi, Says, says_json
 from tests.ports import free_port
+from tests.unit.runtime.conftest import Start, _starter
 
 from shipway.errors import StackError
 from shipway.evals.answer import Answer
 from shipway.evals.asking import ATTEMPTS, Asking, Place
 from shipway.spec.model import Price
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    yield from _starter(tmp_path)
+
 
 AT_ONCE = {"retry_after": "0"}
 
@@ -81,10 +89,29 @@ def test_a_broken_connection_is_tried_again() -> None:
 
 
 def test_what_stays_refused_is_missing_and_not_a_failure() -> None:
-    found, asked = converse([refusal(429, "too many requests", **AT_ONCE)])
+    found, asked = converse([refusal(429, "too many requests", **AT_ONCE)], deadline_s=2.0)
     assert found.missing == "429: too many requests"
     assert found.error is None
-    assert len(asked) == ATTEMPTS
+    assert len(asked) > 2
+
+
+def test_an_agent_that_does_not_say_when_to_come_back_is_asked_a_few_times() -> None:
+    found, asked = converse([refusal(503, "gone")], deadline_s=60.0)
+    assert (found.missing, len(asked)) == ("503: gone", ATTEMPTS)
+
+
+def test_the_limits_of_a_real_agent_are_waited_for(start: Start) -> None:
+    """Five turns a second are allowed, and twenty cases ask at once."""
+    source = "async def agent(messages, ctx): return 'yes'"
+    running = start(source, settings={"limits": {"requests": [5, 1]}})
+    url = f"http://127.0.0.1:{running.ports['API']}"
+
+    async def ask() -> list[Answer]:
+        async with Asking(Place(url, deadline_s=120.0)) as asking:
+            return list(await asyncio.gather(*(asking.converse(["hi"]) for _ in range(20))))
+
+    assert {answer.text for answer in asyncio.run(ask())} == {"yes"}
+    assert "denied" in {outcome["status"] for outcome in running.outcomes()}
 
 
 def test_a_wait_beyond_the_deadline_is_not_waited_for() -> None:
