@@ -40,11 +40,11 @@ class Control:
         return "" if answer.is_success else _words(answer)
 
     def find(self, revision: str) -> Before | str:
-        """The newest run of a revision; or why there is none, in words."""
+        """The newest whole run of a revision; or why there is none, in words."""
         listed = self._get(EVALS_PATH, limit=_MOST)
         if isinstance(listed, str):
             return listed
-        found = next((run for run in listed if run.get("revision") == revision), None)
+        found = next((run for run in listed if run.get("revision") == revision and not _stopped(run)), None)
         if found is None:
             return f"{self.url} has no run of {revision}"
         whole = self._get(f"{EVALS_PATH}/{found['id']}")
@@ -76,6 +76,12 @@ def named(environ: Mapping[str, str], name: str, environment: str) -> Control | 
     """The control server that the environment names, if it names one."""
     url = environ.get(env.CONTROL_URL)
     return Control(url, environ.get(env.CONTROL_TOKEN), name, environment) if url else None
+
+
+def _stopped(run: Mapping[str, Any]) -> bool:
+    """Whether a run ended before its last case, since the verdict was known."""
+    against = run.get("against")
+    return bool(isinstance(against, dict) and against.get("stopped"))
 
 
 def _words(answer: httpx2.Response) -> str:

@@ -28,8 +28,9 @@ class Before:
 
 
 def keep(root: Path, run: Run) -> None:
-    """Keep a run of one revision; the next one of the same revision replaces it."""
-    if len(run.revisions) != 1:
+    """Keep a run of one revision; the next one of the same revision replaces it. A run that was stopped, since
+    its verdict was known, is no measure for the next one."""
+    if len(run.revisions) != 1 or (run.against and run.against.stopped):
         return
     file = root / PLACE / f"{_safe(run.revisions[0])}.json"
     file.parent.mkdir(parents=True, exist_ok=True)

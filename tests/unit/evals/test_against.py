@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,13 @@ def test_the_last_run_of_a_revision_is_kept(tmp_path: Path) -> None:
     assert (found.name, found.scores) == ("r/1", {"a": 1.0, "b": None})
     assert records.find(tmp_path, "r2") is None
     assert (tmp_path / ".shipway/.gitignore").read_text() == "*\n"
+
+
+def test_a_run_that_was_stopped_is_no_measure_for_the_next(tmp_path: Path) -> None:
+    pairs = Pairs("r0", Measure(), 3)
+    pairs.see("a", 1.0, 1.0)
+    records.keep(tmp_path, replace(run("r1"), against=pairs.compare()))
+    assert records.names(tmp_path) == []
 
 
 def test_a_run_of_two_revisions_is_nobodys(tmp_path: Path) -> None:
