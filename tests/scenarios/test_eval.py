@@ -104,6 +104,7 @@ def test_a_suite_that_passes(project: Project) -> None:
     ]
     assert "$0.0030" in done.stdout
     assert "pass: 4 of 4 cases passed (100.0%; 95 % interval 51.0% to 100.0%)" in done.stderr
+    assert "note: the model's answers are replayed from " in done.stderr
     assert ElementTree.parse(project.root / "out.xml").getroot().get("tests") == "4"
 
 

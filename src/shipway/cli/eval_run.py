@@ -129,7 +129,16 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
         concurrency=asked.concurrency,
         repeats=asked.repeats,
         required=evals.required,
+        remarks=_replayed(stack, suite),
     )
+
+
+def _replayed(stack: Stack | None, suite: Suite) -> tuple[str, ...]:
+    """Whose words these are, where they are not the model's."""
+    if stack is None or stack.replayed is None:
+        return ()
+    judge = " and the judge's" if suite.judged else ""
+    return (f"the model's answers{judge} are replayed from {stack.replayed}/: they test the code around it",)
 
 
 def measure(spec: Spec) -> Measure:

@@ -28,7 +28,7 @@ class Before:
 
 
 def keep(root: Path, run: Run) -> None:
-    """Keep a run of one revision; the next one of the same revision replaces it. A run that was stopped, since
+    """Keep a run of one revision; the next one of the same revision replaces it. A run that was stopped, as
     its verdict was known, is no measure for the next one."""
     if len(run.revisions) != 1 or (run.against and run.against.stopped):
         return

@@ -53,6 +53,8 @@ class Evaluation:
     repeats: int = 1
     """How often each case is asked."""
     required: float = 1.0
+    remarks: tuple[str, ...] = ()
+    """What has to be said of the run, whatever comes of it."""
 
 
 @dataclass(slots=True)
@@ -188,7 +190,7 @@ def finish(wanted: Evaluation, done: Done) -> Run:
 
 def _remarks(wanted: Evaluation, results: Sequence[Result]) -> list[str]:
     """What has to be said of the run beside its figures."""
-    found = list(of_revisions(results))
+    found = [*wanted.remarks, *of_revisions(results)]
     unseen = not any(result.tools for result in results)
     if unseen and any(
         isinstance(check, ToolNotCalled) for case in wanted.suite.cases for check in case.checks
