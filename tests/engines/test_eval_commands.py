@@ -54,14 +54,14 @@ def url() -> Iterator[str]:
 
 
 def run(
-    root: Path, url: str, command: str, programs: Path, **environ: str
+    root: Path, url: str, command: str, programs: Path, *options: str, **environ: str
 ) -> tuple[int, dict[str, Any], str]:
     """The exit code, the JSON and the talk of `shipway eval` in a project with this command."""
     (root / "agent.toml").write_text(SPEC.format(command))
     env = {name: value for name, value in os.environ.items() if not name.startswith("SHIPWAY_")}
     env |= {"PATH": f"{programs}:{env['PATH']}", "HOME": str(root), **environ}
     done = subprocess.run(
-        (SHIPWAY, "eval", str(root), "--url", url, "--json"),
+        (SHIPWAY, "eval", str(root), "--url", url, "--json", *options),
         env=env,
         capture_output=True,
         text=True,
@@ -277,3 +277,9 @@ def test_pydantic_evals(tmp_path: Path, url: str, tmp_path_factory: pytest.TempP
         "dies": ("failed", 0.0),
         "judged": ("missing", None),
     }
+    (tmp_path / "before.json").write_text(json.dumps(found))
+    against = ("--against", str(tmp_path / "before.json"))
+    code, again, talk = run(tmp_path, url, f"{programs}/python evals.py", programs, *against)
+    assert code == 4, talk
+    assert (again["against"]["cases"], again["against"]["missing"]) == (3, 1)
+    assert (again["against"]["worse"], again["against"]["before"]) == ([], "r1")

@@ -112,7 +112,6 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
     evals = spec.evals or Evals()
     suite = _only(read_suite(root, evals.suite, scored=bool(evals.scorer)), asked, root)
     stack = None if asked.url else state.require(root)
-    url = asked.url or state.require(root).api
     python, remark = find_python(root) if evals.scorer else (None, "")
     if remark:
         click.echo(remark, err=True)
@@ -121,7 +120,7 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
         environment=loaded.env or DEVELOPMENT,
         source=evals.suite,
         suite=suite,
-        place=_place(spec, url),
+        place=_place(spec, stack.api if stack else str(asked.url)),
         root=root,
         python=python,
         scorer=evals.scorer,

@@ -36,8 +36,8 @@ _LONGEST = 64_000_000  # bytes of one line
 class Scorer:
     """A running scorer. Call it with a case and its answer."""
 
-    def __init__(self, process: Process, name: str) -> None:
-        self._process, self._name = process, name
+    def __init__(self, process: Process, python: Path) -> None:
+        self._process, self._python = process, python
         self._waiting: dict[int, asyncio.Future[Mapping[str, Any]]] = {}
         self._count = 0
         self._reader: asyncio.Task[None] | None = None
@@ -51,15 +51,15 @@ class Scorer:
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         line = {"number": number, "case": dict(case.line), "answer": described(answer)}
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(DEADLINE_S * len(self._waiting)):  # functions may run one by one
                 assert self._process.stdin
                 self._process.stdin.write(json.dumps(line).encode() + b"\n")
                 await self._process.stdin.drain()
                 said = await future
         except TimeoutError:
-            return missing(SCORER, f"no score within {DEADLINE_S:g} s")
+            return missing(SCORER, f"no score, with {DEADLINE_S:g} s for each answer")
         except OSError:
-            return missing(SCORER, self._ended or f"{self._name} has ended")
+            return missing(SCORER, self._ended or "the scorer's process has ended")
         finally:
             self._waiting.pop(number, None)
         return missing(SCORER, str(said["error"]).strip()) if "error" in said else mark_of(said["score"])
@@ -69,8 +69,7 @@ class Scorer:
         line = await self._line()
         if "ready" not in line:
             words = str(line.get("error", "it ended before it was ready")).strip()
-            hint = f"its environment is {self._name.partition(' ')[0]}"
-            raise StackError(f"the scorer cannot be imported:\n{words}", hint)
+            raise StackError(f"the scorer cannot be imported:\n{words}", f"it is run by {self._python}")
         self._reader = asyncio.create_task(self._read())
 
     async def end(self) -> None:
@@ -118,7 +117,7 @@ async def started(python: Path, function: str, root: Path) -> AsyncIterator[Scor
         raise StackError(
             f"{python} cannot be run: {error.strerror}", "make the project's environment"
         ) from None
-    scorer = Scorer(process, f"{python} {function}")
+    scorer = Scorer(process, python)
     try:
         await scorer.begin()
         yield scorer
