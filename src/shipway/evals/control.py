@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 
+from shipway.build.registries.reference import is_loopback
 from shipway.evals.records import Before, before
 from shipway.evals.results import Run, document
 from shipway_runtime.contract import env
@@ -66,8 +68,9 @@ class Control:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         query: dict[str, str | int] = {"name": self.name, "environment": self.environment, **more}
         url = self.url.rstrip("/") + path
+        options = {"timeout": _TIMEOUT_S, "trust_env": not is_loopback(urlsplit(url).netloc), **body}
         try:
-            return httpx2.request(method, url, params=query, headers=headers, timeout=_TIMEOUT_S, **body)
+            return httpx2.request(method, url, params=query, headers=headers, **options)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             return f"{url}: {str(error) or type(error).__name__}"
 

@@ -14,9 +14,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx2
 
+from shipway.build.registries.reference import is_loopback
 from shipway.errors import StackError
 from shipway.evals.commands import ANY, FRAMEWORKS
 from shipway.evals.commands.framework import Framework, apart
@@ -64,8 +66,9 @@ def variables(framework: Framework, place: Path, root: Path, url: str) -> Mappin
 
 def revision(url: str) -> str | None:
     """The revision that answers at the agent's URL now, if anybody does."""
+    here = is_loopback(urlsplit(url).netloc)
     try:
-        answer = httpx2.get(f"{url.rstrip('/')}/healthz", timeout=10.0)
+        answer = httpx2.get(f"{url.rstrip('/')}/healthz", timeout=10.0, trust_env=not here)
     except (httpx2.HTTPError, httpx2.InvalidURL):
         return None
     named = answer.headers.get(REVISION_HEADER)
