@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import os
 import random
 import stat
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .. import __version__, contract
+from .. import contract
 from ..config import temporary
 from ..errors import StartError
-from ..policy.remote import control_token
 from . import log
+from .posting import Posting, shown_token
 from .spool import LIMIT, Spool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
 
-    import httpx2
     from prometheus_client import Metric
 
     from ..config import Deployment
@@ -44,11 +42,6 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # between attempts that failed, doub
 LONGEST_WAIT_S = 300.0  # however long control asks to be left alone
 MOST_QUEUED = 10_000  # lines that a disk may be behind
 MOST_LINES, MOST_BYTES = 500, 500_000  # of one request
-HINTS = {
-    401: f": {contract.env.CONTROL_TOKEN} is missing or wrong",
-    403: f": {contract.env.CONTROL_TOKEN} may not do this",
-    404: ": this is no control server, or an older one",
-}
 DIVIDED = (413, 422)  # too much, or a line among them that it cannot read: smaller, down to one
 
 
@@ -97,13 +90,13 @@ class Pushing:
         query: Mapping[str, str],
     ) -> None:
         self.freight = freight
-        self._url, self._query = url.rstrip("/") + freight.path, dict(query)
-        self._token, self._spool = token, spool
+        address = url.rstrip("/") + freight.path
+        self._posting = Posting(address, query, token, contract.OUTCOMES_TYPE, TIMEOUT_S)
+        self._spool = spool
         self._queue: deque[bytes] = deque()
         self._most = MOST_LINES
         self._failures = 0
         self._error: str | None = None
-        self._client: httpx2.AsyncClient | None = None
         self.pushed = self.refused = self._overrun = 0
 
     @property
@@ -142,7 +135,7 @@ class Pushing:
             async with asyncio.timeout(FLUSH_S):
                 while len(self._spool) and await self._send() == 0.0:
                     pass
-        await self._drop_client()
+        await self._posting.close()
         if self.buffered:
             many = self.freight.many
             log.warning("%d %s did not reach control, and wait on disk", self.buffered, many)
@@ -172,19 +165,19 @@ class Pushing:
         batch = await asyncio.to_thread(self._spool.read, self._most, MOST_BYTES)
         if batch is None:
             return STORE_S
-        status, retry_s, error = await self._post(batch.data)
-        if 200 <= status < 300:
+        answer = await self._posting.post(batch.data)
+        if answer.good:
             await self._taken(batch)
             return 0.0
-        if status in DIVIDED:
-            await self._divide(batch, status)
+        if answer.status in DIVIDED:
+            await self._divide(batch, answer.status)
             return 0.0
-        self._say(f"{self.freight.many} do not reach control at {self._url}, and wait on disk: {error}")
-        await self._drop_client()
+        where = f"control at {self._posting.url}"
+        self._say(f"{self.freight.many} do not reach {where}, and wait on disk: {answer.said}")
         self._failures += 1
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures - 1, 10))
         spread = random.uniform(0.6, 1.2)  # noqa: S311 - replicas must not come back in step
-        return max(pause * spread, min(retry_s, LONGEST_WAIT_S))
+        return max(pause * spread, min(answer.retry_s, LONGEST_WAIT_S))
 
     async def _taken(self, batch: Batch) -> None:
         await asyncio.to_thread(self._spool.take, batch)
@@ -203,36 +196,6 @@ class Pushing:
         self.refused += 1
         log.warning("control refused %s with %d; %s", self.freight.one, status, self.freight.left)
 
-    async def _post(self, body: bytes) -> tuple[int, float, str]:
-        """The answer's status (0: none), the seconds it asks to wait, and what went wrong."""
-        httpx: Any = await asyncio.to_thread(importlib.import_module, "httpx2")
-        try:
-            if self._client is None:
-                self._client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
-            client: httpx2.AsyncClient = self._client  # type: ignore[assignment]
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(
-                    self._url, params=self._query, headers=self._headers(), content=body
-                )
-        except TimeoutError:
-            return 0, 0.0, f"no answer within {TIMEOUT_S:g} s"
-        except (httpx.TransportError, OSError) as error:
-            return 0, 0.0, f"{type(error).__name__}: {error}"
-        wait = answer.headers.get("retry-after", "")
-        said = f"it answered {answer.status_code}{HINTS.get(answer.status_code, '')}"
-        return answer.status_code, float(wait) if wait.isdecimal() else 0.0, said
-
-    def _headers(self) -> dict[str, str]:
-        token = self._token()
-        headers = {"user-agent": f"shipway-runtime/{__version__}", "content-type": contract.OUTCOMES_TYPE}
-        return headers | ({"authorization": f"Bearer {token}"} if token else {})
-
-    async def _drop_client(self) -> None:
-        """The next attempt has a connection of its own, and sees a new CA."""
-        if self._client:
-            client, self._client = self._client, None
-            await client.aclose()
-
     def _say(self, error: str) -> None:
         if error != self._error:
             log.warning("%s", error)
@@ -244,14 +207,8 @@ async def pushing(
     freight: Freight, url: str, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]
 ) -> AsyncIterator[Pushing]:
     """Push what is put into it to control at `url` while the block runs. Raises StartError."""
-    known = control_token(deployment, environ)
-
-    def token() -> str | None:
-        if value := known.get():
-            secrets.learn(value)
-        return value
-
     spool = await asyncio.to_thread(_open, freight, deployment)
+    token = shown_token(deployment, secrets, environ)
     ours = Pushing(freight, url, token, spool, deployment.control_query)
     running = asyncio.create_task(_forever(ours))
     try:

@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import os
 import random
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .. import __version__, contract
+from .. import contract
 from ..contract import CheckReport, ReplicaReport
-from ..policy.remote import control_token
 from . import log
+from .posting import Posting, shown_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-
-    import httpx2
 
     from ..config import Deployment
     from ..drain import Drain
@@ -34,11 +31,6 @@ if TYPE_CHECKING:
 LOOK_S = 0.2  # between two looks at readiness
 TIMEOUT_S = 3.0
 LAST_S = 1.0  # for the last report, while the process ends
-HINTS = {
-    401: f": {contract.env.CONTROL_TOKEN} is missing or wrong",
-    403: f": {contract.env.CONTROL_TOKEN} may not do this",
-    404: ": this is no control server, or an older one",
-}
 
 
 class Replica:
@@ -78,11 +70,11 @@ class Reporting:
     def __init__(
         self, url: str, query: dict[str, str], token: Callable[[], str | None], replica: Replica
     ) -> None:
-        self._url, self._query = url.rstrip("/") + contract.REPLICAS_PATH, query
-        self._token, self._replica = token, replica
-        self._client: httpx2.AsyncClient | None = None
+        address = url.rstrip("/") + contract.REPLICAS_PATH
+        self._posting = Posting(address, query, token, "application/json", TIMEOUT_S)
+        self._replica = replica
         self._said: object = None
-        """What the last report said, whether control took it or not."""
+        """What the last report said that came to an end, whether control took it or not."""
         self._error: str | None = None
 
     async def run(self) -> None:
@@ -103,47 +95,18 @@ class Reporting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_S):
                     await self._send(report)
-        await self._drop_client()
+        await self._posting.close()
 
     async def _send(self, report: ReplicaReport) -> None:
+        self._said = None  # for as long as it is under way: who is cancelled here has said nothing
+        answer = await self._posting.post(contract.encode(report).encode())
         self._said = _news(report)
-        error = await self._post(contract.encode(report).encode())
+        error = None if answer.good else answer.said
         if error is None and self._error:
             log.info("control hears of this replica again")
         elif error and error != self._error:
-            log.warning("control at %s does not hear of this replica: %s", self._url, error)
+            log.warning("control at %s does not hear of this replica: %s", self._posting.url, error)
         self._error = error
-        if error:
-            await self._drop_client()
-
-    async def _post(self, body: bytes) -> str | None:
-        """What went wrong, or None."""
-        httpx: Any = await asyncio.to_thread(importlib.import_module, "httpx2")
-        try:
-            if self._client is None:
-                self._client = await asyncio.to_thread(httpx.AsyncClient, timeout=TIMEOUT_S)
-            client: httpx2.AsyncClient = self._client  # type: ignore[assignment]
-            async with asyncio.timeout(TIMEOUT_S):
-                answer = await client.post(
-                    self._url, params=self._query, headers=self._headers(), content=body
-                )
-        except TimeoutError:
-            return f"no answer within {TIMEOUT_S:g} s"
-        except (httpx.TransportError, OSError) as error:
-            return f"{type(error).__name__}: {error}"
-        if answer.is_success:
-            return None
-        return f"it answered {answer.status_code}{HINTS.get(answer.status_code, '')}"
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"user-agent": f"shipway-runtime/{__version__}", "content-type": "application/json"}
-        token = self._token()
-        return headers | ({"authorization": f"Bearer {token}"} if token else {})
-
-    async def _drop_client(self) -> None:
-        if self._client:
-            client, self._client = self._client, None
-            await client.aclose()
 
 
 def _news(report: ReplicaReport) -> object:
@@ -157,15 +120,8 @@ async def reporting(
     url: str, replica: Replica, deployment: Deployment, secrets: Secrets, environ: Mapping[str, str]
 ) -> AsyncIterator[None]:
     """Report to control at `url` while the block runs."""
-    known = control_token(deployment, environ)
-
-    def token() -> str | None:
-        if value := known.get():
-            secrets.learn(value)
-        return value
-
-    query = deployment.control_query
-    ours = Reporting(url, query, token, replica)
+    token = shown_token(deployment, secrets, environ)
+    ours = Reporting(url, deployment.control_query, token, replica)
     running = asyncio.create_task(_forever(ours))
     try:
         yield

@@ -174,7 +174,7 @@ async def send_all(pushing: Pushing, spool: Spool) -> list[float]:
     pauses = []
     while len(spool) and len(pauses) < 50:
         pauses.append(await pushing._send())
-    await pushing._drop_client()
+    await pushing._posting.close()
     return pauses
 
 
