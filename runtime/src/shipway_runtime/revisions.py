@@ -14,8 +14,8 @@ import re
 UNRELEASED = "unreleased"
 """In a release's place, where nobody said which one it is: in development, and in a plain `docker run`."""
 
-REVISION = r"[A-Za-z0-9._@:+/-]{1,128}"  # what a header, a label and a log can carry
-REVISION_WORDS = "letters, digits and . _ - @ : + /, at most 128"
+REVISION = r"[A-Za-z0-9._@:+-]{1,128}"  # what a header, a path and a log can carry
+REVISION_WORDS = "letters, digits and . _ - @ : +, at most 128"
 _RELEASE = re.compile(r"(?P<release>[0-9a-f]{12})(-[0-9a-f]{6})?")
 
 
