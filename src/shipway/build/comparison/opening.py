@@ -92,8 +92,9 @@ def _layout(file: Path, release: contract.Release) -> Path | None:
     layout = file.parent / Path(IMAGES).name
     if not (index := layout / "index.json").is_file():
         return None
-    there = {str(entry.get("digest")) for entry in read_json(index.read_bytes(), str(index))["manifests"]}
-    return layout if release.images[AGENT].rpartition("@")[2] in there else None
+    listed = read_json(index.read_bytes(), str(index)).get("manifests", [])
+    there = {str(entry.get("digest")) for entry in listed}
+    return layout if release.images.get(AGENT, "").rpartition("@")[2] in there else None
 
 
 def _with_texts(side: Side, choice: Choice, notes: list[str]) -> Side:
