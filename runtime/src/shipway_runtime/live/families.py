@@ -21,7 +21,7 @@ def of_scoring(scoring: Scoring) -> Iterator[Metric]:
     results = CounterMetricFamily(
         "shipway_live_scores", "Sampled turns, by what became of their score", labels=["result"]
     )
-    for result, count in dict(scoring.results).items():
+    for result, count in scoring.results.items():
         results.add_metric([result], count)
     yield results
     yield GaugeMetricFamily(

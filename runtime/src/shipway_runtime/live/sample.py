@@ -43,8 +43,10 @@ class Sample:
     """The agent's own settings, for this tenant."""
 
     def encode(self) -> bytes:
-        """As one line of JSON."""
-        return json.dumps(dataclasses.asdict(self)).encode()
+        """As one line of JSON. (`dataclasses.asdict` would copy all of it first.)"""
+        document = {name: getattr(self, name) for name in Sample.__slots__}
+        document["tool_calls"] = [dataclasses.asdict(call) for call in self.tool_calls]
+        return json.dumps(document).encode()
 
 
 def decode(document: Mapping[str, Any]) -> Sample:

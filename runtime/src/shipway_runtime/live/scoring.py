@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Literal
 
 from ..telemetry import log, outcomes
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .reading import Reading
     from .sample import Sample
 
+LOOK_S = 0.05  # between two looks for turns that are over: waking the control loop would cost the main one
 WAIT_S = 30.0  # for a turn's turn
 LAST_S = 3.0  # for what still waits when the process ends
 MOST = 64  # that wait
@@ -42,11 +43,18 @@ class Scoring:
         self._scorer, self._redact, self._reading = scorer, redact, reading
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._over: deque[Ended] = deque()
         self._kept: dict[int, Ended] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._wanted, self._closing = asyncio.Event(), False
-        self.results: Counter[Result] = Counter({"scored": 0, "none": 0, "failed": 0, "dropped": 0})
+        self._results: Counter[Result] = Counter({"scored": 0, "none": 0, "failed": 0, "dropped": 0})
+        self._overrun = 0
         self.scores = Histogram(BUCKETS)
+
+    @property
+    def results(self) -> dict[Result, int]:
+        """Sampled turns, by what became of their score."""
+        return {**self._results, "dropped": self._results["dropped"] + self._overrun}
 
     @property
     def waiting(self) -> int:
@@ -61,34 +69,39 @@ class Scoring:
 
     def take(self, ended: Ended) -> bool:
         """A sampled turn is over. Whether its outcome is written later, by this."""
-        free = not self._closing and not self._scorer.broken and len(self._kept) < MOST
-        keeps = free and ended.outcome.status == "ok"
+        room = len(self._over) < MOST and len(self._kept) < MOST
+        keeps = ended.outcome.status == "ok" and room and not self._closing and not self._scorer.broken
         if keeps:
             self._kept[id(ended)] = ended
-        try:
-            self._loop.call_soon_threadsafe(self._begin, ended)
-        except RuntimeError:  # the control loop has ended
-            self._kept.pop(id(ended), None)
-            return False
+        if room:
+            self._over.append(ended)
+        else:
+            self._overrun += 1
         return keeps
 
-    def _begin(self, ended: Ended) -> None:
-        status, kept = ended.outcome.status, id(ended) in self._kept
-        if status == "ok" and not kept:
-            self.results["failed" if self._scorer.broken else "dropped"] += 1
-        elif kept:
-            task = self._loop.create_task(self._score(ended))
+    async def _follow(self) -> None:
+        while True:
+            self._begin()
+            await asyncio.sleep(LOOK_S)
+
+    def _begin(self) -> None:
+        """Look after the turns that have ended since the last look."""
+        while self._over:
+            ended = self._over.popleft()
+            if ended.outcome.status == "ok" and id(ended) not in self._kept:
+                self._results["failed" if self._scorer.broken else "dropped"] += 1
+                continue
+            task = self._loop.create_task(self._look_after(ended))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        elif self._reading and ended.notes:
-            self._reading.tell(ended, ended.notes.sample(self._redact))
 
-    async def _score(self, ended: Ended) -> None:
+    async def _look_after(self, ended: Ended) -> None:
         score: float | None = None
         result: Result = "failed"
         try:
             sample = ended.notes.sample(self._redact)  # type: ignore[union-attr]
-            result, score = await self._ask(sample)
+            if id(ended) in self._kept:
+                result, score = await self._ask(sample)
             if self._reading:
                 self._reading.tell(ended, sample, score)
         except Exception:  # noqa: BLE001 - there is an outcome all the same
@@ -116,7 +129,7 @@ class Scoring:
 
     def _write(self, ended: Ended, result: Result, score: float | None) -> None:
         if self._kept.pop(id(ended), None):
-            self.results[result] += 1
+            self._results[result] += 1
             if score is not None:
                 self.scores.observe(score)
             outcomes.write(dataclasses.replace(ended.outcome, score=score))
@@ -124,13 +137,14 @@ class Scoring:
     async def finish(self) -> None:
         """Wait a little for the scores that are still to come, and write every outcome that is kept."""
         self._closing = True
+        self._begin()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_S)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for ended in list(self._kept.values()):  # on their way here
+        for ended in list(self._kept.values()):  # cancelled before they had begun
             self._write(ended, "dropped", None)
 
     async def check(self) -> str | None:
@@ -142,7 +156,12 @@ class Scoring:
         self._loop.call_soon_threadsafe(self._wanted.set)
 
     async def run(self) -> None:
-        """Keep the scorer running once it may start, until cancelled."""
+        """Keep the scorer running once it may start, and look after turns, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._keep_running())
+
+    async def _keep_running(self) -> None:
         await self._wanted.wait()
         try:
             await self._scorer.run()

@@ -132,50 +132,58 @@ def ended(turn: int, made: Notes) -> Ended:
     return Ended(Outcome("c", turn, "r", None, 0.0, 0.0, 1.0, "ok", 1.0), notes=made)
 
 
+@contextlib.asynccontextmanager
+async def following(redact=str):
+    """Outcomes that wait for `Slow`."""
+    ours = scoring.Scoring(Slow(), redact)
+    task = asyncio.create_task(ours.run())
+    try:
+        async with asyncio.timeout(60):
+            yield ours
+    finally:
+        await ours.finish()
+        task.cancel()
+        await asyncio.wait([task])
+
+
 @on_a_loop
 async def test_no_more_wait_than_there_is_room_for(written, make_notes):
-    ours = scoring.Scoring(Slow(), str)
-    taken = [ours.take(ended(turn, make_notes())) for turn in range(scoring.MOST + 5)]
-    assert taken == [True] * scoring.MOST + [False] * 5
-    await asyncio.sleep(0)
-    assert (ours.waiting, ours.results["dropped"]) == (scoring.MOST, 5)
-    await ours.finish()
+    async with following() as ours:
+        taken = [ours.take(ended(turn, make_notes())) for turn in range(scoring.MOST + 5)]
+        assert taken == [True] * scoring.MOST + [False] * 5
+        assert (ours.waiting, ours.results["dropped"]) == (scoring.MOST, 5)
 
 
 @on_a_loop
 async def test_one_that_waits_for_too_long_goes_without(written, make_notes, monkeypatch):
     monkeypatch.setattr(scoring, "WAIT_S", 0.05)
-    ours = scoring.Scoring(Slow(), str)
-    for turn in range(scoring.AT_ONCE + 2):
-        ours.take(ended(turn, make_notes()))
-    async with asyncio.timeout(20):
+    async with following() as ours:
+        for turn in range(scoring.AT_ONCE + 2):
+            ours.take(ended(turn, make_notes()))
         while len(written) < 2:
             await asyncio.sleep(0.01)
-    assert ours.results["dropped"] == 2
-    assert ours.waiting == scoring.AT_ONCE
-    await ours.finish()
+        assert ours.results["dropped"] == 2
+        assert ours.waiting == scoring.AT_ONCE
 
 
 @on_a_loop
 async def test_nothing_is_lost_at_the_end(written, make_notes, monkeypatch):
     monkeypatch.setattr(scoring, "LAST_S", 0.1)
-    ours = scoring.Scoring(Slow(), str)
-    for turn in range(10):
-        ours.take(ended(turn, make_notes()))
-    await ours.finish()  # before any of them has begun
-    assert sorted(json.loads(line)["turn"] for line in written) == list(range(10))
-    assert {json.loads(line)["score"] for line in written} == {None}
-    assert ours.take(ended(11, make_notes())) is False
+    async with following() as ours:
+        for turn in range(10):
+            ours.take(ended(turn, make_notes()))
+        await ours.finish()  # before anybody has looked
+        assert sorted(json.loads(line)["turn"] for line in written) == list(range(10))
+        assert {json.loads(line)["score"] for line in written} == {None}
+        assert ours.take(ended(11, make_notes())) is False
 
 
 @on_a_loop
 async def test_a_turn_that_cannot_be_read_has_an_outcome(written, make_notes):
     broken = make_notes()
     broken.answer = object()
-    ours = scoring.Scoring(Slow(), str.strip)
-    assert ours.take(ended(1, broken))
-    async with asyncio.timeout(20):
+    async with following(str.strip) as ours:
+        assert ours.take(ended(1, broken))
         while not written:
             await asyncio.sleep(0.01)
-    assert ours.results["failed"] == 1
-    await ours.finish()
+        assert ours.results["failed"] == 1
