@@ -69,14 +69,15 @@ class Scoring:
 
     def take(self, ended: Ended) -> bool:
         """A sampled turn is over. Whether its outcome is written later, by this."""
-        room = len(self._over) < MOST and len(self._kept) < MOST
-        keeps = ended.outcome.status == "ok" and room and not self._closing and not self._scorer.broken
+        status = ended.outcome.status
+        if status == "cancelled" or len(self._over) >= MOST:  # nobody reads it; the control loop is behind
+            self._overrun += status == "ok"
+            return False
+        room = len(self._kept) < MOST and not self._closing and not self._scorer.broken
+        keeps = status == "ok" and room
         if keeps:
             self._kept[id(ended)] = ended
-        if room:
-            self._over.append(ended)
-        else:
-            self._overrun += 1
+        self._over.append(ended)
         return keeps
 
     async def _follow(self) -> None:

@@ -13,6 +13,7 @@ from shipway_runtime.contract import Outcome
 from shipway_runtime.live import scorer as module
 from shipway_runtime.live import scoring
 from shipway_runtime.live.calling import ScoreError
+from shipway_runtime.live.reading import Reading
 from shipway_runtime.live.sample import Notes, Sample
 from shipway_runtime.live.scorer import Scorer
 from shipway_runtime.telemetry import outcomes
@@ -128,14 +129,14 @@ def written():
     stop()
 
 
-def ended(turn: int, made: Notes) -> Ended:
-    return Ended(Outcome("c", turn, "r", None, 0.0, 0.0, 1.0, "ok", 1.0), notes=made)
+def ended(turn: int, made: Notes, status: str = "ok") -> Ended:
+    return Ended(Outcome("c", turn, "r", None, 0.0, 0.0, 1.0, status, 1.0), notes=made)
 
 
 @contextlib.asynccontextmanager
-async def following(redact=str):
+async def following(redact=str, reading=None):
     """Outcomes that wait for `Slow`."""
-    ours = scoring.Scoring(Slow(), redact)
+    ours = scoring.Scoring(Slow(), redact, reading)
     task = asyncio.create_task(ours.run())
     try:
         async with asyncio.timeout(60):
@@ -187,3 +188,19 @@ async def test_a_turn_that_cannot_be_read_has_an_outcome(written, make_notes):
         while not written:
             await asyncio.sleep(0.01)
         assert ours.results["failed"] == 1
+
+
+@on_a_loop
+async def test_what_failed_is_read_however_many_wait(written, make_notes):
+    texts: list[str] = []
+    async with following(reading=Reading(texts.append, str)) as ours:
+        for turn in range(scoring.MOST):
+            assert ours.take(ended(turn, make_notes()))
+        while ours._over:
+            await asyncio.sleep(0.01)
+        assert ours.take(ended(100, make_notes(), "error")) is False
+        assert ours.take(ended(101, make_notes(), "cancelled")) is False
+        while not texts:
+            await asyncio.sleep(0.01)
+        assert [json.loads(text)["turn"] for text in texts] == [100]
+        assert ours.results["dropped"] == 0
