@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 from pathlib import Path
+from textwrap import dedent
 
-from .conftest import outcomes, scores
+from .conftest import outcomes, results, scores
 
 HALF = "def score(turn): return 0.5"
 WRITE = """
@@ -77,6 +79,134 @@ def test_one_that_is_async_is_awaited(scored):
 
 
 def test_an_object_of_a_factory_is_called(scored):
+    source = """
+        class Judge:
+            async def __call__(self, turn):
+                return 0.75
+
+        def make():
+            return Judge()
+    """
+    running = scored(dedent(source), name="make()")
+    running.ask()
+    assert scores(running, 1) == [0.75]
+
+
+def test_what_the_function_gets(scored, tmp_path):
+    running = scored(SHOW.format(place=str(tmp_path)), TOOLS, settings={"config": {"tone": "dry"}})
+    running.ask("what colour?", conversation="c", instructions="be brief")
+    running.ask("why?", conversation="c")
+    assert scores(running, 2) == [None, None]
+    first, second = (json.loads((tmp_path / f"turn-{n}").read_text()) for n in (1, 2))
+    said = [{"role": "user", "content": "what colour?"}]
+    look = {"name": "look", "arguments": '{"at": "sky"}', "output": "too bright", "error": True}
+    wait = {"name": "wait", "arguments": "{}", "output": None, "error": False}
+    assert first == {
+        "conversation": "c",
+        "turn": 1,
+        "tenant": None,
+        "messages": said,
+        "answer": "blue",
+        "tool_calls": [look | {"server": "eyes"}, wait | {"server": None}],
+        "instructions": "be brief",
+        "left_out": 0,
+        "config": {"tone": "dry"},
+    }
+    more = [{"role": "assistant", "content": "blue"}, {"role": "user", "content": "why?"}]
+    assert (second["turn"], second["messages"], second["instructions"]) == (2, said + more, None)
+    running.wait_for(lambda: results(running) == {"none": 2}, "counts")
+
+
+def test_what_must_not_be_stored_is_not_scored(scored):
+    running = scored(HALF)
+    running.ask(store=False)
+    running.ask()
+    assert sorted(map(str, scores(running, 2))) == ["0.5", "None"]
+    assert results(running) == {"scored": 1}
+
+
+def test_nothing_is_in_a_sample_of_none(scored):
+    running = scored(HALF, sample=0.0)
+    running.ask()
+    assert scores(running, 1) == [None]
+    assert results(running) == {}
+
+
+def test_a_turn_that_failed_has_no_score(scored):
+    running = scored(HALF, "async def agent(messages, ctx): raise ValueError('no')")
+    assert running.ask().status_code == 500
+    (outcome,) = outcomes(running, 1)
+    assert (outcome["status"], outcome["score"]) == ("error", None)
+
+
+def test_an_application_of_its_own_is_told_that_nothing_is_scored(scored):
+    source = """
+        async def agent(scope, receive, send):
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+    """
+    running = scored(HALF, dedent(source))
+    assert "an ASGI application has none: nothing is scored" in running.log()
+    assert "evals.live" not in running.admin.get("/readyz").json()["checks"]
+
+
+# -- What can go wrong ------------------------------------------------------------------------------------
+
+
+def test_a_function_that_raises_gives_no_score_and_says_so_once(scored):
+    running = scored("def score(turn):\n    raise KeyError('grade')")
+    for _ in range(3):
+        assert running.ask().status_code == 200
+    assert scores(running, 3) == [None, None, None]
+    assert results(running) == {"failed": 3}
+    assert running.log().count("evals.live gives no score: KeyError: 'grade'") == 1
+    assert running.log().count("raise KeyError('grade')") == 1
+    assert "shipway_runtime/live" not in running.log()
+
+
+def test_what_is_no_score_is_none(scored):
+    running = scored(KINDS)
+    for kind in ("nan", "seven", "good"):
+        running.ask(kind)
+    assert scores(running, 3) == [None, None, None]
+    assert "it returned 7; expected a number from 0 to 1, or None for no opinion" in running.log()
+
+
+def test_a_module_that_cannot_be_imported_leaves_the_agent_alone(scored):
+    running = scored("import no_such_judge\ndef score(turn): return 1")
+    running.wait_for(lambda: "evals.live gives no score" in running.log(), "word of it")
+    assert "No module named 'no_such_judge'" in running.log()
+    assert "evals/live.py" in running.log()
+    assert running.ask().status_code == 200
+    assert scores(running, 1) == [None]
+    running.wait_for(lambda: results(running) == {"failed": 1}, "counts")
+    running.wait_for(lambda: running.admin.get("/readyz").json()["status"] == "degraded", "readiness")
+    check = running.admin.get("/readyz").json()["checks"]["evals.live"]
+    assert check["required"] is False
+    assert "no_such_judge" in check["last_error"]
+
+
+def test_a_name_that_is_not_there(scored):
+    running = scored("def grade(turn): return 1")
+    running.wait_for(lambda: 'has no "score"; it has grade' in running.log(), "word of it")
+
+
+def test_a_process_that_dies_is_started_again(scored):
+    running = scored("import os\ndef score(turn):\n    return os._exit(3) if turn.answer == 'DIE' else 1")
+    running.ask("die")
+    running.wait_for(lambda: "its process exited with code 3" in running.log(), "word of it")
+    running.ask("live")
+    assert scores(running, 2) == [None, 1.0]
+
+
+def test_what_it_prints_and_reads_is_its_own_affair(scored):
+    running = scored(PRINT)
+    running.ask()
+    assert scores(running, 1) == [1.0]
+    running.wait_for(lambda: "[evals.live] {}  HI" in running.log(), "what it printed")
+
+
+def test_secrets_stay_out_of_it(scored):
     agent = "async def agent(messages, ctx): return 'it is ' + ctx.secret('TOKEN')"
     running = scored(
         PRINT, agent, env={"TOKEN": "hunter22"}, settings={"secrets": {"TOKEN": {"source": "env"}}}
