@@ -26,7 +26,7 @@ PLAN = RolloutPlan(
     metrics={"errors": 0.01},
 )
 AGO_S = 7200.0
-"""The rollout takes place that long ago, so that its conversations have closed."""
+"""The rollout takes place that long ago, and is judged once its conversations have closed."""
 
 
 class Backends:
@@ -77,14 +77,15 @@ class Rollout:
         self.began = time.time() - AGO_S
         self.users_seen = 0
         self.store.begin(PLAN, begin("new", "old", self.now()), "ann")
-        self.start()
+        self.start(judged=False)
 
     def now(self) -> float:
         return time.time() - AGO_S
 
-    def start(self) -> None:
+    def start(self, judged: bool = True) -> None:
         """A controller, as after a restart of its process."""
-        self.world = OneMachine(self.backends, self.router.traffic, self.judge, self._tell, self.store)
+        gate = self.judge if judged else None
+        self.world = OneMachine(self.backends, self.router.traffic, gate, self._tell, self.store)
         self.controller = Controller(self.store, self.world, self.now)
 
     def _tell(self, notices: tuple[Notice, ...]) -> None:
@@ -122,6 +123,8 @@ class Rollout:
     def pass_half_an_hour(self) -> None:
         """Somebody comes later: by then the conversations of before have closed."""
         self.report(outcome("later", "old", "ok", self.now() + 1800.0))
+        self.world.close()
+        self.start()
 
     def report(self, *lines: dict[str, object]) -> None:
         body = "\n".join(map(json.dumps, lines))
@@ -175,7 +178,7 @@ def test_conversations_stay_over_the_death_of_the_controller_and_of_the_router(r
     went = rollout.users(20, {})
     rollout.controller.tick()
     rollout.world.close()
-    rollout.start()
+    rollout.start(judged=False)
     rollout.controller.tick()
     rollout.router.restart()
     rollout.world.traffic = rollout.router.traffic
@@ -185,3 +188,30 @@ def test_conversations_stay_over_the_death_of_the_controller_and_of_the_router(r
         conversation: {"a": "old", "b": "new"}[rollout.router.slot(conversation)] for conversation in went
     }
     assert again == went
+
+
+def test_a_worse_canary_is_found_by_its_conversations_and_rolled_back(rollout: Rollout) -> None:
+    rollout.until("stepping")
+    rollout.router.until_ready("a", "b")
+    rollout.users(300, {"new": 2, "old": 50})
+    rollout.pass_half_an_hour()
+    rollout.until("aborted")
+    assert set(rollout.users(10, {}).values()) == {"old"}
+    assert rollout.backends.running.keys() == {"old"}
+    assert "new is worse than old" in rollout.told[-1]
+
+
+def test_a_control_that_is_away_holds_the_rollout_where_it_is(rollout: Rollout) -> None:
+    rollout.until("stepping")
+    rollout.router.until_ready("a", "b")
+    rollout.users(300, {"new": 2})
+    rollout.pass_half_an_hour()
+    rollout.control.kill()
+    rollout.controller.tick()
+    assert "control at" in rollout.controller.trouble
+    current = rollout.store.current()
+    assert current is not None
+    assert current.state.phase == "stepping"
+    assert {rollout.router.slot(f"new{number}") for number in range(10)} == {"a", "b"}
+    rollout.control.start()
+    rollout.until("aborted")

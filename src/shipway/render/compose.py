@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 POD = "pod"
 CONTROL = "control"
 CONTROL_URL, REPORT, OPERATE = "CONTROL_URL", "CONTROL_REPORT_TOKEN", "CONTROL_OPERATE_TOKEN"
-"""In .env: where control is, what agents show there, and what people do. The shell comes before .env, and who
-uses `shipway policy` has a SHIPWAY_CONTROL_TOKEN there that is not the agent's: so these are called otherwise."""
+"""In .env: where control is, what agents show there, and what people do. The shell comes before .env, and
+who uses `shipway policy` has a SHIPWAY_CONTROL_TOKEN there that is not the agent's: hence other names."""
 PROJECT = "../../.."
 """The project, from deploy/compose/ENVIRONMENT."""
 

@@ -15,7 +15,8 @@ PATCH = """
   const random = (most) => (seed = (seed * 1103515245 + 12345) % 2147483648) % most;
   const item = (depth) => {
     if (random(4) === 0) return ["a", "b", "<b>", ""][random(4)] || null;
-    const props = { class: `c${random(3)}`, title: random(3) ? `t${random(3)}` : null, hidden: random(5) === 0 };
+    const title = random(3) ? `t${random(3)}` : null;
+    const props = { class: `c${random(3)}`, title, hidden: random(5) === 0 };
     const inside = depth ? Array.from({ length: random(4) }, () => item(depth - 1)) : [];
     return h(["p", "div", "input", "svg", "li"][random(5)], props, ...inside);
   };
@@ -30,7 +31,8 @@ PATCH = """
     patch(kept, ...wanted);
     const fresh = document.createElement("div");
     patch(fresh, ...wanted);
-    if (kept.innerHTML !== fresh.innerHTML) return `step ${step}: ${kept.innerHTML} is not ${fresh.innerHTML}`;
+    const [is, ought] = [kept.innerHTML, fresh.innerHTML];
+    if (is !== ought) return `step ${step}: ${is} is not ${ought}`;
     if (focused?.isConnected && !focused.closest("[hidden]") && document.activeElement !== focused)
       return `step ${step}: the focus has gone`;
   }
