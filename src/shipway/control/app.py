@@ -30,6 +30,7 @@ from shipway.control.metrics import Metrics
 from shipway.control.outcomes.intake import Intake
 from shipway.control.page.routes import routes as page_routes
 from shipway.control.parts import Parts
+from shipway.control.readiness import Readiness
 from shipway.control.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -98,25 +99,30 @@ PATHS = (
 def create_app(database: Database, tokens: Tokens, keep_s: float) -> Starlette:
     """The application, over an open database. Outcomes are kept for `keep_s` seconds."""
     threads = ThreadPoolExecutor(MOST_THREADS, THREADS)
-    writer = ThreadPoolExecutor(1, f"{THREADS}-writer")
+    writer, prober = (ThreadPoolExecutor(1, f"{THREADS}-{name}") for name in ("writer", "prober"))
     watermarks = begin(database, time.time())
     intake, gates = Intake(database, writer, watermarks, keep_s), Gates(database)
-    parts = Parts(database, intake, gates, Metrics(intake, gates), tokens)
+    readiness = Readiness(database)
+    parts = Parts(database, intake, gates, Metrics(intake, gates), tokens, readiness)
     upkeep = Upkeep(database, gates, watermarks, keep_s)
     doorkeeper = Doorkeeper(tokens)
     boundary = Boundary(doorkeeper, threads)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        running = [asyncio.create_task(intake.run()), asyncio.create_task(upkeep.run(threads))]
+        running = [
+            asyncio.create_task(intake.run()),
+            asyncio.create_task(upkeep.run(threads)),
+            asyncio.create_task(readiness.run(prober)),
+        ]
         try:
             yield
         finally:
             for task in running:
                 task.cancel()
             await asyncio.wait(running)
-            writer.shutdown(wait=False)
-            threads.shutdown(wait=False)
+            for executor in (writer, prober, threads):
+                executor.shutdown(wait=False)
 
     routes = [_route(boundary, parts, line) for line in PATHS]
     routes += [

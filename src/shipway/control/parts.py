@@ -8,15 +8,17 @@ from shipway.control.gates.gates import Gates
 from shipway.control.http.tokens import Tokens
 from shipway.control.metrics import Metrics
 from shipway.control.outcomes.intake import Intake
+from shipway.control.readiness import Readiness
 from shipway.control.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The database, the queue in front of it, the gates, what is measured, and the tokens."""
+    """The database, the queue in front of it, the gates, what is measured, the tokens, and how it is."""
 
     database: Database
     intake: Intake
     gates: Gates
     metrics: Metrics
     tokens: Tokens
+    readiness: Readiness

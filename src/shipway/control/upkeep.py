@@ -90,7 +90,7 @@ class Upkeep:
 def _tried(work: Callable[[], object]) -> None:
     try:
         work()
-    except StoreError as error:
-        log.warning("%s", error)
+    except StoreError:
+        pass  # readiness says so
     except Exception:
         log.exception("upkeep failed")

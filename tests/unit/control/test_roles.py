@@ -58,7 +58,7 @@ def test_every_path_with_every_role(clients, line: Line, role: str | None):
         assert f"takes {' or '.join(line.roles)}" in answer.json()["error"]["message"]
     else:
         assert answer.status_code not in (401, 403)
-        assert answer.status_code < 500
+        assert answer.status_code < 500 or line.path == "/readyz"  # which is asked early here
 
 
 def test_the_table_says_what_the_design_says():

@@ -89,10 +89,10 @@ async def alive(parts: Parts, asked: Asked) -> Response:
     return document({"status": "ok"})
 
 
-def ready(parts: Parts, asked: Asked) -> Response:
+async def ready(parts: Parts, asked: Asked) -> Response:
     """GET /readyz: the database can be written. A file of tokens that is wrong is told, and no reason."""
-    with parts.database.write():
-        pass
+    if problem := parts.readiness.problem:
+        return document({"status": "unready", "problem": problem}, 503)
     return document({"status": "ok", "problem": parts.tokens.problem})
 
 
