@@ -85,9 +85,13 @@ def started(docker: Docker, tmp_path: Path, request: pytest.FixtureRequest) -> P
     spec = pod(rendered, "podded")
     for one in containers(spec):
         one["image"] = "podded:latest"  # an engine knows no digest of what was loaded into it
+        for variable in one.get("env", ()):
+            if variable["name"] == "SHIPWAY_CONTROL_URL":
+                variable["value"] = ""  # as an overlay says that there is none
     maps = {one["metadata"]["name"]: one["data"] for one in objects(rendered) if one["kind"] == "ConfigMap"}
     maps["podded-policy"] = {"policy.json": rendered.once["policy.json"]}
     secrets = {"podded-secrets": {"KEY": "key-of-the-secret", "FILE": "first-file"}}
+    secrets["podded-control"] = {"SHIPWAY_CONTROL_TOKEN": "shown-to-nobody"}
     assert find(rendered, "PersistentVolumeClaim", "podded-data")
     place = tmp_path / "volumes"
     place.mkdir()
@@ -124,7 +128,8 @@ def test_a_pod_is_what_it_promises(started: Pod) -> None:
             assert started.ask(name, kind), (name, kind)
     answer = turn(started)
     assert said(answer) == "first-file key-of-the-secret sts.amazonaws.com good day"
-    assert answer.headers["x-shipway-revision"] == started.spec["containers"][0]["env"][1]["value"]
+    env = {one["name"]: one.get("value") for one in started.spec["containers"][0]["env"]}
+    assert answer.headers["x-shipway-revision"] == env["SHIPWAY_REVISION"]
 
     started.secrets["podded-secrets"]["FILE"] = "second-file"
     started.fill(volume(started, "secrets"))

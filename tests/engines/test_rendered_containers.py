@@ -31,6 +31,7 @@ from shipway.spec.load import load
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.long]
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
+NO_CONTROL = {"SHIPWAY_CONTROL_URL": ""}  # as an account says that there is none
 VALUES = {"TOKEN": 'of "env" $x', "KEY": "of-file"}
 SPEC = """\
 name = "seen"
@@ -107,10 +108,10 @@ def test_a_container_of_ecs(plan: StackPlan, docker: Docker) -> None:
     """Secrets in files come in the environment, and the agent sees no difference."""
     task = json.loads(ecs.render(plan).owned["register-task-definition.json"])
     (container,) = task["containerDefinitions"]
-    kept = VALUES | {"SHIPWAY_ADMIN_TOKEN": "of sixteen or more"}
+    kept = VALUES | {"SHIPWAY_ADMIN_TOKEN": "of sixteen or more", "SHIPWAY_CONTROL_TOKEN": "unused"}
     store = {f"/seen/prod/{name}": value for name, value in kept.items()}
     variables = {one["name"]: one["value"] for one in container["environment"]}
-    variables |= {one["name"]: store[one["valueFrom"]] for one in container["secrets"]}
+    variables |= {one["name"]: store[one["valueFrom"]] for one in container["secrets"]} | NO_CONTROL
     linux = container["linuxParameters"]
     (tmp,) = linux["tmpfs"]
     name = docker.container(
@@ -143,7 +144,8 @@ def test_a_task_of_nomad(plan: StackPlan, docker: Docker, tmp_path: Path) -> Non
     (config,) = task["config"]
     (tmpfs,) = config["mount"]
     (options,) = tmpfs["tmpfs_options"]
-    variables = task["env"][0] | write_templates(task["template"], tmp_path / "task")
+    written = [one for one in task["template"] if one["destination"] != "local/control.env"]
+    variables = task["env"][0] | write_templates(written, tmp_path / "task") | NO_CONTROL
     mount = f"type=tmpfs,destination={tmpfs['target']},tmpfs-size={options['size']}"
     name = docker.container(
         "run",
@@ -188,4 +190,4 @@ def filled(text: str) -> str:
     text = re.sub(r"{{ if nomadVarExists .*?{{ else }}(.*){{ end }}", r"\1", text, flags=re.DOTALL)
     text = re.sub(r'{{ with nomadVar "nomad/jobs/seen" }}(.*?){{ end }}', r"\1", text, flags=re.DOTALL)
     text = re.sub(r"{{ \.(\w+)\.Value \| toJSON }}", lambda match: json.dumps(VALUES[match[1]]), text)
-    return re.sub(r"{{ \.(\w+) }}", lambda match: VALUES[match[1]], text)
+    return re.sub(r"{{ \.(\w+) }}", lambda match: VALUES.get(match[1], "unused"), text)

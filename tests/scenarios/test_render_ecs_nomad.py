@@ -45,7 +45,7 @@ def test_what_is_of_the_account_stays_when_everything_else_is_written_again(
 def test_jobs_are_named_in_the_order_in_which_they_are_run(project: Path, shipway: Run) -> None:
     done = shipway("render", "nomad", "--env", "prod", cwd=project)
     assert done.returncode == 0, done.stderr
-    files = ["mcp-crm.nomad.hcl", "agent.nomad.hcl"]
+    files = ["control.nomad.hcl", "mcp-crm.nomad.hcl", "agent.nomad.hcl"]
     assert done.stdout.splitlines() == [f"deploy/nomad/prod/{name}" for name in files]
     assert "max_kill_timeout" in done.stderr
 

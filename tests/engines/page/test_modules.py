@@ -56,9 +56,8 @@ def test_a_changed_document_is_as_a_fresh_one_and_keeps_its_focus(page: Page) ->
 
 def of(page: Page, expression: str) -> object:
     """What an expression of changes.js comes to; an error's message where it throws."""
-    return page.run(
-        f"import('/page/changes.js').then(c => {{ try {{ return {expression} }} catch (e) {{ return e.message }} }})"
-    )
+    attempt = f"try {{ return {expression} }} catch (e) {{ return e.message }}"
+    return page.run(f"import('/page/changes.js').then(c => {{ {attempt} }})")
 
 
 LIMITS = [
