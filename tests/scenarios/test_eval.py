@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.controlling import TOKENS, ControlProcess
+from tests.model_api import ModelApi, says_json
 from tests.ports import free_port
 from tests.scenarios.stacks import SHIPWAY, Project, until
 
@@ -195,6 +196,24 @@ def test_a_judge_without_a_key_is_missing_data(project: Project) -> None:
     done = project.run("eval", "--url", url)
     assert done.returncode == 4
     assert "the judge needs ANTHROPIC_API_KEY" in done.stdout
+
+
+def test_a_judge_is_asked_with_the_key_of_the_projects_env_file(project: Project) -> None:
+    suite(
+        project, {"id": "a", "input": "good", "checks": [{"judge": "says good"}]}, spec='judge = "strict"\n'
+    )
+    verdict = {"content": [{"type": "text", "text": '{"reason": "so", "pass": false}'}]}
+    (project.root / ".env").write_text("ANTHROPIC_API_KEY=from-the-file\n")
+    with ModelApi(lambda asked: says_json(verdict)) as model:
+        project.env["ANTHROPIC_BASE_URL"] = model.url
+        done = project.run("eval", "--url", project.state()["api"])
+        del project.env["ANTHROPIC_BASE_URL"]
+    (project.root / ".env").unlink()
+    assert done.returncode == 3, done.stderr
+    assert "judge: so" in done.stdout
+    assert [(asked.headers["x-api-key"], asked.body["model"]) for asked in model.asked] == [
+        ("from-the-file", "strict")
+    ]
 
 
 def test_against_an_earlier_run(project: Project) -> None:

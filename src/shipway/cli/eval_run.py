@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -19,20 +20,18 @@ from shipway.evals import control, records
 from shipway.evals.against import Measure, match
 from shipway.evals.asking import Place
 from shipway.evals.environment import find_python
-from shipway.evals.model_api import Model, locate
+from shipway.evals.model_api import APIS, Model, locate
 from shipway.evals.records import Before
 from shipway.evals.results import Run, of_revisions
 from shipway.evals.session import Done, Evaluation, compare, evaluate, finish
 from shipway.evals.suite import read_suite
-from shipway.local import state
+from shipway.local import dotenv, state
 from shipway.local.ask import KEY
 from shipway.plan.sdk_variables import base_urls
 from shipway.spec.load import DEVELOPMENT
 from shipway.spec.model import Evals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shipway.evals.case import Suite
     from shipway.local.state import Stack
     from shipway.spec.load import Loaded
@@ -124,7 +123,7 @@ def plan(loaded: Loaded, asked: Asked) -> Evaluation:
         root=root,
         python=python,
         scorer=evals.scorer,
-        judge=_judge(spec, evals, stack) if suite.judged else "no judge",
+        judge=_judge(spec, evals, root, stack) if suite.judged else "no judge",
         concurrency=asked.concurrency,
         repeats=asked.repeats,
         required=evals.required,
@@ -168,16 +167,18 @@ def _only(suite: Suite, asked: Asked, root: Path) -> Suite:
     return replace(suite, cases=cases)
 
 
-def _judge(spec: Spec, evals: Evals, stack: Stack | None) -> Model | str:
+def _judge(spec: Spec, evals: Evals, root: Path, stack: Stack | None) -> Model | str:
     """The judge's model; or why there is none. While the agent's model is replayed, so is the judge."""
     if spec.model is None:
         return "the judge needs a model: add [model] to agent.toml"
-    environ: Mapping[str, str] = os.environ
-    replay = next((p.address for p in stack.processes if p.name == "replay"), None) if stack else None
-    if replay and stack and stack.replayed:
-        environ = {**environ, **base_urls(int(replay.rpartition(":")[2].partition("/")[0]))}
+    provider, name = spec.model.provider, evals.judge or spec.model.name
+    environ = {**dotenv.read(root / ".env"), **os.environ}
+    if stack and stack.replayed:
+        (replay,) = (process for process in stack.processes if process.name == "replay")
+        environ |= base_urls(urlsplit(replay.address).port or 0)
+        provider = provider if provider in APIS else "openai"  # as the replay speaks it, and not a gateway
     try:
-        return locate(spec.model.provider, evals.judge or spec.model.name, environ)
+        return locate(provider, name, environ)
     except LookupError as error:
         return str(error)
 
