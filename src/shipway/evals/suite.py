@@ -27,9 +27,7 @@ def read_suite(root: Path, glob: str, *, scored: bool = False) -> Suite:
     needs no check. Raises SpecError."""
     files = sorted(path for path in root.glob(glob) if path.is_file())
     if not files:
-        message = f"no file fits the suite {glob} in {root.resolve()}"
-        fix = 'write cases, a line each: {"id": "greeting", "input": "hello", "checks": ["no_error"]}'
-        raise SpecError([Finding("suite-missing", message, fix)])
+        raise SpecError([_missing(f"no file fits the suite {glob} in {root.resolve()}")])
     cases: list[Case] = []
     labels: list[Label] = []
     findings: list[Finding] = []
@@ -45,7 +43,14 @@ def read_suite(root: Path, glob: str, *, scored: bool = False) -> Suite:
             cases.append(case)
     if findings:
         raise SpecError(findings)
+    if not cases:
+        raise SpecError([_missing(f"no case is in the suite {glob}")])
     return Suite(tuple(cases), tuple(labels))
+
+
+def _missing(message: str) -> Finding:
+    fix = 'write cases, a line each: {"id": "greeting", "input": "hello", "checks": ["no_error"]}'
+    return Finding("suite-missing", message, fix)
 
 
 def _lines(root: Path, file: Path, findings: list[Finding]) -> Iterator[Line]:

@@ -112,6 +112,11 @@ def test_no_file_is_a_finding(tmp_path: Path) -> None:
         read_suite(tmp_path, "evals/*.jsonl")
 
 
+def test_labels_alone_are_no_suite(read: Read) -> None:
+    with pytest.raises(SpecError, match="no case is in the suite"):
+        read({"id": "l", "input": "q", "answer": "a", "judge": "r", "label": False})
+
+
 def test_a_line_may_hold_what_looks_like_line_ends(read: Read) -> None:
     (found,) = read(case(input="one\u2028two\x85three")).cases
     assert found.inputs == ("one\u2028two\x85three",)
