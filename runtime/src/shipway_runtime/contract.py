@@ -403,6 +403,7 @@ class Contents:
     prompts: dict[str, str] = field(default_factory=dict)
     tools: dict[str, ToolServer] = field(default_factory=dict)
     packages: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    live: Live | None = None
 
 
 @dataclass(frozen=True, slots=True)

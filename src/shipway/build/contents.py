@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from shipway.build.attachments.attach import BILL
 from shipway.plan import servers
-from shipway.plan.settings import settings
+from shipway.plan.settings import live, settings
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def list_contents(
         },
         tools={name: _tool_server(name, server, packages) for name, server in spec.mcp.items()},
         packages=packages,
+        live=live(spec),
     )
 
 

@@ -73,6 +73,7 @@ def side_of_image(image: Inspection, documents: Mapping[str, bytes]) -> Side:
             prompts=prompts,
             tools={server.name: _tool_server(server) for server in manifest.mcp} if manifest else {},
             packages={AGENT: seen_packages(image)},
+            live=manifest.live if manifest else None,
         ),
         texts=texts_of(documents),
         image=image,

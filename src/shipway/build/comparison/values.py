@@ -29,7 +29,9 @@ def compare_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[V
 
 def of_file(contents: contract.Contents) -> dict[str, Any]:
     """What agent.toml says for every environment."""
-    return _flat({"entrypoint": contents.entrypoint} | _plain(contents.settings))
+    live = contents.live
+    evals = {"live": live.entrypoint, "sample": live.sample} if live else {}
+    return _flat({"entrypoint": contents.entrypoint, "evals": evals} | _plain(contents.settings))
 
 
 def of_config(config: contract.Config | None) -> dict[str, Any]:

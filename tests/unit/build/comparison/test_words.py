@@ -9,7 +9,17 @@ from shipway.build.comparison.compare import compare
 from shipway.build.comparison.side import Side
 from shipway.build.comparison.words import words
 from shipway.build.contents import digest_text
-from shipway_runtime.contract import Config, Contents, Limits, Model, Settings, Source, ToolFilter, ToolServer
+from shipway_runtime.contract import (
+    Config,
+    Contents,
+    Limits,
+    Live,
+    Model,
+    Settings,
+    Source,
+    ToolFilter,
+    ToolServer,
+)
 
 TIME = ToolServer("inside", "pypi:mcp-server-time==1.0", ("--local-timezone", "UTC"))
 GIT = ToolServer("sidecar", "pypi:mcp-server-git==2.0", tools=ToolFilter(deny=("git_reset",)))
@@ -165,3 +175,14 @@ def test_one_release_in_two_environments_is_two_revisions() -> None:
     lines = said(before, after)
     assert lines[1].count("000000000000-") == 2
     assert lines[2:] == ["config of staging -> prod", "  ~ config.greeting: staging -> prod"]
+
+
+def test_what_scores_real_turns() -> None:
+    live = Live("evals.live:score", 0.1)
+    assert changed(live=live) == [
+        "settings of agent.toml",
+        "  + evals.live: evals.live:score",
+        "  + evals.sample: 0.1",
+    ]
+    more = side("1" * 12, live=dataclasses.replace(live, sample=0.2))
+    assert said(side(live=live), more)[1:] == ["settings of agent.toml", "  ~ evals.sample: 0.1 -> 0.2"]
