@@ -21,7 +21,7 @@ demo: setup
 
 test: lint
 	$(BIN)/pytest -q -n 2 tests/unit tests/golden
-	$(BIN)/pytest -n 3 --dist loadfile -m "not long and not alone" tests/docs tests/scenarios tests/engines
+	$(BIN)/pytest -n 3 --dist loadfile --durations 20 -m "not long and not alone" tests/docs tests/scenarios tests/engines
 	$(BIN)/pytest -m alone tests/engines
 
 test-long: setup  # stacks in containers of a real engine: some ten minutes more
