@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+_LONGEST = 600  # characters of a message
 RETRY_S = 2  # for who comes while the database is behind, or does not answer
 
 
@@ -30,5 +31,6 @@ def document(content: Any, status: int = 200, **headers: str) -> Response:
 
 
 def failure(status: int, code: str, message: str, **headers: str) -> Response:
-    """An answer that says what was wrong."""
+    """An answer that says what was wrong, in one line; a request's own words may be in it."""
+    message = "".join(letter if letter.isprintable() else " " for letter in message[:_LONGEST])
     return document({"error": {"code": code, "message": message}}, status, **headers)
