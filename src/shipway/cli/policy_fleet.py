@@ -46,7 +46,7 @@ def show(asked: Asked) -> NoReturn:
     with fleet:
         put = fleet.policy()
         replicas = fleet.enforced(put.etag)
-    _finish(asked, put, replicas)
+    _finish(asked, put, replicas, wanted=False)
 
 
 def join(asked: Asked, more: Policy, reason: str) -> NoReturn:
@@ -71,7 +71,7 @@ def _change(asked: Asked, change: Callable[[Policy, Policy], Policy], reason: st
         if not asked.as_json:
             click.echo(f"version {put.version}; waiting for the replicas", err=True)
         replicas = fleet.arrive(put.etag, ARRIVE_S)
-    _finish(asked, put, replicas)
+    _finish(asked, put, replicas, wanted=True)
 
 
 def _open(asked: Asked) -> tuple[Fleet, Policy]:
@@ -97,7 +97,9 @@ def _open(asked: Asked) -> tuple[Fleet, Policy]:
 # -- What came of it -----------------------------------------------------------------------------------------
 
 
-def _finish(asked: Asked, put: Put, replicas: list[Enforced]) -> NoReturn:
+def _finish(asked: Asked, put: Put, replicas: list[Enforced], *, wanted: bool) -> NoReturn:
+    """`wanted`: it was changed just now, so that nobody who enforces it is a failure, too: a kill switch of a
+    misspelt environment would look as if it held."""
     behind = [one for one in replicas if one.state == "behind"]
     if asked.as_json:
         said: dict[str, Any] = asdict(put) | {"policy": json.loads(encode(put.policy))}
@@ -110,7 +112,10 @@ def _finish(asked: Asked, put: Put, replicas: list[Enforced]) -> NoReturn:
             "their logs and `shipway policy show --url` say why",
             err=True,
         )
-    sys.exit(1 if behind else 0)
+    if not replicas:
+        what = ": nobody enforces it" if wanted else ""
+        click.echo(f"control has heard of no replica in {asked.environment}{what}", err=True)
+    sys.exit(1 if behind or (wanted and not replicas) else 0)
 
 
 def _describe(put: Put, replicas: list[Enforced]) -> None:
@@ -124,5 +129,3 @@ def _describe(put: Put, replicas: list[Enforced]) -> None:
         click.echo()
         rows = [(one.replica, one.revision, one.state) for one in replicas]
         tables.show([("REPLICA", "REVISION", "POLICY"), *rows])
-    else:
-        click.echo("control has heard of no replica", err=True)

@@ -10,9 +10,11 @@ import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import httpx2
 
+from shipway.build.registries.reference import is_loopback
 from shipway.errors import StackError
 from shipway_runtime import contract
 from shipway_runtime.contract import Policy, env
@@ -53,8 +55,11 @@ class Fleet:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         self._query = {"name": name, "environment": environment}
         self._url = url.rstrip("/")
+        here = is_loopback(urlsplit(url).netloc)  # a port that was forwarded: no proxy gets there
         try:
-            self._client = httpx2.Client(base_url=self._url, headers=headers, timeout=TIMEOUT_S)
+            self._client = httpx2.Client(
+                base_url=self._url, headers=headers, timeout=TIMEOUT_S, trust_env=not here
+            )
         except (httpx2.InvalidURL, ValueError) as error:
             raise StackError(f"{url}: {error}", "give control's URL: http://HOST:8083") from None
 

@@ -80,10 +80,12 @@ def test_who_is_behind_is_named(control, policy, monkeypatch):
     assert "1 of 1 replicas are behind" in found.stderr
 
 
-def test_a_replica_that_has_gone_keeps_nobody_waiting(policy):
+def test_that_nobody_enforces_it_is_a_failure(policy):
     found = policy("set", "--kill", "tool:rm")
-    assert found.exit_code == 0
-    assert "control has heard of no replica" in found.stderr
+    assert found.exit_code == 1
+    assert "version 1, " in found.stdout
+    assert "control has heard of no replica in development: nobody enforces it" in found.stderr
+    assert policy("show").exit_code == 0
 
 
 def test_somebody_else_was_first_once_and_always(control):
@@ -130,7 +132,8 @@ def test_a_token_that_may_not(policy, words, role, message):
     assert "a token of the role `operate`" in found.exception.hint
 
 
-def test_whoever_may_read_may_look(policy):
+def test_whoever_may_read_may_look(policy, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")  # which is not asked for loopback
     assert policy("show", role="read").exit_code == 0
 
 
