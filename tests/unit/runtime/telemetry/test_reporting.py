@@ -35,11 +35,16 @@ def reports(server) -> list[contract.ReplicaReport]:
     return [contract.decode(contract.ReplicaReport, body, "report") for _, _, body in list(server.reports)]
 
 
+def latest(server) -> contract.ReplicaReport:
+    """The last report; one that says nothing before there is any."""
+    return (reports(server) or [contract.ReplicaReport("", "", 0.0, ready=False)])[-1]
+
+
 def test_a_replica_says_who_it_is_and_when_it_is_ready(start, control):
     server = control()
     running = reported_by(start, server)
     running.wait_for(lambda: any(report.ready for report in reports(server)), "word of readiness")
-    first, last = reports(server)[0], reports(server)[-1]
+    first, last = reports(server)[0], latest(server)
     assert (first.ready, first.checks["agent"].state) == (False, "starting")
     assert (last.revision, last.checks["agent"].state, last.checks["policy"].state) == ("r-1", "up", "up")
     assert len({report.replica for report in reports(server)}) == 1
@@ -58,10 +63,10 @@ def test_two_processes_of_one_machine_are_two_replicas(start, control):
 def test_a_change_is_said_at_once(start, control):
     server = control()
     running = reported_by(start, server)
-    running.wait_for(lambda: reports(server)[-1].policy == server.etag, "the policy that it has")
+    running.wait_for(lambda: latest(server).policy == server.etag, "the policy that it has")
     before = server.etag
     server.policy = {"limits": {"concurrency": 3}}
-    running.wait_for(lambda: reports(server)[-1].policy == server.etag != before, "the new one")
+    running.wait_for(lambda: latest(server).policy == server.etag != before, "the new one")
 
 
 def test_it_says_so_when_a_check_fails(start, control, tmp_path):
@@ -72,10 +77,10 @@ def test_it_says_so_when_a_check_fails(start, control, tmp_path):
         env={"SHIPWAY_CONTROL_URL": server.url, "SHIPWAY_SECRETS": str(tmp_path)},
         settings={"secrets": {"KEY": {"source": "file"}}},
     )
-    running.wait_for(lambda: reports(server)[-1].ready, "readiness")
+    running.wait_for(lambda: latest(server).ready, "readiness")
     (tmp_path / "KEY").unlink()
-    running.wait_for(lambda: not reports(server)[-1].ready, "word of it")
-    check = reports(server)[-1].checks["secrets"]
+    running.wait_for(lambda: not latest(server).ready, "word of it")
+    check = latest(server).checks["secrets"]
     assert check.state == "down"
     assert "KEY" in (check.error or "")
 
@@ -83,10 +88,10 @@ def test_it_says_so_when_a_check_fails(start, control, tmp_path):
 def test_the_last_report_says_that_it_drains(start, control):
     server = control()
     running = reported_by(start, server)
-    running.wait_for(lambda: reports(server) and reports(server)[-1].ready, "readiness")
+    running.wait_for(lambda: latest(server).ready, "readiness")
     running.terminate()
     assert running.exit_code() == 0
-    last = reports(server)[-1]
+    last = latest(server)
     assert (last.ready, last.checks["draining"].state) == (False, "yes")
 
 
