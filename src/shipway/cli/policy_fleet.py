@@ -112,10 +112,11 @@ def _finish(asked: Asked, put: Put, replicas: list[Enforced], *, wanted: bool) -
             "their logs and `shipway policy show --url` say why",
             err=True,
         )
-    if not replicas:
+    there = any(one.state != "away" for one in replicas)
+    if not there:
         what = ": nobody enforces it" if wanted else ""
-        click.echo(f"control has heard of no replica in {asked.environment}{what}", err=True)
-    sys.exit(1 if behind or (wanted and not replicas) else 0)
+        click.echo(f"control hears of no replica in {asked.environment}{what}", err=True)
+    sys.exit(1 if behind or (wanted and not there) else 0)
 
 
 def _describe(put: Put, replicas: list[Enforced]) -> None:

@@ -84,7 +84,7 @@ def test_that_nobody_enforces_it_is_a_failure(policy):
     found = policy("set", "--kill", "tool:rm")
     assert found.exit_code == 1
     assert "version 1, " in found.stdout
-    assert "control has heard of no replica in development: nobody enforces it" in found.stderr
+    assert "control hears of no replica in development: nobody enforces it" in found.stderr
     assert policy("show").exit_code == 0
 
 
