@@ -31,8 +31,8 @@ PATCH = """
     patch(kept, ...wanted);
     const fresh = document.createElement("div");
     patch(fresh, ...wanted);
-    const [is, ought] = [kept.innerHTML, fresh.innerHTML];
-    if (is !== ought) return `step ${step}: ${is} is not ${ought}`;
+    if (kept.innerHTML !== fresh.innerHTML)
+      return `step ${step}: ${kept.innerHTML} is not ${fresh.innerHTML}`;
     if (focused?.isConnected && !focused.closest("[hidden]") && document.activeElement !== focused)
       return `step ${step}: the focus has gone`;
   }
@@ -56,7 +56,7 @@ def test_a_changed_document_is_as_a_fresh_one_and_keeps_its_focus(page: Page) ->
 
 def of(page: Page, expression: str) -> object:
     """What an expression of changes.js comes to; an error's message where it throws."""
-    attempt = f"try {{ return {expression} }} catch (e) {{ return e.message }}"
+    attempt = f"try {{ return {expression} }} catch (error) {{ return error.message }}"
     return page.run(f"import('/page/changes.js').then(c => {{ {attempt} }})")
 
 

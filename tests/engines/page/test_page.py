@@ -89,7 +89,7 @@ def test_a_token_that_is_none_is_refused_in_words(
     page.wait_for_text("Control does not know this token.")
     assert page.run("document.activeElement.id") == "token"
     page.press("Escape", "Escape")
-    assert page.run("document.getElementById('login').open")
+    page.wait("document.getElementById('login').open")
     page.run("document.getElementById('token').value = ''")
     sign_in(page, "read")
     page.wait(f"location.hash === {HOME!r}")  # the only deployment there is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.browser import Page
 from tests.controlling import ControlProcess
 from tests.engines.page.conftest import Visit, go, tab_to
-from tests.fleet_data import DEPLOYMENT
+from tests.fleet_data import DEPLOYMENT, put_policy
 
 POLICY = "#/support/prod/policy"
 
@@ -140,3 +140,21 @@ def test_an_old_version_is_put_back(visit: Visit, control: ControlProcess) -> No
     assert versions(control)[0]["reason"] == "back to version 1"
     assert in_force(control)["limits"] == versions(control)[-1]["policy"]["limits"]
     go(page, POLICY)
+
+
+def test_every_version_is_there_also_while_new_ones_come(visit: Visit, control: ControlProcess) -> None:
+    for number in range(3, 104):
+        put_policy(control, {"limits": {"concurrency": number}}, f"number {number}")
+    page = visit("read", POLICY)
+    page.wait_for_text("number 103")
+    page.run(
+        "[...document.querySelectorAll('main button')].find(one => one.innerText === 'Show older').click()"
+    )
+    page.wait_for_text("limits for launch")
+    put_policy(control, {}, "meanwhile")
+    page.wait_for_text("meanwhile")
+    numbers = page.wait(
+        "(found => found.length === 104 && found)([...document.querySelectorAll('.history tbody th')]"
+        ".map(one => Number(one.textContent)))"
+    )
+    assert numbers == list(range(104, 0, -1))

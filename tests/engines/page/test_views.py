@@ -100,6 +100,9 @@ def test_conversations_that_failed_are_shown_with_their_text(visit: Visit, contr
     page.wait_for_text("→ no such order")
     page.click("details.case:nth-of-type(2) summary")
     page.wait_for_text("Its text was not stored.")
+    go(page, CONVERSATIONS)
+    shown = "document.querySelectorAll('details.case').length"
+    assert page.run(shown) == 46  # 15 of stable, 30 of the canary, and the one that was told
 
 
 def test_what_agents_and_callers_say_is_text(visit: Visit, control: ControlProcess) -> None:

@@ -1,7 +1,8 @@
-// A policy as single settings, so that two people's changes can be told apart, put on top of each other, and said in words.
-// In: policies as docs/reference/policy.md has them. Out: Maps of key -> value. A key is the JSON of ["kill", KIND, NAME],
-// ["kill", "all"], ["limit", TENANT or "", WHICH] or ["model"]; undefined is what the policy says without it.
-
+// A policy as single settings, so that two people's changes can be told apart, put on top of each other, and
+// said in words.
+// In: policies as docs/reference/policy.md has them. Out: Maps of key -> value. A key is the JSON of
+// ["kill", KIND, NAME], ["kill", "all"], ["limit", TENANT or "", WHICH] or ["model"]; undefined is what the
+// policy says without it.
 export const KINDS = {
   servers: { one: "MCP server", title: "MCP servers", hint: "name in agent.toml" },
   tools: { one: "tool", title: "Tools", hint: "name, or server/name" },
@@ -21,9 +22,11 @@ export const keyOf = (...parts) => JSON.stringify(parts);
 export function settings(policy) {
   const found = new Map();
   if (policy.kill?.all) found.set(keyOf("kill", "all"), true);
-  for (const kind of Object.keys(KINDS)) for (const name of policy.kill?.[kind] ?? []) found.set(keyOf("kill", kind, name), true);
+  for (const kind of Object.keys(KINDS))
+    for (const name of policy.kill?.[kind] ?? []) found.set(keyOf("kill", kind, name), true);
   for (const [tenant, limits] of [["", policy.limits], ...Object.entries(policy.tenants ?? {})])
-    for (const [which, value] of Object.entries(limits ?? {})) if (value !== null) found.set(keyOf("limit", tenant, which), value);
+    for (const [which, value] of Object.entries(limits ?? {}))
+      if (value !== null) found.set(keyOf("limit", tenant, which), value);
   if (policy.model) found.set(keyOf("model"), policy.model);
   return found;
 }
@@ -31,7 +34,11 @@ export function settings(policy) {
 export function difference(before, after) {
   const [old, now] = [settings(before), settings(after)];
   const keys = [...new Set([...old.keys(), ...now.keys()])];
-  return new Map(keys.filter((key) => JSON.stringify(old.get(key)) !== JSON.stringify(now.get(key))).map((key) => [key, now.get(key)]));
+  return new Map(
+    keys
+      .filter((key) => JSON.stringify(old.get(key)) !== JSON.stringify(now.get(key)))
+      .map((key) => [key, now.get(key)]),
+  );
 }
 
 // The policy with some settings changed. What this page does not know of stays as it is.
@@ -46,7 +53,11 @@ function change(made, [what, first, name], value) {
   else if (what === "kill") {
     made.kill ??= {};
     if (first === "all") made.kill.all = value ?? false;
-    else made.kill[first] = [...(made.kill[first] ?? []).filter((each) => each !== name), ...(value ? [name] : [])];
+    else
+      made.kill[first] = [
+        ...(made.kill[first] ?? []).filter((each) => each !== name),
+        ...(value ? [name] : []),
+      ];
   } else {
     const limits = first ? ((made.tenants ??= {})[first] ??= {}) : (made.limits ??= {});
     if (value === undefined) delete limits[name];
@@ -57,12 +68,16 @@ function change(made, [what, first, name], value) {
 
 export function inWords(key, value, before) {
   const [what, first, name] = JSON.parse(key);
-  if (what === "model") return value ? `use the model ${value}` : `use the configured model again, not ${before}`;
+  if (what === "model")
+    return value ? `use the model ${value}` : `use the configured model again, not ${before}`;
   if (first === "all") return value ? "stop everything" : "let turns begin again";
-  if (what === "kill") return value ? `stop ${KINDS[first].one} ${name}` : `allow ${KINDS[first].one} ${name} again`;
+  if (what === "kill")
+    return value ? `stop ${KINDS[first].one} ${name}` : `allow ${KINDS[first].one} ${name} again`;
   const whose = `${(LIMITS[name]?.title ?? name).toLowerCase()} of ${first ? `tenant ${first}` : "each tenant"}`;
   const was = before === undefined ? "" : `, which was ${written(name, before)}`;
-  return value === undefined ? `no limit to ${whose}${was}` : `limit ${whose} to ${written(name, value)}${was}`;
+  return value === undefined
+    ? `no limit to ${whose}${was}`
+    : `limit ${whose} to ${written(name, value)}${was}`;
 }
 
 const UNITS = { s: 1, min: 60, h: 3600, day: 86400 };
@@ -76,7 +91,9 @@ export function written(which, value) {
 }
 
 function scaled(amount) {
-  const [letter, size] = Object.entries(TIMES).reverse().find(([, each]) => amount >= each && amount % each === 0) ?? ["", 1];
+  const [letter, size] = Object.entries(TIMES)
+    .reverse()
+    .find(([, each]) => amount >= each && amount % each === 0) ?? ["", 1];
   return `${amount / size}${letter}`;
 }
 
@@ -84,9 +101,12 @@ function scaled(amount) {
 export function read(which, text) {
   const { example, rate } = LIMITS[which];
   if (!text.trim()) return undefined;
-  const found = /^(\d+(?:\.\d+)?)\s*([kMG]?)\s*(?:USD)?(?:\s*\/\s*(\d*)\s*(s|min|h|day))?$/.exec(text.trim().replace(/^\$/, ""));
+  const found = /^(\d+(?:\.\d+)?)\s*([kMG]?)\s*(?:USD)?(?:\s*\/\s*(\d*)\s*(s|min|h|day))?$/.exec(
+    text.trim().replace(/^\$/, ""),
+  );
   const amount = found && Number(found[1]) * TIMES[found[2]];
   const whole = which === "spend_usd" || Number.isInteger(amount);
-  if (!found || !amount || !whole || rate !== Boolean(found[4])) throw new Error(`“${text.trim()}” is no limit; for example ${example}`);
+  if (!found || !amount || !whole || rate !== Boolean(found[4]))
+    throw new Error(`“${text.trim()}” is no limit; for example ${example}`);
   return rate ? [amount, (Number(found[3]) || 1) * UNITS[found[4]]] : amount;
 }

@@ -12,11 +12,23 @@ export const overview = { label: "Deployments", load: () => get("/v1/deployments
 function show(deployments, { redraw }) {
   if (!deployments.length) return [heading("Deployments"), nothing()];
   const columns = [
-    { title: "Deployment", cell: (each) => h("a", { href: address(each, "fleet") }, `${each.name} · ${each.environment}`) },
+    {
+      title: "Deployment",
+      cell: (each) => h("a", { href: address(each, "fleet") }, `${each.name} · ${each.environment}`),
+    },
     { title: "Readiness", cell: readiness },
     { title: "Revisions", kind: "number", cell: (each) => each.revisions.length ?? each.revisions },
   ];
-  return [heading("Deployments"), table({ caption: "Deployments", columns, rows: deployments, key: ({ name, environment }) => `${name} ${environment}`, redraw })];
+  return [
+    heading("Deployments"),
+    table({
+      caption: "Deployments",
+      columns,
+      rows: deployments,
+      key: ({ name, environment }) => `${name} ${environment}`,
+      redraw,
+    }),
+  ];
 }
 
 function readiness({ replicas, ready }) {
@@ -26,6 +38,12 @@ function readiness({ replicas, ready }) {
 }
 
 function nothing() {
-  return empty("No agent has reported yet.", "Give one ", h("code", {}, "SHIPWAY_CONTROL_URL"), " and ", h("code", {}, "SHIPWAY_CONTROL_TOKEN"),
-    " (a token of role report), and it appears here within seconds of its start. Every stack that shipway renders has both.");
+  return empty(
+    "No agent has reported yet.",
+    "Give one ",
+    h("code", {}, "SHIPWAY_CONTROL_URL"),
+    " and ",
+    h("code", {}, "SHIPWAY_CONTROL_TOKEN"),
+    " (a token of role report), and it appears here within seconds of its start. Every stack that shipway renders has both.",
+  );
 }

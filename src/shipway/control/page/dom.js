@@ -10,7 +10,9 @@ export function h(tag, props, ...children) {
 }
 
 function flat(children) {
-  const items = children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+  const items = children
+    .flat(Infinity)
+    .filter((child) => child !== null && child !== undefined && child !== false);
   return items.map((child) => (child.tag ? child : { text: String(child) }));
 }
 
@@ -69,12 +71,17 @@ function update(node, item) {
 function set(node, name, value, before) {
   if (name === "key" || same(value, before)) return;
   if (name === "style") for (const [key, text] of Object.entries(value)) node.style.setProperty(key, text);
-  else if (name.startsWith("on") || name === "value" || name === "checked") node[name] = value ?? (name.startsWith("on") ? null : "");
+  else if (name.startsWith("on") || name === "value" || name === "checked")
+    node[name] = value ?? (name.startsWith("on") ? null : "");
   else if (value === undefined || value === null || value === false) node.removeAttribute(name);
   else node.setAttribute(name, value === true ? "" : value);
 }
 
 function same(value, before) {
   if (value === before) return true;
-  return typeof value === "object" && typeof before === "object" && JSON.stringify(value) === JSON.stringify(before);
+  return (
+    typeof value === "object" &&
+    typeof before === "object" &&
+    JSON.stringify(value) === JSON.stringify(before)
+  );
 }

@@ -55,7 +55,12 @@ class Draft {
 
   // What somebody else changed meanwhile, and which of it is changed here too.
   get theirs() {
-    return [...difference(this.seen.policy, this.newer.policy)].map(([key, value]) => ({ key, value, before: this.base.get(key), both: this.changes.has(key) }));
+    return [...difference(this.seen.policy, this.newer.policy)].map(([key, value]) => ({
+      key,
+      value,
+      before: this.base.get(key),
+      both: this.changes.has(key),
+    }));
   }
 
   rebase() {

@@ -11,12 +11,26 @@ import { count, dollars, latency, percent, short, span, time, whole } from "./wo
 
 export const evals = { label: "Evals", load, show };
 
-async function load({ name, environment, item }) {
+const MOST = 10; // runs with their cases
+const kept = new Map(); // address -> run; one that was read never changes
+
+async function load(place) {
+  const { name, environment, item } = place;
   const runs = await get("/v1/evals", { name, environment, limit: 100 });
   if (item === undefined) return { runs };
-  const run = await get(`/v1/evals/${encodeURIComponent(item)}`, { name, environment });
+  const run = await runOf(place, item);
   const previous = previousOf(run, runs);
-  return { run, previous: previous && (await get(`/v1/evals/${encodeURIComponent(previous.id)}`, { name, environment })) };
+  return { run, previous: previous && (await runOf(place, previous.id)) };
+}
+
+async function runOf(place, id) {
+  const where = address(place, "evals", id);
+  if (!kept.has(where)) {
+    const { name, environment } = place;
+    kept.set(where, await get(`/v1/evals/${encodeURIComponent(id)}`, { name, environment }));
+    if (kept.size > MOST) kept.delete(kept.keys().next().value);
+  }
+  return kept.get(where);
 }
 
 function show(data, context) {
@@ -26,13 +40,43 @@ function show(data, context) {
 const KINDS = { pass: "good", fail: "bad", inconclusive: "open" };
 
 function list(runs, context) {
-  if (!runs.length) return [heading("Evals"), empty("No run has been sent here.", h("code", {}, "shipway eval --env ENV"), " puts the suite to the agent and sends what came of it; in CI, before a rollout, is the usual place.")];
+  if (!runs.length)
+    return [
+      heading("Evals"),
+      empty(
+        "No run has been sent here.",
+        h("code", {}, "shipway eval --env ENV"),
+        " puts the suite to the agent and sends what came of it; in CI, before a rollout, is the usual place.",
+      ),
+    ];
   return [
-    heading("Evals", h("p", { class: "lead" }, mark(KINDS[runs[0].verdict], `last run: ${runs[0].verdict}`), h("span", {}, passed(runs[0]), ", ", time(runs[0].finished)))),
-    ...bySource(runs).map(([source, own]) => h("section", { key: source, "aria-label": `Suite ${source}` },
-      h("h2", {}, h("code", {}, source)),
-      plot(own, context.width),
-      table({ caption: `Runs of ${source}`, columns: columns(context.place, own.some(({ against }) => against)), rows: own, key: ({ id }) => id, redraw: context.redraw }))),
+    heading(
+      "Evals",
+      h(
+        "p",
+        { class: "lead" },
+        mark(KINDS[runs[0].verdict], `last run: ${runs[0].verdict}`),
+        h("span", {}, passed(runs[0]), ", ", time(runs[0].finished)),
+      ),
+    ),
+    ...bySource(runs).map(([source, own]) =>
+      h(
+        "section",
+        { key: source, "aria-label": `Suite ${source}` },
+        h("h2", {}, h("code", {}, source)),
+        plot(own, context.width),
+        table({
+          caption: `Runs of ${source}`,
+          columns: columns(
+            context.place,
+            own.some(({ against }) => against),
+          ),
+          rows: own,
+          key: ({ id }) => id,
+          redraw: context.redraw,
+        }),
+      ),
+    ),
   ];
 }
 
@@ -43,10 +87,25 @@ function bySource(runs) {
 }
 
 function plot(runs, width) {
-  const known = runs.filter(({ rate }) => rate !== null).map((run) => ({ ...run, at: run.finished })).reverse();
+  const known = runs
+    .filter(({ rate }) => rate !== null)
+    .map((run) => ({ ...run, at: run.finished }))
+    .reverse();
   if (known.length < 2) return null;
-  return h("figure", {}, scorePlot({ runs: known, width, label: `Share of cases that passed in ${count(known.length, "run")}, from ${percent(known[0].rate)} to ${percent(known.at(-1).rate)}. The figures are in the table below.` }),
-    h("figcaption", { class: "quiet" }, "Share of cases that passed, with its 95 % interval. A square is a fail, a ring inconclusive."));
+  return h(
+    "figure",
+    {},
+    scorePlot({
+      runs: known,
+      width,
+      label: `Share of cases that passed in ${count(known.length, "run")}, from ${percent(known[0].rate)} to ${percent(known.at(-1).rate)}. The figures are in the table below.`,
+    }),
+    h(
+      "figcaption",
+      { class: "quiet" },
+      "Share of cases that passed, with its 95 % interval. A square is a fail, a ring inconclusive.",
+    ),
+  );
 }
 
 const passed = (run) => `${whole(run.passed)} of ${count(run.cases, "case")} passed`;
@@ -55,13 +114,32 @@ const revisions = (run) => run.revisions.map((name, index) => [index ? ", " : nu
 
 function columns(place, compared) {
   return [
-    { title: "When", kind: "number", cell: (run) => h("a", { href: address(place, "evals", run.id) }, time(run.finished)) },
+    {
+      title: "When",
+      kind: "number",
+      cell: (run) => h("a", { href: address(place, "evals", run.id) }, time(run.finished)),
+    },
     { title: "Verdict", kind: "number", cell: (run) => mark(KINDS[run.verdict], run.verdict) },
-    { title: "Passed", kind: "number", cell: (run) => [percent(run.rate), h("small", { class: "under" }, interval(run))] },
+    {
+      title: "Passed",
+      kind: "number",
+      cell: (run) => [percent(run.rate), h("small", { class: "under" }, interval(run))],
+    },
     { title: "Failed", kind: "number", cell: (run) => whole(run.failed) },
     { title: "Missing", kind: "number", cell: (run) => whole(run.missing) },
     { title: "Revision", kind: "number", cell: revisions },
-    ...(compared ? [{ title: "Against", kind: "prose", cell: ({ against }) => (against ? [mark(KINDS[against.verdict], against.verdict), " against ", h("code", {}, against.before)] : "–") }] : []),
+    ...(compared
+      ? [
+          {
+            title: "Against",
+            kind: "prose",
+            cell: ({ against }) =>
+              against
+                ? [mark(KINDS[against.verdict], against.verdict), " against ", h("code", {}, against.before)]
+                : "–",
+          },
+        ]
+      : []),
     { title: "Cost", kind: "number", cell: (run) => dollars(run.cost) },
   ];
 }
@@ -71,39 +149,94 @@ function detail({ run, previous }, context) {
   const missing = run.results.filter(({ status }) => status === "missing");
   return [
     h("p", { class: "quiet" }, h("a", { href: address(context.place, "evals") }, "All runs")),
-    heading(h("span", {}, "Run of ", time(run.finished)), h("p", { class: "lead" }, mark(KINDS[run.verdict], run.verdict), h("span", {}, passed(run), ` (${percent(run.required)} needed)`))),
+    heading(
+      h("span", {}, "Run of ", time(run.finished)),
+      h(
+        "p",
+        { class: "lead" },
+        mark(KINDS[run.verdict], run.verdict),
+        h("span", {}, passed(run), ` (${percent(run.required)} needed)`),
+      ),
+    ),
     figures([
-      ["Passed", percent(run.rate), interval(run)], ["Score", run.score === null ? "–" : short(run.score), null], ["Missing", whole(run.missing), "count neither way"],
-      ["Cost", dollars(run.cost), null], ["Took", span(run.finished - run.started), null], ["Revision", revisions(run), run.source],
+      ["Passed", percent(run.rate), interval(run)],
+      ["Score", run.score === null ? "–" : short(run.score), null],
+      ["Missing", whole(run.missing), "count neither way"],
+      ["Cost", dollars(run.cost), null],
+      ["Took", span(run.finished - run.started), null],
+      ["Revision", revisions(run), run.source],
     ]),
     run.remarks.map((words) => h("p", { class: "notice", key: words }, words)),
     run.judge && h("p", { class: "quiet" }, judge(run.judge)),
     comparison(run, previous, context),
     cases("Failed cases", failed, "Every case whose answer is known has passed."),
     missing.length > 0 && cases("Missing: no answer, or nobody could judge it", missing),
-    h("section", { key: "all" }, h("details", {}, h("summary", {}, `All ${count(run.results.length, "case")}`),
-      table({ caption: `Cases of run ${run.id}`, columns: CASES, rows: run.results, key: ({ id }) => id, redraw: context.redraw }))),
+    h(
+      "section",
+      { key: "all" },
+      h(
+        "details",
+        {},
+        h("summary", {}, `All ${count(run.results.length, "case")}`),
+        table({
+          caption: `Cases of run ${run.id}`,
+          columns: CASES,
+          rows: run.results,
+          key: ({ id }) => id,
+          redraw: context.redraw,
+        }),
+      ),
+    ),
   ];
 }
 
 function judge({ model, sensitivity, specificity, good, bad }) {
-  if (sensitivity === null || specificity === null) return `The judge ${model} was never calibrated: without labelled answers, good ones and bad ones, nobody knows what its scores are worth.`;
+  if (sensitivity === null || specificity === null)
+    return `The judge ${model} was never calibrated: without labelled answers, good ones and bad ones, nobody knows what its scores are worth.`;
   return `The judge ${model} finds ${percent(sensitivity)} of ${whole(good)} good and ${percent(specificity)} of ${whole(bad)} bad labelled answers.`;
 }
 
 function cases(title, results, otherwise) {
-  return h("section", { key: title, "aria-label": title }, h("h2", {}, title),
+  return h(
+    "section",
+    { key: title, "aria-label": title },
+    h("h2", {}, title),
     results.length ? results.slice(0, 200).map(one) : h("p", { class: "quiet" }, otherwise),
-    results.length > 200 && h("p", { class: "quiet" }, `The first 200 of ${whole(results.length)}; all are in the list below.`));
+    results.length > 200 &&
+      h("p", { class: "quiet" }, `The first 200 of ${whole(results.length)}; all are in the list below.`),
+  );
 }
 
 function one(result) {
-  const reasons = result.marks.filter(({ holds }) => holds !== true).map(({ by, reason }) => (reason ? `${by}: ${reason}` : by));
-  return h("details", { key: result.id, class: "case" },
+  const reasons = result.marks
+    .filter(({ holds }) => holds !== true)
+    .map(({ by, reason }) => (reason ? `${by}: ${reason}` : by));
+  return h(
+    "details",
+    { key: result.id, class: "case" },
     h("summary", {}, h("code", {}, result.id), " ", h("span", { class: "quiet" }, reasons.join("; "))),
-    h("ul", {}, result.marks.map((each, index) => h("li", { key: index }, mark(each.holds === true ? "good" : each.holds === false ? "bad" : "off", each.by), " ", each.reason))),
+    h(
+      "ul",
+      {},
+      result.marks.map((each, index) =>
+        h(
+          "li",
+          { key: index },
+          mark(each.holds === true ? "good" : each.holds === false ? "bad" : "off", each.by),
+          " ",
+          each.reason,
+        ),
+      ),
+    ),
     h("blockquote", {}, result.text || "no text"),
-    h("p", { class: "quiet" }, `${latency(result.latency_s)}, ${dollars(result.cost)}`, result.tools.length ? `, called ${result.tools.join(", ")}` : null, result.file ? `, ${result.file}:${result.line}` : null));
+    h(
+      "p",
+      { class: "quiet" },
+      `${latency(result.latency_s)}, ${dollars(result.cost)}`,
+      result.tools.length ? `, called ${result.tools.join(", ")}` : null,
+      result.file ? `, ${result.file}:${result.line}` : null,
+    ),
+  );
 }
 
 const STATUS = { passed: "good", failed: "bad", missing: "off" };

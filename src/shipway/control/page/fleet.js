@@ -6,16 +6,18 @@ import { verdict } from "./gates.js";
 import { empty, figures, heading, mark } from "./marks.js";
 import { get } from "./session.js";
 import { table } from "./table.js";
+import { versionsOf } from "./versions.js";
 import { count, dollars, latency, now, percent, span, time, whole } from "./words.js";
 
 const NOBODYS = '"0"'; // the ETag where nobody has put a policy
 
 export const fleet = { label: "Fleet", load, show };
 
-async function load({ name, environment }) {
+async function load(place) {
+  const { name, environment } = place;
   const [seen, versions, judged] = await Promise.all([
     get("/v1/fleet", { name, environment }),
-    get("/v1/policy/versions", { name, environment, limit: 100 }),
+    versionsOf(place),
     get("/v1/gates", { name, environment }),
   ]);
   return { revisions: seen.revisions, versions, judged };
@@ -27,7 +29,7 @@ function rank(replica) {
   return replica.ready ? 2 : 0;
 }
 
-export function policyOf(replica, versions) {
+function policyOf(replica, versions) {
   const version = versions.find(({ etag }) => etag === replica.policy);
   if (version) return `version ${version.version}`;
   if (replica.policy === NOBODYS) return "none is set";
@@ -35,9 +37,13 @@ export function policyOf(replica, versions) {
 }
 
 // What keeps a replica from being ready: "mcp git: Connection refused".
-export function causes({ checks }) {
+function causes({ checks }) {
   const down = Object.entries(checks ?? {}).filter(([, check]) => !["up", "no"].includes(check.state));
-  return down.map(([name, { state, since, error }]) => ({ name: name.replace(":", " "), since, what: error ?? state }));
+  return down.map(([name, { state, since, error }]) => ({
+    name: name.replace(":", " "),
+    since,
+    what: error ?? state,
+  }));
 }
 
 function show({ revisions, versions, judged }, context) {
@@ -48,7 +54,17 @@ function show({ revisions, versions, judged }, context) {
   return [
     heading("Fleet", h("p", { class: "lead" }, inWords(replicas, present, versions))),
     problems(replicas),
-    h("section", { "aria-label": "Revisions" }, revisions.map((each) => revision(each, { total, versions, gate: judged.find(({ canary }) => canary === each.revision) }, context))),
+    h(
+      "section",
+      { "aria-label": "Revisions" },
+      revisions.map((each) =>
+        revision(
+          each,
+          { total, versions, gate: judged.find(({ canary }) => canary === each.revision) },
+          context,
+        ),
+      ),
+    ),
   ];
 }
 
@@ -58,9 +74,18 @@ function inWords(replicas, present, versions) {
   const kind = !present.length || !ready ? "bad" : ready < present.length || away ? "warn" : "good";
   const behind = versions.length ? present.filter(({ policy }) => policy !== versions[0].etag).length : 0;
   return [
-    mark(kind, ready === present.length ? `${count(ready, "replica")} ready` : `${ready} of ${count(present.length, "replica")} ready`),
+    mark(
+      kind,
+      ready === present.length
+        ? `${count(ready, "replica")} ready`
+        : `${ready} of ${count(present.length, "replica")} ready`,
+    ),
     away ? mark("off", `${away} away`) : null,
-    versions.length ? (behind ? mark("warn", `policy ${versions[0].version} not yet on ${behind}`) : mark("good", `policy ${versions[0].version} everywhere`)) : null,
+    versions.length
+      ? behind
+        ? mark("warn", `policy ${versions[0].version} not yet on ${behind}`)
+        : mark("good", `policy ${versions[0].version} everywhere`)
+      : null,
   ];
 }
 
@@ -74,34 +99,91 @@ function problems(replicas) {
       groups.set(id, { ...group, since: Math.min(group.since, since), replicas: group.replicas + 1 });
     }
   }
-  const found = [...groups.values()].sort((one, other) => one.ready - other.ready || other.replicas - one.replicas);
-  return found.length > 0 && h("section", { class: "problems", "aria-label": "Problems" },
-    h("ul", {}, found.map((group) => h("li", { key: group.id },
-      mark(group.ready ? "warn" : "bad", group.ready ? "degraded" : "not ready"), " ", h("b", {}, group.name), ", ", group.what, ", since ", time(group.since),
-      h("span", { class: "quiet" }, ` (${count(group.replicas, "replica")})`)))));
+  const found = [...groups.values()].sort(
+    (one, other) => one.ready - other.ready || other.replicas - one.replicas,
+  );
+  return (
+    found.length > 0 &&
+    h(
+      "section",
+      { class: "problems", "aria-label": "Problems" },
+      h(
+        "ul",
+        {},
+        found.map((group) =>
+          h(
+            "li",
+            { key: group.id },
+            mark(group.ready ? "warn" : "bad", group.ready ? "degraded" : "not ready"),
+            " ",
+            h("b", {}, group.name),
+            ", ",
+            group.what,
+            ", since ",
+            time(group.since),
+            h("span", { class: "quiet" }, ` (${count(group.replicas, "replica")})`),
+          ),
+        ),
+      ),
+    )
+  );
 }
 
 function revision(each, { total, versions, gate }, { place, redraw }) {
   const share = total ? each.conversations / total : null;
   const turns = each.turns || null;
-  const sorted = [...each.replicas].sort((one, other) => rank(one) - rank(other) || one.replica.localeCompare(other.replica));
-  return h("article", { key: each.revision, class: "revision" },
-    h("header", {},
+  const sorted = [...each.replicas].sort(
+    (one, other) => rank(one) - rank(other) || one.replica.localeCompare(other.replica),
+  );
+  return h(
+    "article",
+    { key: each.revision, class: "revision" },
+    h(
+      "header",
+      {},
       h("h2", {}, h("code", {}, each.revision)),
       h("p", { class: "quiet" }, "first seen ", time(each.first_seen), source(each.release)),
-      gate && h("p", {}, h("a", { class: "bare", href: address(place, "gates", gate.canary) }, verdict(gate.judgement)))),
-    h("div", { class: "share", title: "share of conversations" },
+      gate &&
+        h(
+          "p",
+          {},
+          h("a", { class: "bare", href: address(place, "gates", gate.canary) }, verdict(gate.judgement)),
+        ),
+    ),
+    h(
+      "div",
+      { class: "share", title: "share of conversations" },
       h("span", { class: "track" }, h("i", { style: { "--share": String(share ?? 0) } })),
-      h("span", {}, h("b", {}, percent(share)), " of conversations")),
+      h("span", {}, h("b", {}, percent(share)), " of conversations"),
+    ),
     figures([
       ["Conversations", whole(each.conversations), `${whole(each.turns)} turns`],
-      ["Errors", percent(turns && each.errors / turns), each.errors ? h("a", { href: address(place, "conversations", each.revision) }, count(each.errors, "turn")) : "no turn"],
+      [
+        "Errors",
+        percent(turns && each.errors / turns),
+        each.errors
+          ? h("a", { href: address(place, "conversations", each.revision) }, count(each.errors, "turn"))
+          : "no turn",
+      ],
       ...latencies(each.latency_s),
-      ["Cost", dollars(each.cost), turns && each.cost !== null ? `${dollars((each.cost / turns) * 1000)} per 1,000 turns` : null],
+      [
+        "Cost",
+        dollars(each.cost),
+        turns && each.cost !== null ? `${dollars((each.cost / turns) * 1000)} per 1,000 turns` : null,
+      ],
     ]),
-    sorted.length ? table({ caption: `Replicas of ${each.revision}`, columns: columns(versions), rows: sorted, key: ({ replica }) => replica, redraw, kind: "replicas" })
+    sorted.length
+      ? table({
+          caption: `Replicas of ${each.revision}`,
+          columns: columns(versions),
+          rows: sorted,
+          key: ({ replica }) => replica,
+          redraw,
+          kind: "replicas",
+        })
       : h("p", { class: "quiet" }, "No replica of it runs."),
-    contents(each.release));
+    contents(each.release),
+  );
 }
 
 function latencies(said) {
@@ -111,14 +193,34 @@ function latencies(said) {
 
 function source(release) {
   const from = release?.source?.revision;
-  return from ? [", from ", h("code", {}, from.slice(0, 12)), release.source.dirty ? " with changes" : null] : null;
+  return from
+    ? [", from ", h("code", {}, from.slice(0, 12)), release.source.dirty ? " with changes" : null]
+    : null;
 }
 
 function contents(release) {
   if (!release) return null;
-  const rows = [["Release", release.id], ["shipway", release.shipway], ["Prompts", release.prompts], ["Tools", release.tools], ...Object.entries(release.images ?? {}).map(([role, reference]) => [`Image ${role}`, reference])];
-  return h("details", { key: "made of" }, h("summary", {}, "What it is made of"),
-    h("dl", { class: "contents" }, rows.filter(([, value]) => value).map(([name, value]) => h("div", { key: name }, h("dt", {}, name), h("dd", {}, h("code", {}, value))))));
+  const rows = [
+    ["Release", release.id],
+    ["shipway", release.shipway],
+    ["Prompts", release.prompts],
+    ["Tools", release.tools],
+    ...Object.entries(release.images ?? {}).map(([role, reference]) => [`Image ${role}`, reference]),
+  ];
+  return h(
+    "details",
+    { key: "made of" },
+    h("summary", {}, "What it is made of"),
+    h(
+      "dl",
+      { class: "contents" },
+      rows
+        .filter(([, value]) => value)
+        .map(([name, value]) =>
+          h("div", { key: name }, h("dt", {}, name), h("dd", {}, h("code", {}, value))),
+        ),
+    ),
+  );
 }
 
 function columns(versions) {
@@ -126,7 +228,12 @@ function columns(versions) {
     { title: "Replica", cell: ({ replica }) => h("code", {}, replica) },
     { title: "Readiness", kind: "prose", cell: readiness },
     { title: "Policy", cell: (replica) => policyOf(replica, versions) },
-    { title: "Running for", kind: "number", cell: ({ started }) => h("span", { title: new Date(started * 1000).toISOString() }, span(now() - started)) },
+    {
+      title: "Running for",
+      kind: "number",
+      cell: ({ started }) =>
+        h("span", { title: new Date(started * 1000).toISOString() }, span(now() - started)),
+    },
   ];
 }
 
@@ -135,11 +242,21 @@ function readiness(replica) {
   const found = causes(replica);
   if (replica.ready && !found.length) return mark("good", "ready");
   return [
-    mark(replica.ready ? "warn" : "bad", replica.ready ? "degraded" : "not ready"), found.length ? ": " : null,
-    found.map(({ name, since, what }, index) => [index ? "; " : null, `${name}, ${what}, since `, time(since)]),
+    mark(replica.ready ? "warn" : "bad", replica.ready ? "degraded" : "not ready"),
+    found.length ? ": " : null,
+    found.map(({ name, since, what }, index) => [
+      index ? "; " : null,
+      `${name}, ${what}, since `,
+      time(since),
+    ]),
   ];
 }
 
 function nothing() {
-  return empty("Nobody of this deployment has reported.", "Start it with ", h("code", {}, "SHIPWAY_CONTROL_URL"), " and a token of role report; each replica says every ten seconds how it is.");
+  return empty(
+    "Nobody of this deployment has reported.",
+    "Start it with ",
+    h("code", {}, "SHIPWAY_CONTROL_URL"),
+    " and a token of role report; each replica says every ten seconds how it is.",
+  );
 }

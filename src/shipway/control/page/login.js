@@ -26,7 +26,10 @@ async function submit(done) {
     dialog.close();
     done(who);
   } catch (failure) {
-    error.textContent = failure instanceof Lost ? "Control does not know this token." : `Control did not answer: ${failure.message}.`;
+    error.textContent =
+      failure instanceof Lost
+        ? "Control does not know this token."
+        : `Control did not answer: ${failure.message}.`;
     field.focus();
     field.select();
   }

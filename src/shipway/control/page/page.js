@@ -62,7 +62,8 @@ function fail(error) {
   state.failure = error;
   state.since ??= now();
   if (error instanceof Away) wait = Math.min(wait * 1.5, LONGEST_MS);
-  else if (error instanceof Lost) askForToken(state.who ? "The session has ended. Sign in to go on." : "", begin);
+  else if (error instanceof Lost)
+    askForToken(state.who ? "The session has ended. Sign in to go on." : "", begin);
   else if (!("status" in error)) throw error;
 }
 

@@ -1,5 +1,6 @@
 // Plots, made by hand as SVG: evidence against its threshold, and scores with their intervals. Pure.
-// In: points and a width in CSS pixels. Out: a description. Each has its figures in a table beside it, so to a screen reader it is one picture.
+// In: points and a width in CSS pixels. Out: a description. Each has its figures in a table beside it, so to a
+// screen reader it is one picture.
 
 import { h } from "./dom.js";
 import { OTHER_DAY, SAME_DAY, now, percent, short } from "./words.js";
@@ -8,7 +9,22 @@ const LEFT = 46;
 const TOP = 12;
 const BOTTOM = 26;
 const [LEAST, MOST] = [1e-3, 1e9]; // evidence beyond says no more
-const STEPS = [60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 7 * 86400, 30 * 86400, 90 * 86400, 365 * 86400];
+const STEPS = [
+  60,
+  300,
+  900,
+  1800,
+  3600,
+  3 * 3600,
+  6 * 3600,
+  12 * 3600,
+  86400,
+  2 * 86400,
+  7 * 86400,
+  30 * 86400,
+  90 * 86400,
+  365 * 86400,
+];
 
 // points: [{at, evidence, metrics: {name: evidence}}], oldest first.
 export function evidencePlot({ points, threshold, width, label }) {
@@ -18,26 +34,77 @@ export function evidencePlot({ points, threshold, width, label }) {
   const values = points.flatMap((point) => [point.evidence, ...Object.values(point.metrics)]);
   const low = Math.floor(Math.log10(Math.max(LEAST, Math.min(0.1, ...values))));
   const high = Math.ceil(Math.log10(Math.min(MOST, Math.max(threshold * 3, ...values))));
-  const x = across(points.map(({ at }) => at), width - right);
-  const y = (value) => TOP + ((high - Math.log10(Math.min(10 ** high, Math.max(10 ** low, value)))) / (high - low)) * (height - TOP - BOTTOM);
-  const tens = Array.from({ length: high - low + 1 }, (_, index) => low + index).filter((power) => (high - low <= 6 ? true : power % Math.ceil((high - low) / 6) === 0));
-  const lines = [...names.map((name) => ({ name, of: (point) => point.metrics[name] ?? 1 })), { name: "together", of: (point) => point.evidence }];
-  const ends = apart(lines.map(({ name, of }) => ({ name, y: y(of(points.at(-1))) })), height - BOTTOM);
+  const x = across(
+    points.map(({ at }) => at),
+    width - right,
+  );
+  const y = (value) =>
+    TOP +
+    ((high - Math.log10(Math.min(10 ** high, Math.max(10 ** low, value)))) / (high - low)) *
+      (height - TOP - BOTTOM);
+  const tens = Array.from({ length: high - low + 1 }, (_, index) => low + index).filter((power) =>
+    high - low <= 6 ? true : power % Math.ceil((high - low) / 6) === 0,
+  );
+  const lines = [
+    ...names.map((name) => ({ name, of: (point) => point.metrics[name] ?? 1 })),
+    { name: "together", of: (point) => point.evidence },
+  ];
+  const ends = apart(
+    lines.map(({ name, of }) => ({ name, y: y(of(points.at(-1))) })),
+    height - BOTTOM,
+  );
   return picture(width, height, label, [
-    tens.map((power) => grid(width - right, y(10 ** power), power < 0 ? String(10 ** power) : TEN.format(10 ** power))),
+    tens.map((power) =>
+      grid(width - right, y(10 ** power), power < 0 ? String(10 ** power) : TEN.format(10 ** power)),
+    ),
     days(x, points, width - right, height),
-    h("line", { key: "threshold", class: "threshold", x1: LEFT, x2: width - right, y1: y(threshold), y2: y(threshold) }),
-    h("text", { key: "said", class: "threshold-said", x: LEFT + 6, y: y(threshold) - 6 }, `${short(threshold)}: fail`),
-    lines.map(({ name, of }, index) => h("path", { key: name, class: `line line-${name === "together" ? "all" : index % 6}`, d: path(points.map((point) => [x(point.at), y(of(point))])) })),
-    ends.map(({ name, y: at }, index) => h("text", { key: `end ${name}`, class: name === "together" ? "end end-all" : `end end-${index % 6}`, x: width - right + 6, y: at + 4 }, name)),
+    h("line", {
+      key: "threshold",
+      class: "threshold",
+      x1: LEFT,
+      x2: width - right,
+      y1: y(threshold),
+      y2: y(threshold),
+    }),
+    h(
+      "text",
+      { key: "said", class: "threshold-said", x: LEFT + 6, y: y(threshold) - 6 },
+      `${short(threshold)}: fail`,
+    ),
+    lines.map(({ name, of }, index) =>
+      h("path", {
+        key: name,
+        class: `line line-${name === "together" ? "all" : index % 6}`,
+        d: path(points.map((point) => [x(point.at), y(of(point))])),
+      }),
+    ),
+    ends.map(({ name, y: at }, index) =>
+      h(
+        "text",
+        {
+          key: `end ${name}`,
+          class: name === "together" ? "end end-all" : `end end-${index % 6}`,
+          x: width - right + 6,
+          y: at + 4,
+        },
+        name,
+      ),
+    ),
   ]);
 }
 
 // runs: [{at, rate, interval: [low, high], verdict}], oldest first.
 export function scorePlot({ runs, width, label }) {
   const height = width < 500 ? 180 : 220;
-  const low = Math.max(0, Math.floor((Math.min(...runs.map(({ interval }) => interval[0])) - 0.02) * 10) / 10);
-  const x = across(runs.map(({ at }) => at), width - 12, 10);
+  const low = Math.max(
+    0,
+    Math.floor((Math.min(...runs.map(({ interval }) => interval[0])) - 0.02) * 10) / 10,
+  );
+  const x = across(
+    runs.map(({ at }) => at),
+    width - 12,
+    10,
+  );
   const y = (value) => TOP + ((1 - value) / (1 - low || 1)) * (height - TOP - BOTTOM);
   const step = [0.02, 0.05, 0.1, 0.2].find((each) => (1 - low) / each <= 5) ?? 0.25;
   const ticks = Array.from({ length: Math.floor((1 - low) / step + 1.001) }, (_, index) => 1 - step * index);
@@ -45,9 +112,14 @@ export function scorePlot({ runs, width, label }) {
     ticks.map((tick) => grid(width - 12, y(tick), percent(tick))),
     days(x, runs, width - 12, height),
     h("path", { key: "line", class: "line line-all", d: path(runs.map((run) => [x(run.at), y(run.rate)])) }),
-    runs.map((run) => h("g", { key: `run ${run.at}`, class: `run ${run.verdict}` },
-      h("line", { x1: x(run.at), x2: x(run.at), y1: y(run.interval[0]), y2: y(run.interval[1]) }),
-      dot(run.verdict, x(run.at), y(run.rate)))),
+    runs.map((run) =>
+      h(
+        "g",
+        { key: `run ${run.at}`, class: `run ${run.verdict}` },
+        h("line", { x1: x(run.at), x2: x(run.at), y1: y(run.interval[0]), y2: y(run.interval[1]) }),
+        dot(run.verdict, x(run.at), y(run.rate)),
+      ),
+    ),
   ]);
 }
 
@@ -57,7 +129,11 @@ function dot(verdict, x, y) {
 }
 
 function picture(width, height, label, ...inside) {
-  return h("svg", { class: "plot", role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` }, inside);
+  return h(
+    "svg",
+    { class: "plot", role: "img", "aria-label": label, width, height, viewBox: `0 0 ${width} ${height}` },
+    inside,
+  );
 }
 
 function across(times, right, margin = 0) {
@@ -83,8 +159,19 @@ function days(x, points, right, height) {
   const sameDay = to - from < 20 * 3600 && now() - from < 24 * 3600;
   const ticks = [];
   for (let at = first; at <= to; at += step) ticks.push(at);
-  return ticks.map((at) => h("text", { key: `at ${at}`, class: "tick", x: Math.max(LEFT + 14, Math.min(x(at), right - 14)), y: height - 8, "text-anchor": "middle" },
-    step >= 86400 ? DAY.format(at * 1000) : (sameDay ? SAME_DAY : OTHER_DAY).format(at * 1000)));
+  return ticks.map((at) =>
+    h(
+      "text",
+      {
+        key: `at ${at}`,
+        class: "tick",
+        x: Math.max(LEFT + 14, Math.min(x(at), right - 14)),
+        y: height - 8,
+        "text-anchor": "middle",
+      },
+      step >= 86400 ? DAY.format(at * 1000) : (sameDay ? SAME_DAY : OTHER_DAY).format(at * 1000),
+    ),
+  );
 }
 
 const TEN = new Intl.NumberFormat("en", { notation: "compact" });
@@ -97,8 +184,10 @@ function path(pairs) {
 // Labels at the ends of lines, moved until none lies on another.
 function apart(ends, bottom) {
   const sorted = [...ends].sort((one, other) => one.y - other.y);
-  for (let index = 1; index < sorted.length; index++) sorted[index].y = Math.max(sorted[index].y, sorted[index - 1].y + 15);
+  for (let index = 1; index < sorted.length; index++)
+    sorted[index].y = Math.max(sorted[index].y, sorted[index - 1].y + 15);
   const over = Math.max(0, (sorted.at(-1)?.y ?? 0) - bottom);
-  for (let index = sorted.length - 1; over && index >= 0; index--) sorted[index].y = Math.min(sorted[index].y, bottom - (sorted.length - 1 - index) * 15);
+  for (let index = sorted.length - 1; over && index >= 0; index--)
+    sorted[index].y = Math.min(sorted[index].y, bottom - (sorted.length - 1 - index) * 15);
   return ends;
 }

@@ -17,7 +17,9 @@ const PATIENCE_MS = 20000;
 const CHANGE = { "content-type": "application/json", "x-shipway-page": "1" }; // which other sites cannot send
 
 export async function send(method, path, { query, body, headers } = {}) {
-  const search = new URLSearchParams(Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null));
+  const search = new URLSearchParams(
+    Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null),
+  );
   let answer;
   try {
     answer = await fetch(search.size ? `${path}?${search}` : path, {
@@ -35,7 +37,9 @@ export async function send(method, path, { query, body, headers } = {}) {
 
 async function read(answer) {
   setClock(answer.headers.get("date"));
-  const text = await answer.text().catch(() => { throw new Away("the answer broke off"); });
+  const text = await answer.text().catch(() => {
+    throw new Away("the answer broke off");
+  });
   const value = parse(text);
   if (answer.ok) return { value, etag: answer.headers.get("etag") };
   const { code, message } = value?.error ?? {};

@@ -13,10 +13,20 @@ export function now() {
   return Date.now() / 1000 + ahead;
 }
 
-export const SAME_DAY = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-export const OTHER_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+export const SAME_DAY = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+export const OTHER_DAY = new Intl.DateTimeFormat(undefined, {
+  day: "numeric",
+  month: "short",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
 
-export function clock(at) {
+function clock(at) {
   const date = new Date(at * 1000);
   const today = date.toDateString() === new Date(now() * 1000).toDateString();
   return (today ? SAME_DAY : OTHER_DAY).format(date);
@@ -28,7 +38,12 @@ export function time(at) {
   return h("time", { datetime: iso, title: iso }, clock(at));
 }
 
-const STEPS = [[60, 1, "s"], [3600, 60, "min"], [86400, 3600, "h"], [Infinity, 86400, "d"]];
+const STEPS = [
+  [60, 1, "s"],
+  [3600, 60, "min"],
+  [86400, 3600, "h"],
+  [Infinity, 86400, "d"],
+];
 
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
