@@ -18,6 +18,7 @@ from typing import Any
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--explicitly-allowed-ports=10080",  # which it refuses by itself, and a test may be given
     *("--disable-dev-shm-usage", "--force-color-profile=srgb", "--remote-debugging-pipe"),
 )
 PATIENCE_S = 60.0
