@@ -33,7 +33,16 @@ export function history(parts) {
         ),
     versions.length > 0 &&
       versions.at(-1).version > 1 &&
-      h("button", { onclick: () => askForOlder(place).then(context.refresh, context.refresh) }, "Show older"),
+      h(
+        "button",
+        {
+          onclick: () =>
+            askForOlder(place)
+              .then(() => reveal(CAPTION))
+              .then(context.refresh, context.refresh),
+        },
+        "Show older",
+      ),
   );
 }
 
