@@ -8,6 +8,7 @@
     │   ├── TamperedError         a signature or a hash does not match: refused, never retried
     │   └── ResolveError          dependencies that cannot be met, or have no wheel for the platform
     ├── StackError                a stack could not be started, asked or stopped
+    ├── ControlError              a control server is not reached, or refuses
     ├── RolloutError              a rollout cannot do what it was asked for
     └── GateError                 a gate said no; exit code 3
 
@@ -87,6 +88,10 @@ class ResolveError(BuildError):
 
 class StackError(ShipwayError):
     """A stack could not be started, asked or stopped."""
+
+
+class ControlError(ShipwayError):
+    """A control server is not reached, or refuses what it is asked."""
 
 
 class RolloutError(ShipwayError):

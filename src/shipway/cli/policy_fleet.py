@@ -17,7 +17,7 @@ import click
 
 from shipway.cli import policy_words as words
 from shipway.cli import tables
-from shipway.errors import StackError
+from shipway.errors import ControlError
 from shipway_runtime.contract import Kill, Policy, encode, env
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ def _change(asked: Asked, change: Callable[[Policy, Policy], Policy], reason: st
 
 
 def _open(asked: Asked) -> tuple[Fleet, Policy]:
-    """The fleet, and the policy that agent.toml has for it. Raises StackError and SpecError."""
+    """The fleet, and the policy that agent.toml has for it. Raises ControlError and SpecError."""
     from shipway.local.fleet import Fleet
     from shipway.plan.settings import settings
     from shipway.spec.load import load
 
     url = asked.control or os.environ.get(env.CONTROL_URL)
     if not url:
-        raise StackError(
+        raise ControlError(
             f"--env {asked.environment}: where its control is, nobody says",
             f"set {env.CONTROL_URL} and {env.CONTROL_TOKEN}, or give --control URL",
         )

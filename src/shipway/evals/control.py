@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-import httpx2
-
-from shipway.build.registries.reference import is_loopback
+from shipway.control_client import ControlClient
+from shipway.errors import ControlError
 from shipway.evals.records import Before, before
 from shipway.evals.results import Run, document
 from shipway_runtime.contract import env
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVALS_PATH = "/v1/evals"
-NOTHING: Mapping[str, int] = {}
 _MOST = 100  # of the newest runs, in which a revision is looked for
-_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +32,33 @@ class Control:
 
     def report(self, run: Run) -> str:
         """Send a run. What went wrong, in words; empty when control has it."""
-        answer = self._ask("POST", EVALS_PATH, json=document(run))
-        if isinstance(answer, str):
-            return answer
-        return "" if answer.is_success else _words(answer)
+        try:
+            with self._client() as client:
+                client.ask("POST", EVALS_PATH, json=document(run))
+        except ControlError as error:
+            return _words(error)
+        return ""
 
     def find(self, revision: str) -> Before | str:
         """The newest whole run of a revision; or why there is none, in words."""
-        listed = self._get(EVALS_PATH, limit=_MOST)
-        if isinstance(listed, str):
-            return listed
-        found = next((run for run in listed if run.get("revision") == revision and not _stopped(run)), None)
-        if found is None:
-            return f"{self.url} has no run of {revision}"
-        whole = self._get(f"{EVALS_PATH}/{found['id']}")
         try:
-            return whole if isinstance(whole, str) else before(whole, revision)
+            with self._client() as client:
+                listed = client.ask("GET", EVALS_PATH, query={"limit": str(_MOST)}).json()
+                found = next(
+                    (one for one in listed if one.get("revision") == revision and not _stopped(one)), None
+                )
+                if found is None:
+                    return f"{self.url} has no run of {revision}"
+                whole = client.ask("GET", f"{EVALS_PATH}/{found['id']}").json()
+        except ControlError as error:
+            return _words(error)
+        try:
+            return before(whole, revision)
         except ValueError as error:
             return f"{self.url}: run {found['id']} cannot be read: {error}"
 
-    def _get(self, path: str, **query: int) -> Any:
-        """The JSON of an answer; a text where there is none."""
-        answer = self._ask("GET", path, query)
-        if isinstance(answer, str):
-            return answer
-        return answer.json() if answer.is_success else _words(answer)
-
-    def _ask(
-        self, method: str, path: str, more: Mapping[str, int] = NOTHING, **body: Any
-    ) -> httpx2.Response | str:
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
-        query: dict[str, str | int] = {"name": self.name, "environment": self.environment, **more}
-        url = self.url.rstrip("/") + path
-        options = {"timeout": _TIMEOUT_S, "trust_env": not is_loopback(urlsplit(url).netloc), **body}
-        try:
-            return httpx2.request(method, url, params=query, headers=headers, **options)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            return f"{url}: {str(error) or type(error).__name__}"
+    def _client(self) -> ControlClient:
+        return ControlClient(self.url, self.token, self.name, self.environment)
 
 
 def named(environ: Mapping[str, str], name: str, environment: str) -> Control | None:
@@ -87,6 +73,5 @@ def _stopped(run: Mapping[str, Any]) -> bool:
     return bool(isinstance(against, dict) and against.get("stopped"))
 
 
-def _words(answer: httpx2.Response) -> str:
-    hint = f": {env.CONTROL_TOKEN} is missing or wrong" if answer.status_code in (401, 403) else ""
-    return f"{answer.url} answers {answer.status_code}{hint}"
+def _words(error: ControlError) -> str:
+    return f"{error}" + (f" ({error.hint})" if error.hint else "")

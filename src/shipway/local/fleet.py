@@ -1,7 +1,7 @@
 """A fleet's policy, by its control: read, changed, and seen to arrive on each replica.
 
 In: control's URL and a token, a deployment, a change. Out: the policy with its version; the replicas, each
-with what it enforces. Errors: StackError in control's own words, and where others changed it meanwhile.
+with what it enforces. Errors: ControlError in control's own words, and where others changed it meanwhile.
 """
 
 from __future__ import annotations
@@ -10,19 +10,15 @@ import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
 
-import httpx2
-
-from shipway.build.registries.reference import is_loopback
-from shipway.errors import StackError
+from shipway.control_client import ControlClient, words
+from shipway.errors import ControlError
 from shipway_runtime import contract
-from shipway_runtime.contract import Policy, env
+from shipway_runtime.contract import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT_S = 10.0
 LOOK_S = 0.5
 _ATTEMPTS = 2
 
@@ -49,19 +45,10 @@ class Enforced:
 
 
 class Fleet:
-    """One deployment, and its control, to be closed by `with`. Every call raises StackError."""
+    """One deployment, and its control, to be closed by `with`. Every call raises ControlError."""
 
     def __init__(self, url: str, token: str | None, name: str, environment: str) -> None:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._query = {"name": name, "environment": environment}
-        self._url = url.rstrip("/")
-        here = is_loopback(urlsplit(url).netloc)  # a port that was forwarded: no proxy gets there
-        try:
-            self._client = httpx2.Client(
-                base_url=self._url, headers=headers, timeout=TIMEOUT_S, trust_env=not here
-            )
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise StackError(f"{url}: {error}", "give control's URL: http://HOST:8083") from None
+        self._client = ControlClient(url, token, name, environment)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +58,7 @@ class Fleet:
 
     def policy(self) -> Put:
         """The policy in force."""
-        versions = self._ask("GET", "/v1/policy/versions", query={"limit": "1"}).json()
+        versions = self._client.ask("GET", "/v1/policy/versions", query={"limit": "1"}).json()
         return self._read(versions[0]) if versions else Put(Policy(), contract.NO_POLICY)
 
     def change(self, change: Callable[[Put], Policy], reason: str) -> Put:
@@ -80,20 +67,20 @@ class Fleet:
         for _ in range(_ATTEMPTS):
             before = self.policy()
             body = {"policy": json.loads(contract.encode(change(before))), "reason": reason}
-            answer = self._ask(
+            answer = self._client.ask(
                 "PUT", contract.CONTROL_POLICY, headers={"if-match": before.etag}, json=body, taken=(412,)
             )
             if answer.status_code != 412:
                 return self._read(answer.json())
-            said = _words(answer)
-        raise StackError(
+            said = words(answer)
+        raise ControlError(
             f"the policy was changed by others, {_ATTEMPTS} times in between: {said}",
             "look at it (`shipway policy show`), and do it again",
         )
 
     def enforced(self, etag: str) -> list[Enforced]:
         """Each replica that control has heard of, and whether it has the policy of this ETag."""
-        revisions = self._ask("GET", "/v1/fleet").json()["revisions"]
+        revisions = self._client.ask("GET", "/v1/fleet").json()["revisions"]
         return [
             Enforced(
                 replica["replica"],
@@ -116,38 +103,3 @@ class Fleet:
     def _read(self, document: dict[str, Any]) -> Put:
         policy = contract.decode(Policy, json.dumps(document["policy"]), "control's policy")
         return Put(policy, *(document[key] for key in ("etag", "version", "by", "reason", "at")))
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: dict[str, str] | None = None,
-        headers: dict[str, str] | None = None,
-        json: Any = None,
-        taken: tuple[int, ...] = (),
-    ) -> httpx2.Response:
-        params = self._query | (query or {})
-        try:
-            answer = self._client.request(method, path, params=params, headers=headers, json=json)
-        except (httpx2.HTTPError, OSError) as error:
-            raise StackError(
-                f"control at {self._url} is not reached: {str(error) or type(error).__name__}",
-                f"look at {env.CONTROL_URL}, or give --control URL",
-            ) from None
-        if answer.is_success or answer.status_code in taken:
-            return answer
-        raise StackError(f"control at {self._url} says {answer.status_code}: {_words(answer)}", _hint(answer))
-
-
-def _words(answer: httpx2.Response) -> str:
-    try:
-        return str(answer.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return "not as a control does"
-
-
-def _hint(answer: httpx2.Response) -> str:
-    if answer.status_code in (401, 403):
-        return f"{env.CONTROL_TOKEN} is to be a token of the role `operate`; `read` may look"
-    return ""

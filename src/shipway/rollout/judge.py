@@ -1,6 +1,6 @@
 """The gate of a rollout, at control: begun, told the canary's share, asked.
 
-In: control's address and a token with the role `operate`, a deployment. Out: what the gate says. Errors:
+In: control's address and a token with the role `operate`, a plan. Out: what the gate says. Errors:
 RolloutError, in control's own words.
 """
 
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import httpx2
-
-from shipway.errors import RolloutError
+from shipway.control_client import ControlClient
+from shipway.errors import ControlError, RolloutError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shipway.plan.rollout import RolloutPlan
 
-TIMEOUT_S = 10.0
 TOO_LITTLE = "too-little"
 
 
@@ -34,9 +34,7 @@ class Judge:
     """One deployment's gates at a control server."""
 
     def __init__(self, url: str, token: str | None, plan: RolloutPlan) -> None:
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._url, self._plan = url.rstrip("/"), plan
-        self._client = httpx2.Client(base_url=self._url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+        self._client, self._plan = ControlClient(url, token, plan.name, plan.environment), plan
 
     def close(self) -> None:
         self._client.close()
@@ -60,20 +58,8 @@ class Judge:
         said = self._ask("GET", "/v1/verdict", {"canary": canary})
         return Opinion(said["verdict"], said["why"] == TOO_LITTLE, said["pause"], said["words"])
 
-    def _ask(self, method: str, path: str, query: dict[str, str], body: Any = None) -> Any:
-        query = {"name": self._plan.name, "environment": self._plan.environment, **query}
+    def _ask(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Any:
         try:
-            answer = self._client.request(method, path, params=query, json=body)
-        except httpx2.HTTPError as error:
-            said = str(error) or type(error).__name__
-            raise RolloutError(f"control at {self._url} is not reached: {said}") from None
-        if answer.is_success:
-            return answer.json()
-        raise RolloutError(f"control at {self._url} answers {answer.status_code}: {_words(answer)}")
-
-
-def _words(answer: httpx2.Response) -> str:
-    try:
-        return str(answer.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return answer.text[:200]
+            return self._client.ask(method, path, query=query, json=body).json()
+        except ControlError as error:
+            raise RolloutError(str(error), error.hint) from None
