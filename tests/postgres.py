@@ -58,11 +58,14 @@ class PostgresServer:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT is its fast stop: every connection is cut."""
+        """SIGINT is its fast stop: every connection is cut. Where that hangs, SIGQUIT waits for nothing."""
         if self._process and self._process.poll() is None:
             self.freeze(signal.SIGCONT)
-            self._process.send_signal(how)
-            self._process.wait(BOUND_S)
+            for number in (how, signal.SIGQUIT, signal.SIGKILL):
+                self._process.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(BOUND_S)
+                    return
 
     def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
         """Stop every process of it where it is, and SIGCONT lets them go on."""

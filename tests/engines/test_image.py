@@ -172,7 +172,7 @@ def test_support_with_its_sidecar_answers_by_tools(
             answers = {
                 question: httpx2.post(
                     f"http://127.0.0.1:{api}/v1/responses", json={"input": question}, timeout=60
-                ).json()["output"][0]["content"][0]["text"]
+                ).json()["output"][-1]["content"][0]["text"]
                 for question in ("What time is it in Tokyo?", "What changed last in the repository?")
             }
             assert "Tokyo" in answers["What time is it in Tokyo?"], answers

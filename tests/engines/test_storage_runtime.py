@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import socket
 import threading
 
 import pytest
@@ -123,7 +124,7 @@ def test_readiness_names_the_database(start, tmp_path):  # noqa: F811
     settings = {"storage": {"path": str(tmp_path / "data"), "url_secret": "DATABASE_URL"}, "secrets": SECRETS}
     running = start(AGENT, ready=False, env=env, settings=settings)
     running.wait_for(lambda: running.get_admin("/healthz") == 200, "start")
-    running.wait_for(lambda: running.get_admin("/healthz") == 200, "start")
+    running.wait_for(lambda: listens(running.ports["API"]), "import")
     running.wait_for(lambda: "refused" in str(storage(running)["last_error"]), "reason")
     assert running.get_admin("/readyz") == 503
     assert running.get_admin("/healthz") == 200
@@ -145,6 +146,11 @@ def test_readiness_names_the_database(start, tmp_path):  # noqa: F811
         server.close()
     assert "Traceback" not in running.log()
     assert "hunter2" not in running.log()
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def storage(running):

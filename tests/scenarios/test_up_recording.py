@@ -76,7 +76,7 @@ def answer(asked: Asked) -> Says:
 
 
 def test_record_then_replay_without_a_key(root: Path, run: Run, free_port: Callable[[], int]) -> None:
-    port = ("--port", str(free_port()))
+    port = ("--engine", "processes", "--port", str(free_port()))
     with ModelApi(answer) as api:
         given = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": api.url, "CRM_TOKEN": "c4nary-of-the-crm"}
         up = run("up", "-d", *port, "--record", env=given)
