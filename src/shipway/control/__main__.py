@@ -16,7 +16,8 @@ _KEEP_DAYS = 30.0
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a first process ignores it, and imports last
+    # Else a first process ignores it, and imports last. An exception could be swallowed by what is imported.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from shipway.control.server import serve
 
     parser = argparse.ArgumentParser(

@@ -13,7 +13,8 @@ from shipway_runtime import contract
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else a first process ignores it, and imports last
+    # Else a first process ignores it, and imports last. An exception could be swallowed by what is imported.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from shipway.replay.recording import options
     from shipway.replay.secrecy import named
     from shipway.replay.server import serve
