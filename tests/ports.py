@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FIRST, _REGION, _REGIONS = 10_000, 800, 28  # up to 32,400; Linux' own begin at 32,768
+_FIRST, _REGION, _REGIONS = 10_000, 2_800, 8  # up to 32,400; Linux' own begin at 32,768
 _BLOCK = 40  # a stack keeps its other ports within this distance of its API's
 
 
