@@ -17,6 +17,23 @@ from . import codec
 from .codec import FORMAT as FORMAT
 from .codec import ContractError as ContractError
 from .codec import encode as encode
+from .policies import CONTROL_POLICY as CONTROL_POLICY
+from .policies import NO_POLICY as NO_POLICY
+from .policies import RESTRICTION_LIMIT_S as RESTRICTION_LIMIT_S
+from .policies import RESTRICTION_S as RESTRICTION_S
+from .policies import Kill as Kill
+from .policies import Limits as Limits
+from .policies import Policy as Policy
+from .policies import Restricted as Restricted
+from .policies import Restriction as Restriction
+from .reports import OUTCOMES_PATH as OUTCOMES_PATH
+from .reports import OUTCOMES_TYPE as OUTCOMES_TYPE
+from .reports import REPLICAS_PATH as REPLICAS_PATH
+from .reports import REPORT_EVERY_S as REPORT_EVERY_S
+from .reports import CheckReport as CheckReport
+from .reports import Outcome as Outcome
+from .reports import ReplicaReport as ReplicaReport
+from .reports import TokenCounts as TokenCounts
 from .revisions import REVISION as REVISION
 from .revisions import REVISION_WORDS as REVISION_WORDS
 from .revisions import UNRELEASED as UNRELEASED
@@ -76,25 +93,6 @@ UID = 65532  # user and group of every container; "nonroot" in distroless images
 
 REVISION_HEADER = "x-shipway-revision"
 REPLAY_HEADER = "x-shipway-replay"  # of every answer that a replay gives in a model's place
-OUTCOMES_PATH = "/v1/outcomes"
-OUTCOMES_TYPE = "application/x-ndjson"
-"""Of the control server: POST with one Outcome a line, `name` and `environment` as query, and the bearer
-token of SHIPWAY_CONTROL_TOKEN.
-
-The answer says what becomes of the lines, of all of them. 2xx: it keeps them, and they are forgotten here.
-413: send fewer at once. 422: a line among them is no outcome; sent by itself it is given up. Anything else,
-or nothing: all of them again later, not before `Retry-After` (seconds). So a line can come twice, even from
-another process, and counts once: `Outcome.identity` tells. Lines come in no order to be relied on.
-"""
-
-REPLICAS_PATH = "/v1/replicas"
-REPORT_EVERY_S = 10.0
-"""Of the control server: POST with a ReplicaReport, `name` and `environment` as query, and the same token.
-
-At start, when readiness changes, and this often besides. A replica that has not been heard of for three
-times as long is away.
-"""
-
 CONVERSATION_HEADER = "x-conversation-id"
 TENANT_HEADER = "x-shipway-tenant"  # counts from trusted proxies alone
 TENANT_NAME = (
@@ -187,16 +185,6 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of the policy, per tenant; None is unlimited. Rates are (amount, seconds)."""
-
-    requests: tuple[int, int] | None = None
-    concurrency: int | None = None
-    tokens: tuple[int, int] | None = None
-    spend_usd: tuple[float, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What may differ between environments; the manifest holds the file's, the config an environment's."""
 
@@ -285,85 +273,7 @@ class Config:
     format: int = FORMAT
 
 
-# -- Policy: what changes while running --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    all: bool = False
-    tenants: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
-    servers: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-
-    def rule(self, tool: str, server: str | None = None) -> str | None:
-        """What switches a tool off, of an MCP server or of the agent itself: "servers", "tools", or nothing.
-
-        `tools` names it alone, or as server/tool.
-        """
-        if server is not None and server in self.servers:
-            return "servers"
-        named = tool in self.tools or (server is not None and f"{server}/{tool}" in self.tools)
-        return "tools" if named else None
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """policy.json. `model` switches among the declared fallbacks; None leaves the configured model.
-
-    Limits of a tenant in `tenants` come before `limits`, one by one.
-    """
-
-    kill: Kill = field(default_factory=Kill)
-    limits: Limits = field(default_factory=Limits)
-    tenants: dict[str, Limits] = field(default_factory=dict)
-    model: str | None = None
-    format: int = FORMAT
-
-
-RESTRICTION_S = 3600.0  # how long a restriction holds where nobody says how long
-RESTRICTION_LIMIT_S = 7 * 86400.0  # what is to hold for longer belongs into the base
-
-
-@dataclass(frozen=True, slots=True)
-class Restriction:
-    """The body of PUT /policy on the admin port: what is laid over the base, for `for_s` seconds.
-
-    `by` and `reason` are what the caller says of itself; they go to the log.
-    """
-
-    policy: Policy
-    for_s: float = RESTRICTION_S
-    by: str = ""
-    reason: str = ""
-    format: int = FORMAT
-
-
-@dataclass(frozen=True, slots=True)
-class Restricted:
-    """A restriction that was taken: when, in seconds since the epoch, and from which address."""
-
-    restriction: Restriction
-    since: float
-    peer: str
-    format: int = FORMAT
-
-    @property
-    def until(self) -> float:
-        """When it ends by itself."""
-        return self.since + self.restriction.for_s
-
-
-CONTROL_POLICY = "/v1/policy"
-NO_POLICY = '"0"'  # the ETag while nobody has put one: what the agent has of its own holds
-"""Where control has the policy of an agent: GET with `name` and `environment` as query, and a bearer token.
-
-200 is a Policy with an ETag; 304 answers If-None-Match while nothing has changed. Everything else is a
-failure, 404 included: an agent without a policy of its own gets an empty one.
-"""
-
-
-# -- Release and outcome -----------------------------------------------------------------------------------
+# -- Release ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,65 +328,6 @@ class Release:
     tools: str | None  # sha256:… over the MCP servers in `contents`; None without any
     id: str
     contents: Contents | None = None
-    format: int = FORMAT
-
-
-@dataclass(frozen=True, slots=True)
-class TokenCounts:
-    input: int = 0
-    output: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One turn, one JSON line. Times are seconds since the epoch; `cost` is in US dollars."""
-
-    conversation: str
-    turn: int
-    revision: str
-    tenant: str | None
-    first_seen: float
-    started: float
-    finished: float
-    status: Literal["ok", "error", "denied", "cancelled"]
-    latency_s: float
-    first_token_s: float | None = None
-    tokens: TokenCounts = field(default_factory=TokenCounts)
-    cost: float | None = None
-    tool_calls: int = 0
-    tool_errors: int = 0
-    score: float | None = None
-    format: int = FORMAT
-
-    @property
-    def identity(self) -> tuple[str, str | None, str, int, float]:
-        """Equal for two records of one turn, and for those alone: a turn that was denied takes no number,
-        and a conversation that was deleted may begin again."""
-        return (self.revision, self.tenant, self.conversation, self.turn, self.started)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """One check of readiness; it stands as it does since `since`, in seconds since the epoch."""
-
-    state: str
-    since: float
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaReport:
-    """What one process says of itself. `replica` is its own for life: where it runs, and a random part.
-
-    `policy` is the ETag of control's policy that it enforces; None while it has none from there.
-    """
-
-    replica: str
-    revision: str
-    started: float
-    ready: bool
-    checks: dict[str, CheckReport] = field(default_factory=dict)
-    policy: str | None = None
     format: int = FORMAT
 
 
