@@ -7,6 +7,7 @@ whether the canary goes back now.
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from math import erfc, exp, sqrt
 from typing import Any, ClassVar, Protocol
 
@@ -72,7 +73,7 @@ class OursByThree:
         return canary and self._gate.failed
 
 
-class _Windows:
+class _Windows(ABC):
     """What looks at a window of the canary at a time, with stable's conversations beside it."""
 
     def __init__(self) -> None:
@@ -86,8 +87,9 @@ class _Windows:
         own, self._scores[True] = self._scores[True], []
         return self.back(stable, own)
 
+    @abstractmethod
     def back(self, stable: list[float], canary: list[float]) -> bool:
-        raise NotImplementedError
+        """Whether the scores of these two windows say that the canary is worse."""
 
 
 class Threshold(_Windows):

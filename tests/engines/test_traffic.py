@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.routing import HEADER, Revision, Router, embedded, haproxy, until
 
 from shipway.errors import RolloutError
+from shipway.rollout.traffic.embedded import Embedded
 from shipway.rollout.traffic.haproxy import HAProxy
 from shipway.rollout.traffic.split import BODY_LIMIT, Slot, Split
 from shipway_runtime import contract
@@ -190,3 +193,21 @@ def test_one_revision_follows_another_in_a_slot(router: Router, revisions: dict[
 def test_a_socket_that_is_not_there_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(RolloutError, match=r"HAProxy does not answer at .*nothing\.sock"):
         HAProxy(str(tmp_path / "nothing.sock")).served()
+
+
+def test_the_embedded_router_closes_a_websocket() -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def scenario() -> None:
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        app = Embedded()
+        await app({"type": "websocket"}, receive, send)
+        await app.close()
+
+    asyncio.run(scenario())
+    assert [event["type"] for event in sent] == ["websocket.close"]

@@ -7,11 +7,9 @@ cannot be had.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import signal
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -22,7 +20,7 @@ import uvicorn
 from shipway.control.app import THREADS, create_app
 from shipway.control.http import tokens as tokens_of
 from shipway.control.http.tokens import TokenError, Tokens
-from shipway.errors import StackError
+from shipway.listening import bind
 from shipway_runtime.contract import SECRETS, env
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def serve(
     signal.signal(signal.SIGTERM, stop)
     tokens = _tokens(host, data, environ)
     database, kept = _database(data, url, environ)
-    listener = _bind(host, port)
+    listener = bind(host, port)
     database.open()
     try:
         shown = f"[{host}]" if ":" in host else host
@@ -123,17 +121,3 @@ def _database(data: Path, url: str | None, environ: Mapping[str, str]) -> tuple[
     from shipway.control.store.sqlite import FILE, Sqlite
 
     return Sqlite(data), str(data / FILE)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise StackError(
-                f"port {port} on {host} is in use", "stop what listens there, or pass --port"
-            ) from None
-        reason = error.strerror or str(error)
-        raise StackError(
-            f"cannot listen on {host}:{port}: {reason}", "pass another --host or --port"
-        ) from None

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shipway.errors import StackError
+from shipway.listening import bind
 from shipway.replay.app import TRANSPORT, create_app
 from shipway.replay.drift.journal import keep
 from shipway.replay.faults.control import with_control
@@ -31,6 +30,7 @@ from shipway.replay.secrecy import NONE
 from shipway.replay.tape import load
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -63,7 +63,7 @@ def serve(
     if recorded:
         _make(directory)
     tape = load(directory)
-    listener = _bind(host, port)
+    listener = bind(host, port)
     counts = f"{len(tape.recordings)} recordings, {len(tape.replies)} scripted replies"
     url = f"http://{host}:{listener.getsockname()[1]}"
     print(f"replay: {counts} from {directory} on {url}", file=sys.stderr, flush=True)
@@ -146,17 +146,3 @@ class _Breakable(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise StackError(
-                f"port {port} on {host} is in use", "stop what listens there, or pass --port"
-            ) from None
-        reason = error.strerror or str(error)
-        raise StackError(
-            f"cannot listen on {host}:{port}: {reason}", "pass another --host or --port"
-        ) from None

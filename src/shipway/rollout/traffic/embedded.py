@@ -106,8 +106,9 @@ class Embedded:
     # -- What a request goes through ---------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            raise NotImplementedError(f"this router passes HTTP on, not {scope['type']}")
+        if scope["type"] != "http":  # WebSockets of own ASGI applications: HAProxy passes them on
+            await send({"type": "websocket.close", "reason": "without HAProxy this router has no WebSockets"})
+            return
         request = Request(scope, receive)
         try:
             body = await _Body.read(request)

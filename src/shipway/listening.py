@@ -1,0 +1,26 @@
+"""The socket that a server of shipway's listens on.
+
+In: host and port. Out: a socket that is bound and listens. Errors: StackError, which says what is in the way.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from shipway.errors import StackError
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Listen there; port 0 is a free one."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {port} on {host} is in use", "stop what listens there, or pass --port"
+            ) from None
+        reason = error.strerror or str(error)
+        raise StackError(
+            f"cannot listen on {host}:{port}: {reason}", "pass another --host or --port"
+        ) from None
