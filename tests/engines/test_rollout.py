@@ -74,13 +74,13 @@ class Rollout:
         self.judge = Judge(control.url, TOKENS["operate"], PLAN)
         self.store = Store(place / "rollouts.db")
         self.told: list[str] = []
-        self.began = time.time() - AGO_S
+        self.passed_s = 0.0
         self.users_seen = 0
         self.store.begin(PLAN, begin("new", "old", self.now()), "ann")
         self.start(judged=False)
 
     def now(self) -> float:
-        return time.time() - AGO_S
+        return time.time() - AGO_S + self.passed_s
 
     def start(self, judged: bool = True) -> None:
         """A controller, as after a restart of its process."""
@@ -215,3 +215,54 @@ def test_a_control_that_is_away_holds_the_rollout_where_it_is(rollout: Rollout) 
     assert {rollout.router.slot(f"new{number}") for number in range(10)} == {"a", "b"}
     rollout.control.start()
     rollout.until("aborted")
+
+
+def test_while_control_is_away_users_are_served_and_a_canary_that_is_gone_is_rolled_back(
+    rollout: Rollout,
+) -> None:
+    rollout.until("stepping")
+    rollout.router.until_ready("a", "b")
+    rollout.world.close()
+    rollout.start()
+    rollout.control.kill()
+    rollout.router.restart()
+    rollout.world.traffic = rollout.router.traffic
+    rollout.controller.tick()
+    rollout.router.until_ready("a", "b")
+    assert {rollout.router.slot(f"new{number}") for number in range(10)} == {"a", "b"}
+    rollout.backends.run = lambda revision: None  # type: ignore[method-assign]
+    rollout.backends.end("new")
+    rollout.controller.tick()
+    rollout.passed_s += 60.0
+    rollout.until("aborted")
+    assert {rollout.router.slot(f"newer{number}") for number in range(10)} == {"a"}
+
+
+def test_the_next_rollout_begins_with_nothing_of_the_last_one(rollout: Rollout) -> None:
+    """Neither its gate, nor its pins: a conversation that went back stays with stable."""
+    rollout.until("stepping")
+    rollout.router.until_ready("a", "b")
+    rollout.world.close()
+    rollout.start()
+    went = {name: slot for number in range(10) if (slot := rollout.router.slot(name := f"c{number}")) == "b"}
+    rollout.world.order(Asked(rollout.now(), "abort", "bob"))
+    rollout.until("aborted")
+    assert rollout.router.traffic.pins().keys().isdisjoint(went)
+    for _ in range(2):
+        rollout.controller.tick()
+    assert rollout.router.traffic.pins().keys().isdisjoint(went)
+    rollout.store.begin(PLAN, begin("newer", "old", rollout.now()), "ann")
+    rollout.until("stepping")
+    assert rollout.controller.trouble == ""
+    assert rollout.router.traffic.pins().keys().isdisjoint(went)
+
+
+def test_a_router_that_is_started_anew_after_the_end_is_told_again(rollout: Rollout) -> None:
+    rollout.until("stepping")
+    rollout.world.order(Asked(rollout.now(), "promote", "bob"))
+    rollout.until("promoted")
+    rollout.router.restart()
+    rollout.world.traffic = rollout.router.traffic
+    rollout.controller.tick()
+    rollout.router.until_ready("b")
+    assert rollout.router.slot("c") == "b"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shipway.errors import RolloutError
 from shipway.rollout import machine
-from shipway.rollout.state import Tell, Told
+from shipway.rollout.state import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,13 +50,13 @@ class Controller:
         rollout = self._store.last()
         if rollout is None:
             return False
+        self._do(machine.actions(rollout.plan, rollout.state))
         if not rollout.state.ended:
             rollout = self._go_on(rollout)
         rollout = self._tell(rollout)
         return not rollout.state.ended or bool(rollout.state.notices)
 
     def _go_on(self, rollout: Rollout) -> Rollout:
-        self._do(machine.actions(rollout.plan, rollout.state))
         for asked in self._world.asked():
             rollout = self._take(rollout, asked)
         try:
@@ -69,9 +69,7 @@ class Controller:
     def _take(self, rollout: Rollout, event: Asked | Seen) -> Rollout:
         try:
             state, actions = machine.step(rollout.plan, rollout.state, event)
-        except (
-            RolloutError
-        ) as error:  # somebody asked for what cannot be: they are told by whoever took the order
+        except RolloutError as error:  # somebody asked for what cannot be
             self.trouble = str(error)
             return rollout
         after = self._store.save(rollout, state, event)
@@ -83,8 +81,7 @@ class Controller:
         """In their order; what comes after one that failed waits, as it may depend on it."""
         try:
             for action in actions:
-                if not isinstance(action, Tell):
-                    self._world.do(action)
+                self._world.do(action)
         except RolloutError as error:
             self.trouble = str(error)
 

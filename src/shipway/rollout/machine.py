@@ -29,7 +29,6 @@ from shipway.rollout.state import (
     Seen,
     Settle,
     State,
-    Tell,
     Told,
     Weigh,
 )
@@ -66,12 +65,6 @@ def step(plan: RolloutPlan, state: State, event: Event) -> tuple[State, tuple[Ac
     return after, actions(plan, after)
 
 
-def actions(plan: RolloutPlan, state: State) -> tuple[Action, ...]:
-    """What has to be true of the world in this state, in this order."""
-    tell = (Tell(state.notices),) if state.notices else ()
-    return (*_standing(plan, state), *tell)
-
-
 def weight(plan: RolloutPlan, state: State) -> int:
     """The canary's share of new conversations, in percent."""
     if state.course in ("promoting", "promoted"):
@@ -79,20 +72,19 @@ def weight(plan: RolloutPlan, state: State) -> int:
     return plan.steps[state.step].weight if state.course == "stepping" else 0
 
 
-def _standing(plan: RolloutPlan, state: State) -> tuple[Action, ...]:
+def actions(plan: RolloutPlan, state: State) -> tuple[Action, ...]:
+    """What has to be true of the world in this state, in this order: users first, then what only judges."""
     canary, stable, percent = state.canary, state.stable, weight(plan, state)
-    both, split = (Run(stable), Run(canary)), Weigh(canary, stable, percent)
+    split = Weigh(canary, stable, percent)
     match state.phase:
         case "starting":
-            return *both, split
+            return Run(stable), split, Run(canary)
         case "evaluating":
-            return *both, split, Evaluate(canary, stable)
+            return Run(stable), split, Run(canary), Evaluate(canary, stable)
         case "stepping" | "paused":
-            return *both, *_judge(plan, state, percent), split
-        case "promoting":
+            return Run(stable), split, Run(canary), *_judge(plan, state, percent)
+        case "promoting" | "promoted":
             return Run(canary), replace(split, stay=False), Settle(canary), End(stable)
-        case "promoted":
-            return Run(canary), replace(split, stay=False), End(stable)
         case "aborting" | "aborted":
             return Run(stable), replace(split, stay=False), End(canary)
 

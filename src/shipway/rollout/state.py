@@ -171,11 +171,4 @@ class Settle:
     revision: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """The notices that nobody was told yet."""
-
-    notices: tuple[Notice, ...]
-
-
-Action = Run | End | Weigh | Evaluate | Judge | Settle | Tell
+Action = Run | End | Weigh | Evaluate | Judge | Settle

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 
+from shipway.errors import RolloutError
 from shipway.rollout.judge import Opinion
-from shipway.rollout.state import End, Evaluate, Judge, Run, Seen, Settle, Tell, Weigh
+from shipway.rollout.state import End, Evaluate, Judge, Run, Seen, Settle, Weigh
 from shipway.rollout.traffic.split import Backend, Split
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ class OneMachine:
         self.traffic = traffic
         self._runner, self._gate, self._notify, self._slots = runner, gate, notify, slots
         self._pins: dict[str, Slot] = {}
-        self._suite: Suite | None = None
-        self._judged = False
         self._orders: list[Asked] = []
         self._lock = threading.Lock()
         self._client = httpx2.Client(timeout=HEALTH_S, trust_env=False)
@@ -100,29 +99,36 @@ class OneMachine:
             case Settle(revision):
                 self._runner.settle(revision)
             case Evaluate(canary, stable):
-                self._suite = self._runner.evaluate(canary, stable)
+                self._runner.evaluate(canary, stable)
             case Judge(canary, stable, share, since):
                 if self._gate:
                     self._gate.begin(canary, stable, share, since)
-                    self._judged = True
             case Weigh():
                 self._weigh(action)
-            case Tell(notices):
-                self._notify(notices)
 
     def look(self, state: State, now: float) -> Seen:
         """See World."""
-        opinion = self._gate.opinion(state.canary) if self._gate and self._judged else NO_OPINION
+        evaluating = state.phase == "evaluating"
+        opinion = self._opinion(state)
         return Seen(
             now=now,
             canary=self._health(state.canary),
             stable=self._health(state.stable),
-            suite=self._suite,
+            suite=self._runner.evaluate(state.canary, state.stable) if evaluating else None,
             verdict=opinion.verdict,
             too_little=opinion.too_little,
             pause=opinion.pause,
             words=opinion.words,
         )
+
+    def _opinion(self, state: State) -> Opinion:
+        """What the gate says. Of a control that is away nothing is known, and no step goes on by that."""
+        if self._gate is None or state.split_since is None:
+            return NO_OPINION
+        try:
+            return self._gate.opinion(state.canary)
+        except RolloutError as error:
+            return Opinion("inconclusive", True, False, str(error))
 
     def _weigh(self, weigh: Weigh) -> None:
         """A router that has forgotten its pins is told of them before anybody is sent anywhere."""
@@ -133,11 +139,14 @@ class OneMachine:
             self._pins = pins
         slots = self._slots.place(weigh.stable, weigh.canary)
         stable, canary = map(self._backend, (weigh.stable, weigh.canary), slots)
-        percent = weigh.percent
-        if stable is None:  # it has ended: whoever is there has everybody
-            stable, canary, percent = canary, None, 0
+        if weigh.percent == 100 and canary:  # so that stable may have ended
+            stable, canary, percent = canary, stable, 0
+        else:
+            percent = weigh.percent
         if stable:
             self.traffic.apply(Split(stable, canary, percent, weigh.stay))
+        if not weigh.stay:
+            self._pins = self.traffic.pins()
 
     def _backend(self, revision: str, slot: Slot) -> Backend | None:
         address = self._runner.address(revision)
