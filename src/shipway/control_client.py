@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from shipway.errors import ControlError
+from shipway.loopback import is_loopback
 from shipway_runtime.contract import env
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 NOTHING: Mapping[str, str] = {}
-_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class ControlClient:
@@ -30,7 +30,7 @@ class ControlClient:
         self._query = {"name": name, "environment": environment}
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
-            here = urlsplit(url).hostname in _HERE  # a port that was forwarded: no proxy gets there
+            here = is_loopback(urlsplit(url).hostname)  # a port that was forwarded: no proxy gets there
             self._client = httpx2.Client(
                 base_url=self.url, headers=headers, timeout=TIMEOUT_S, trust_env=not here
             )

@@ -7,7 +7,6 @@ cannot be had.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from shipway.control.app import THREADS, create_app
 from shipway.control.http import tokens as tokens_of
 from shipway.control.http.tokens import TokenError, Tokens
 from shipway.listening import bind
+from shipway.loopback import is_loopback
 from shipway_runtime.contract import SECRETS, env
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _tokens(host: str, data: Path, environ: Mapping[str, str]) -> Tokens:
     mounted = Path(environ.get(env.SECRETS, SECRETS)) / env.CONTROL_TOKENS
     if mounted.exists():
         return Tokens(mounted.read_text(), mounted)
-    if not _loopback(host):
+    if not is_loopback(host):
         raise TokenError(
             f"there are no tokens, and control would listen on {host}",
             f"put them into {env.CONTROL_TOKENS} or {mounted}, a line for each: role name token",
@@ -102,13 +102,6 @@ def _tokens(host: str, data: Path, environ: Mapping[str, str]) -> Tokens:
     if new:
         print(text, end="", file=sys.stderr)
     return Tokens(text, data / tokens_of.FILE)
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _database(data: Path, url: str | None, environ: Mapping[str, str]) -> tuple[Database, str]:

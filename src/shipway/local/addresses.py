@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from shipway.loopback import is_loopback
+
 HOST = "host.docker.internal"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_here(url: str) -> bool:
     """Whether the URL leads to this machine's loopback."""
     try:
-        return urlsplit(url).hostname in _LOOPBACK
+        return is_loopback(urlsplit(url).hostname)
     except ValueError:
         return False
 

@@ -6,10 +6,10 @@ made explicit: no registry means Docker Hub, one word there means `library/`. So
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, replace
 
+from shipway import loopback
 from shipway.errors import BuildError
 
 HUB = "docker.io"
@@ -95,13 +95,9 @@ def host_of(registry: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether this host, with or without port, is this machine whatever a name server says."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return loopback.is_loopback(
+        host[1:].partition("]")[0] if host.startswith("[") else host.rpartition(":")[0] or host
+    )
 
 
 def _wrong(text: str, seen: str, expected: str) -> BuildError:
