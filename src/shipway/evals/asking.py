@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from shipway.build.registries.reference import is_loopback
 from shipway.errors import StackError
 from shipway.evals.answer import Answer, Reply, calls_of, text_of
+from shipway.loopback import is_loopback
 from shipway.spec.model import Price
 from shipway_runtime import contract
 
@@ -83,7 +83,7 @@ class Asking:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        here = is_loopback(urlsplit(place.url).netloc)
+        here = is_loopback(urlsplit(place.url).hostname)
         # Nothing but a case's own deadline ends a turn; whether anybody is there shows at once.
         timeout = httpx2.Timeout(None, connect=10.0)
         limits = httpx2.Limits(max_connections=None)

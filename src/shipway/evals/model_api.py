@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from shipway.build.registries.reference import is_loopback
+from shipway.loopback import is_loopback
 from shipway.plan.sdk_variables import KEYS, PLACEHOLDER
 from shipway_runtime import contract
 
@@ -82,7 +82,7 @@ def locate(provider: str, name: str, environ: Mapping[str, str]) -> Model:
     url = (given or contract.PROVIDER_URLS[provider]).rstrip("/")
     names = KEYS.get(provider, KEYS["openai"])
     key = next((environ[known] for known in names if environ.get(known)), None)
-    if key is None and not (given and is_loopback(urlsplit(url).netloc)):
+    if key is None and not (given and is_loopback(urlsplit(url).hostname)):
         raise LookupError(f"the judge needs {names[0]}, which is not in the environment")
     return Model(api, url, name, key or PLACEHOLDER)
 
@@ -92,7 +92,7 @@ class ModelApi:
 
     def __init__(self, model: Model, concurrency: int) -> None:
         self.model = model
-        here = is_loopback(urlsplit(model.url).netloc)
+        here = is_loopback(urlsplit(model.url).hostname)
         self._client = httpx2.AsyncClient(timeout=DEADLINE_S, trust_env=not here)
         self._free = asyncio.Semaphore(concurrency)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx2
 
 from shipway.errors import StackError
+from shipway.local.addresses import is_here
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -49,7 +49,11 @@ def ask(
         body["conversation"] = conversation
     # An agent may think for as long as it likes; whether it is there shows at once.
     timeout = httpx2.Timeout(None, connect=_CONNECT_S)
-    options: dict[str, Any] = {"json": body, "timeout": timeout, "trust_env": not _is_here(url)}
+    options: dict[str, Any] = {
+        "json": body,
+        "timeout": timeout,
+        "trust_env": not is_here(url),
+    }  # a stack of this machine is behind no proxy
     options["headers"] = {"authorization": f"Bearer {key}"} if key else {}
     try:
         with httpx2.stream("POST", f"{url.rstrip('/')}/v1/responses", **options) as answer:
@@ -62,11 +66,6 @@ def ask(
         raise StackError(
             f"{url}: {str(error) or type(error).__name__}", "look: shipway status, shipway logs"
         ) from None
-
-
-def _is_here(url: str) -> bool:
-    """A stack of this machine is never behind a proxy, whatever the environment says."""
-    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _events(answer: httpx2.Response) -> Iterator[Piece | Answer]:

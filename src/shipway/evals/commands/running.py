@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from shipway.build.registries.reference import is_loopback
 from shipway.errors import StackError
 from shipway.evals.commands import ANY, FRAMEWORKS
 from shipway.evals.commands.framework import Framework, apart
 from shipway.evals.environment import PLACES
 from shipway.evals.mark import Mark, missing
 from shipway.evals.results import Result
+from shipway.loopback import is_loopback
 from shipway_runtime.contract import REVISION_HEADER
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def variables(framework: Framework, place: Path, root: Path, url: str) -> Mappin
 
 def revision(url: str) -> str | None:
     """The revision that answers at the agent's URL now, if anybody does."""
-    here = is_loopback(urlsplit(url).netloc)
+    here = is_loopback(urlsplit(url).hostname)
     try:
         answer = httpx2.get(f"{url.rstrip('/')}/healthz", timeout=10.0, trust_env=not here)
     except (httpx2.HTTPError, httpx2.InvalidURL):
