@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,21 +20,27 @@ Done = TypeVar("Done")
 
 
 async def run(
-    cases: Sequence[Case], one: Callable[[Case], Awaitable[Done]], concurrency: int
+    cases: Sequence[Case],
+    one: Callable[[Case], Awaitable[Done]],
+    concurrency: int,
+    ahead: float = math.inf,
 ) -> AsyncGenerator[Done, None]:
-    """What `one` gives for each case, `concurrency` of them at once. Raises what `one` raises."""
-    waiting = iter(cases)
-    running: set[asyncio.Future[Done]] = set()
+    """What `one` gives for each case, `concurrency` of them at once, and none is begun that is more than
+    `ahead` cases past one that still runs. Raises what `one` raises."""
+    running: dict[asyncio.Future[Done], int] = {}
     done: set[asyncio.Future[Done]] = set()
+    begun = 0
     try:
         while True:
-            for case in waiting:
-                running.add(asyncio.ensure_future(one(case)))
-                if len(running) >= concurrency:
-                    break
+            oldest = min(running.values(), default=begun)
+            while begun < len(cases) and len(running) < concurrency and begun - oldest <= ahead:
+                running[asyncio.ensure_future(one(cases[begun]))] = begun
+                begun += 1
             if not running:
                 return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                del running[task]
             for task in done:
                 yield task.result()
     finally:

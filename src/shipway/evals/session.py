@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     from shipway.evals.answer import Answer
 
+AHEAD = 4
+"""How many times as many cases as run at once may be asked past one that takes long: they are compared in
+order, so all that is asked while one holds the rest up may have been asked for nothing."""
+
 Pair = tuple[Result, float | None]
 """A case's result, and the score that it had before."""
 
@@ -101,7 +105,8 @@ async def compare(
             result, earlier = await asyncio.gather(asked, _ask(case, former, by, wanted.repeats))
             return result, earlier.score
 
-        results = await stack.enter_async_context(contextlib.aclosing(run(cases, one, wanted.concurrency)))
+        running = run(cases, one, wanted.concurrency, ahead=AHEAD * wanted.concurrency)
+        results = await stack.enter_async_context(contextlib.aclosing(running))
         async for result, earlier in _in_order(cases, results, done, tell):
             pairs.see(result.id, earlier, result.score)
             if pairs.decided:

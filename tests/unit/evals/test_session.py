@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from shipway.evals.case import Case, Suite, Turn
 from shipway.evals.checks import CHECKS
 from shipway.evals.records import Before
 from shipway.evals.results import Result, Run
-from shipway.evals.session import Done, Evaluation, compare, evaluate, finish
+from shipway.evals.session import AHEAD, Done, Evaluation, compare, evaluate, finish
 
 Agent = Callable[[str], str]
 
@@ -82,6 +83,23 @@ def test_a_worse_agent_is_known_before_all_cases_were_asked() -> None:
     assert found.against.stopped
     assert len(found.results) < 100
     assert {result.status for result in found.results} == {"failed"}
+
+
+def test_one_that_takes_long_does_not_have_all_others_asked_for_nothing() -> None:
+    """What is asked past it is bounded: its answer may be what decides."""
+    slow = shuffled(suite(400).cases)[0].inputs[0]
+    others = threading.Event()
+
+    def answer(said: str) -> str:
+        if said == slow:
+            others.wait(0.5)
+        return "bad"
+
+    wanted = suite(400)
+    with serve(answer) as server:
+        found = run(evaluation(server.url, wanted), Before("r0", {case.id: 1.0 for case in wanted.cases}))
+        assert found.against
+        assert len(server.asked) <= found.against.cases + (AHEAD + 1) * 8
 
 
 def test_cases_are_compared_in_an_order_that_answers_do_not_change() -> None:

@@ -33,6 +33,7 @@ class Running:
         given |= {"SHIPWAY_ENV": "development", "SHIPWAY_HOST": "127.0.0.1", "SHIPWAY_DRAIN_DELAY": "0"}
         given |= {"SHIPWAY_SOURCE": str(place), "SHIPWAY_PROMPTS": str(place / "prompts")}
         given |= {"SHIPWAY_MANIFEST": str(place / "shipway.json"), "SHIPWAY_CHECK_INTERVAL": "0.1"}
+        given |= {"TMPDIR": str(place)}  # what one process leaves there, another takes over
         self.stderr, self.stdout = place / "stderr", place / "stdout"
         with self.stderr.open("wb") as err, self.stdout.open("wb") as out:
             self.process = subprocess.Popen(

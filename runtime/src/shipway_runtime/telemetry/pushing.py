@@ -16,6 +16,7 @@ import random
 import stat
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import contract
@@ -27,7 +28,6 @@ from .spool import LIMIT, Spool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-    from pathlib import Path
 
     from prometheus_client import Metric
 
@@ -231,7 +231,7 @@ async def _forever(ours: Pushing) -> None:
 
 def _open(freight: Freight, deployment: Deployment) -> Spool:
     """The spool on the agent's volume, else in /tmp. Raises StartError."""
-    name, storage = deployment.manifest.name, deployment.places.storage
+    name, storage = Path(deployment.manifest.name, deployment.environment), deployment.places.storage
     roots = [storage / freight.folder / name] if storage else []
     roots.append(temporary() / f"shipway-{freight.folder}-{os.getuid()}" / name)
     problems = []

@@ -1,7 +1,7 @@
 """Lines on disk, until somebody has taken them: what a queue must be that survives its process.
 
-    outcomes/NAME/3f9a01c2/lock                 held by the process whose folder this is, as long as it lives
-    outcomes/NAME/3f9a01c2/01732…_0000.ndjson   segments: appended to, read from the oldest on, then removed
+    outcomes/NAME/ENVIRONMENT/3f9a01c2/lock                 held by the process whose folder this is
+    outcomes/NAME/ENVIRONMENT/3f9a01c2/01732…_0000.ndjson   segments: appended to, read from the oldest on
 
 In: lines. Out: batches of them, each at least once: what was read and not taken is read again, by the next
 process if need be. One that starts adopts the segments of those that have died, and only theirs: a kill

@@ -75,7 +75,7 @@ def test_the_last_ones_leave_while_the_process_ends(start, control, tmp_path):
     running.terminate()
     assert running.exit_code() == 0
     assert server.outcomes == running.outcomes()
-    assert list((tmp_path / "data/outcomes/test").iterdir()) == []
+    assert list((tmp_path / "data/outcomes/test/development").iterdir()) == []
 
 
 def test_what_control_missed_survives_a_kill_and_a_restart(start, control, tmp_path):
@@ -103,7 +103,7 @@ def test_a_control_that_hangs_holds_nobody_up(start, control, tmp_path):
     running.terminate()
     assert running.exit_code() == 0
     assert "2 outcomes did not reach control, and wait on disk" in running.log()
-    left = (tmp_path / "data/outcomes/test").rglob("*.ndjson")
+    left = (tmp_path / "data/outcomes/test/development").rglob("*.ndjson")
     assert sum(path.read_bytes().count(b"\n") for path in left) == 2
 
 
@@ -151,7 +151,7 @@ def test_nowhere_to_wait(start, control, tmp_path):
     env = {"SHIPWAY_CONTROL_URL": control().url, "SHIPWAY_STORAGE": "/proc", "TMPDIR": str(tmp_path)}
     running = start(AGENT, env=env, ready=False)
     running.wait_for(lambda: "outcomes wait in " in running.log() or running.process.poll(), "word")
-    assert "/proc/outcomes/test" in running.log()
+    assert "/proc/outcomes/test/development" in running.log()
 
 
 # -- One batch after another -------------------------------------------------------------------------------
