@@ -18,6 +18,7 @@ import pytest
 from mcp import Client, MCPError
 from tests.installing import from_pypi
 from tests.ports import free_port
+from tests.processes import alive
 from tests.relaying import BOUND, answering, process, running, until
 
 from shipway_runtime.contract import McpServer, ToolFilter
@@ -85,13 +86,6 @@ def git_server(servers: Path, tmp_path: Path) -> McpServer:
     subprocess.run(["git", "init", "-q", tmp_path / "repo"], check=True)
     command = (str(servers / "mcp-server-git"), "--repository", str(tmp_path / "repo"))
     return McpServer("git", "inside", command, tools=ToolFilter(deny=("git_reset",)))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def text_of(result: Any) -> str:

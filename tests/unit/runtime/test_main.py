@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import alive
 
 HELLO = "async def agent(messages, ctx): return 'ok'"
 
@@ -388,16 +389,9 @@ def test_an_mcp_server_inside(start):
     running.terminate()
     assert running.exit_code() == 0
     end = time.monotonic() + 10
-    while _runs(check["pid"]):
+    while alive(check["pid"]):
         assert time.monotonic() < end, "the server outlives the runtime"
         time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_headers_without_an_end_are_refused_on_the_relays_port_too(start):

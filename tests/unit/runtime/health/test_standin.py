@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.processes import alive
 
 from shipway_runtime.health.standin import answer
 
@@ -78,16 +79,9 @@ def test_a_stand_in_ends_with_its_process(start, tmp_path):
     [stand_in] = children(running.process.pid)
     running.process.kill()
     running.process.wait()
-    while not is_over(stand_in):
+    while alive(stand_in):
         time.sleep(0.01)
 
 
 def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def is_over(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

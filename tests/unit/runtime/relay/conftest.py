@@ -13,6 +13,7 @@ import sys
 import httpx2
 import pytest
 import uvicorn
+from tests.processes import alive as alive
 
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay
@@ -167,14 +168,6 @@ async def running(*servers, environ=None, secrets=None, grace=5.0):
 def events_of(text):
     """The messages of a stream of events."""
     return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-
-
-def alive(pid):
-    """Whether a process runs; a zombie does not."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture(scope="session")
