@@ -19,13 +19,16 @@ setup: .venv/.ready
 demo: setup
 	@$(BIN)/python examples/demo.py
 
+# Two cores full of processes and containers: what fails is run once more, and named with its traceback.
+AGAIN := --reruns 1 --rerun-show-tracebacks -raR
+
 test: lint
-	$(BIN)/pytest -q -n 2 tests/unit tests/golden
-	$(BIN)/pytest -n 3 --dist loadfile --durations 20 -m "not long and not alone" tests/docs tests/scenarios tests/engines
-	$(BIN)/pytest -m alone tests/engines
+	$(BIN)/pytest -q -n 2 $(AGAIN) tests/unit tests/golden
+	$(BIN)/pytest -n 3 $(AGAIN) --dist loadfile --durations 20 -m "not long and not alone" tests/docs tests/scenarios tests/engines
+	$(BIN)/pytest -m alone $(AGAIN) tests/engines
 
 test-long: setup  # stacks in containers of a real engine: some ten minutes more
-	$(BIN)/pytest -n 2 --dist loadfile -m long tests/scenarios tests/engines
+	$(BIN)/pytest -n 2 $(AGAIN) --dist loadfile -m long tests/scenarios tests/engines
 
 check: lint
 	$(BIN)/pytest -q -n 2 -m "not network and not docker" tests/unit tests/golden tests/docs
