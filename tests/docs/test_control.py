@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -12,6 +13,16 @@ import yaml
 from tests.controlling import TOKENS, ControlProcess
 
 from shipway.control.app import PATHS
+from shipway.rollout_snapshot import (
+    GateSeen,
+    Known,
+    Line,
+    MetricSeen,
+    Order,
+    RevisionSeen,
+    Snapshot,
+    StepSeen,
+)
 
 PAGE = Path(__file__).parents[2] / "docs/reference/control.md"
 WORDS = {"{id}": "ID", "{canary}": "CANARY", "{conversation}": "ID"}
@@ -55,6 +66,13 @@ def test_its_examples_are_answered(tmp_path):
         assert examples == {re.match(r"/v1/[a-z]+", line.path)[0] for line in PATHS if line.roles}
     finally:
         control.close()
+
+
+@pytest.mark.parametrize("kind", [Snapshot, RevisionSeen, StepSeen, GateSeen, MetricSeen, Line, Order, Known])
+def test_every_key_of_a_rollout_is_on_it(kind):
+    words = set(re.findall(r"`\"?(\w+)\"?`|\"(\w+)\"", PAGE.read_text()))
+    named = {word for pair in words for word in pair}
+    assert {one.name for one in dataclasses.fields(kind)} - {"format"} <= named
 
 
 def test_every_metric_is_on_it(tmp_path):

@@ -91,6 +91,10 @@ PATHS = (
     Line("PUT", "/v1/gates/{canary}", OPERATE, endpoints.put_gate),
     Line("DELETE", "/v1/gates/{canary}", OPERATE, endpoints.end_gate),
     Line("GET", "/v1/verdict", READ, endpoints.show_verdict),
+    Line("PUT", "/v1/rollout", OPERATE, endpoints.take_rollout),
+    Line("GET", "/v1/rollout", READ, endpoints.show_rollout),
+    Line("POST", "/v1/rollout/orders", OPERATE, endpoints.order),
+    Line("GET", "/v1/rollout/orders", OPERATE, endpoints.show_orders),
     Line("GET", "/v1/conversations", READ, endpoints.show_conversations),
     Line("DELETE", "/v1/conversations/{conversation}", OPERATE, endpoints.forget_conversation),
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments
 from shipway.control.http.answers import Refused
+from shipway.control.http.bodies import reason_of
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, Policy
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from shipway.control.deployments import Deployment
     from shipway.control.store.database import Row, Transaction
 
-_REASON = 500  # characters
 _LATEST = """
 SELECT version, etag, policy, changed_by, reason, at FROM main.policy
 WHERE deployment = :deployment ORDER BY version DESC LIMIT 1
@@ -111,9 +111,7 @@ def read(document: dict[str, Any], by: str, at: float) -> Version:
     """What a request wants to put, not numbered yet. Raises Refused."""
     if unknown := sorted(set(document) - {"policy", "reason"}):
         raise Refused(422, "no_policy", f"{unknown[0][:80]!r} is no key here; expected `policy` and `reason`")
-    reason = document.get("reason", "")
-    if not isinstance(reason, str) or len(reason) > _REASON or not (reason.isprintable()):
-        raise Refused(422, "no_policy", f"reason: expected one line of at most {_REASON} characters")
+    reason = reason_of(document, "no_policy")
     if "policy" not in document:
         raise Refused(422, "no_policy", "`policy` is missing: the whole policy that is to be in force")
     text = json.dumps(document["policy"], sort_keys=True, separators=(",", ":"))

@@ -9,16 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal[
-    "starting", "evaluating", "stepping", "paused", "promoting", "aborting", "promoted", "aborted"
-]
-"""starting: the canary comes up, without traffic. evaluating: the paired suite asks it. stepping: it has its
-share. paused: the share stays as it is until somebody says more. promoting and aborting: everybody goes to
-the one that stays, and the other one ends. promoted, aborted: the end."""
-
-ENDED: tuple[Phase, ...] = ("promoted", "aborted")
-
-Health = Literal["ready", "unready", "absent"]
+from shipway.rollout_snapshot import ENDED as ENDED
+from shipway.rollout_snapshot import Health as Health
+from shipway.rollout_snapshot import Phase as Phase
 
 Suite = Literal["running", "pass", "fail", "inconclusive", "broken"]
 """broken: it ended without a result."""

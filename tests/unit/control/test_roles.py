@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.controlling import DEPLOYMENT, TOKENS, ControlProcess
-from tests.unit.control.conftest import AT, outcome
+from tests.unit.control.conftest import AT, outcome, snapshot
 
 from shipway.control.app import PATHS, Line
 
@@ -72,7 +73,10 @@ def test_the_table_says_what_the_design_says():
         *("GET /v1/policy", "GET /v1/evals", "GET /v1/evals/{id}")
     }
     assert all(roles == ("operate",) for path, roles in said.items() if path.split()[0] in ("PUT", "DELETE"))
-    assert all(roles == ("report",) for path, roles in said.items() if path.startswith("POST"))
+    assert all(roles == ("operate",) for path, roles in said.items() if path.endswith("/v1/rollout/orders"))
+    posted = {path: roles for path, roles in said.items() if path.startswith("POST")}
+    assert posted.pop("POST /v1/rollout/orders")
+    assert set(posted.values()) == {("report",)}
 
 
 NEAR = [TOKENS["read"][:-1], TOKENS["read"] + "x", "wrong", "é" * 20]
@@ -94,7 +98,8 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 KEYS = st.sampled_from(
     ["conversation", "turn", "revision", "tenant", "started", "finished", "first_seen", "status", "latency_s",
      "policy", "reason", "release", "replica", "ready", "checks", "stable", "share", "metrics", "alpha",
-     "results", "source", "deleted", "messages", "answer", "judges", "since"]
+     "results", "source", "deleted", "messages", "answer", "judges", "since", "phase", "steps", "canary",
+     "what"]
 )  # fmt: skip
 VALID: dict[str, dict[str, Any]] = {
     "/v1/outcomes": outcome(),
@@ -103,6 +108,8 @@ VALID: dict[str, dict[str, Any]] = {
     "/v1/releases": {"revision": "r-2", "release": {}},
     "/v1/turns": {"conversation": "c", "tenant": None, "deleted": AT},
     "/v1/policy": {"policy": {"kill": {"all": False}}, "reason": "a test"},
+    "/v1/rollout": dataclasses.asdict(snapshot()),
+    "/v1/rollout/orders": {"what": "pause", "reason": "a test"},
     "/v1/gates/{canary}": {"stable": "r-1", "share": 0.1, "metrics": {"errors": {}}, "alpha": 0.05},
 }
 DOCUMENTS = (

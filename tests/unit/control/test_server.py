@@ -78,9 +78,18 @@ def test_a_policy_is_put_and_polled(control):
     assert (version["by"], version["reason"], version["version"]) == ("operate-of-tests", "INC-7", 1)
     elsewhere = DEPLOYMENT | {"environment": "prod"}
     assert control.ask("report", "GET", "/v1/policy", params=elsewhere).json() == {}
-    wrong = {"policy": {"kill": {"all": "yes"}}}
+    wrong = {"policy": {"kill": {"all": "yes"}}, "reason": "INC-8"}
     refused = control.ask("operate", "PUT", "/v1/policy", json=wrong, headers={"if-match": etag})
     assert refused.json()["error"]["message"] == 'policy: kill.all: expected bool, saw "yes"'
+
+
+@pytest.mark.parametrize("reason", [{}, {"reason": ""}, {"reason": " "}, {"reason": None}], ids=str)
+def test_nobody_changes_a_policy_without_saying_why(control, reason):
+    body = {"policy": {"kill": {"all": True}}} | reason
+    refused = control.ask("operate", "PUT", "/v1/policy", json=body, headers={"if-match": "*"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "no_policy")
+    assert refused.json()["error"]["message"].startswith("reason: expected why")
+    assert control.ask("report", "GET", "/v1/policy").json() == {}
 
 
 def test_a_replica_reports(control):

@@ -82,8 +82,9 @@ def test_a_reader_sees_one_moment(open_database):
 
 def test_a_newer_version_adds_and_one_that_is_too_new_is_refused(database, database_url, tmp_path):
     keep(database, outcome())
-    added = schema.Version(2, oldest=1, adds=("ALTER TABLE main.outcome ADD COLUMN mood TEXT",))
-    broken = schema.Version(3, oldest=3, adds=())
+    newest = schema.VERSIONS[-1].number
+    added = schema.Version(newest + 1, oldest=1, adds=("ALTER TABLE main.outcome ADD COLUMN mood TEXT",))
+    broken = schema.Version(newest + 2, oldest=newest + 2, adds=())
 
     def opened(*more: schema.Version):
         versions = (*schema.VERSIONS, *more)

@@ -42,4 +42,5 @@ def answer(judgement: dict[str, Any], form: str, enough: float | None) -> Respon
     if form != "json":
         raise Refused(400, "bad_query", f"query: `as` is one of {', '.join(FORMS)}; saw {form[:80]!r}")
     keys = ("why", "words", "pause", "evidence", "threshold", "canary", "stable")
-    return document({"verdict": said} | {key: judgement[key] for key in keys})
+    metrics = [{key: one[key] for key in ("metric", "harm", "fine", "words")} for one in judgement["metrics"]]
+    return document({"verdict": said} | {key: judgement[key] for key in keys} | {"metrics": metrics})

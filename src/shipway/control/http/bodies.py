@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from shipway.control.http.answers import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
 BODY_S = 30.0  # for a body to come
+_REASON = 500  # characters
 
 
 async def body_of(request: Request, limit: int) -> bytes:
@@ -40,6 +43,14 @@ def parse(text: bytes) -> Any:
     except (ValueError, RecursionError) as error:
         raise Refused(400, "bad_body", f"the body is no JSON: {str(error)[:200]}") from None
     return data
+
+
+def reason_of(data: Mapping[str, Any], code: str) -> str:
+    """Why somebody changes something, for the audit trail. Raises Refused where nothing is said."""
+    reason = data.get("reason")
+    if not isinstance(reason, str) or len(reason) > _REASON or not reason.isprintable() or not reason.strip():
+        raise Refused(422, code, f"reason: expected why, in one line of at most {_REASON} characters")
+    return reason.strip()
 
 
 def _refuse(constant: str) -> None:

@@ -6,11 +6,12 @@ In: control's parts, and a request. Out: its answer. Each is a transaction, and 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from shipway.control import conversations, evals, fleet, policies, releases, replicas, turns
+from shipway.control import conversations, evals, fleet, policies, releases, replicas, rollouts, turns
 from shipway.control.gates import gates, plans, verdicts
 from shipway.control.http.answers import Refused, document
 from shipway.control.outcomes import rows
@@ -164,6 +165,36 @@ def show_verdict(parts: Parts, asked: Asked) -> Response:
         raise Refused(400, "bad_query", "query: `canary` is the revision that is judged; it is missing")
     judgement = parts.gates.judge(asked.deployment, canary)
     return verdicts.answer(judgement, asked.query.get("as", "json"), asked.number("enough"))
+
+
+def take_rollout(parts: Parts, asked: Asked) -> Response:
+    """PUT /v1/rollout"""
+    deployment, snapshot = asked.deployment, rollouts.read(asked.body)
+    with parts.database.write() as transaction:
+        rollouts.keep(transaction, deployment, snapshot, asked.at)
+    return Response(status_code=204)
+
+
+def show_rollout(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/rollout"""
+    with parts.database.read() as transaction:
+        known = rollouts.known(transaction, asked.deployment, asked.at)
+    return document(dataclasses.asdict(known))
+
+
+def order(parts: Parts, asked: Asked) -> Response:
+    """POST /v1/rollout/orders"""
+    deployment, wanted = asked.deployment, rollouts.read_order(asked.document())
+    with parts.database.write() as transaction:
+        taken = rollouts.order(transaction, deployment, wanted, asked.by, asked.at)
+    return document(dataclasses.asdict(taken), 201)
+
+
+def show_orders(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/rollout/orders?after=N"""
+    with parts.database.read() as transaction:
+        found = rollouts.orders(transaction, asked.deployment, asked.number("after") or 0)
+    return document([dataclasses.asdict(one) for one in found])
 
 
 def show_conversations(parts: Parts, asked: Asked) -> Response:

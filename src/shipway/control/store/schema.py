@@ -143,12 +143,28 @@ CREATE TABLE main.deletion (            -- conversations whose text is not to co
 )
 """
 
+ROLLOUT = """
+CREATE TABLE main.rollout (             -- the newest snapshot that its controller has put
+    deployment BIGINT PRIMARY KEY, snapshot TEXT NOT NULL, seen DOUBLE PRECISION NOT NULL
+)
+"""
+
+ROLLOUT_ORDER = """
+CREATE TABLE main.rollout_order (       -- what people have ordered the rollout of this canary to do
+    id NUMBERED, deployment BIGINT NOT NULL, canary TEXT NOT NULL, begun DOUBLE PRECISION NOT NULL,
+    what TEXT NOT NULL, ordered_by TEXT NOT NULL, reason TEXT NOT NULL, at DOUBLE PRECISION NOT NULL
+)
+"""
+BY_ORDER = "CREATE INDEX rollout_order_number ON main.rollout_order (deployment, id)"
+
 FIRST = (
     *(DEPLOYMENT, REVISION, OUTCOME, BY_ARRIVAL, BY_CONVERSATION, BY_FAILURE, BY_AGE, TALLY, WATERMARK),
     *(POLICY, REPLICA, GATE, GATE_EVENT, EVAL, BY_RUN, TURN_TEXT, BY_SPEAKER, DELETION),
 )
 
-VERSIONS = (Version(1, oldest=1, adds=FIRST),)
+SECOND = (ROLLOUT, ROLLOUT_ORDER, BY_ORDER)
+
+VERSIONS = (Version(1, oldest=1, adds=FIRST), Version(2, oldest=1, adds=SECOND))
 
 # One row.
 SCHEMA = "CREATE TABLE main.schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
