@@ -168,7 +168,8 @@ def _route(boundary: Boundary, parts: Parts, line: Line) -> Route:
         parts.metrics.requests[line.method, line.path, answered.status_code] += 1
         return answered
 
-    return Route(line.path, answer, methods=[line.method])
+    path = line.path.replace("}", ":path}")  # a revision or a conversation may have a slash in its name
+    return Route(path, answer, methods=[line.method])
 
 
 async def _nothing(request: Request, error: Exception) -> Response:

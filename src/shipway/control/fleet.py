@@ -28,6 +28,10 @@ WHERE deployment = :deployment AND revision = :revision
 _PACE = """
 SELECT min(hour), sum(conversations) FROM main.tally WHERE deployment = :deployment AND hour >= :since
 """
+_LATELY = """
+SELECT revision, sum(turns) FROM main.tally WHERE deployment = :deployment AND hour >= :since
+GROUP BY revision
+"""
 _REVISION_LIMIT = 50
 
 
@@ -73,6 +77,17 @@ def pace(transaction: Transaction, deployment: int, now: float) -> float:
     hour = int(now // 3600)
     [(first, count)] = transaction.rows(_PACE, deployment=deployment, since=hour - 24)
     return float(count / (hour - first + 1)) if count else 0.0
+
+
+def serving(transaction: Transaction, deployment: int, besides: str, now: float) -> str | None:
+    """The revision that serves now: the one with most replicas that are ready; of several, or where nothing
+    reports its readiness, the one with most turns in the last hour or two. `besides` is none."""
+    rows = transaction.rows(_LATELY, deployment=deployment, since=int(now // 3600) - 1)
+    turns: dict[str, int] = {revision: int(count) for revision, count in rows}
+    there = replicas.find(transaction, deployment, now)
+    ready = Counter(one["revision"] for one in there if one["ready"] and not one["away"])
+    found = (turns.keys() | ready.keys()) - {besides}
+    return max(found, key=lambda name: (ready[name], turns.get(name, 0), name), default=None)
 
 
 def _sums(transaction: Transaction, deployment: int, revision: str) -> dict[str, Any]:

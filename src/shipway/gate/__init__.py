@@ -16,7 +16,7 @@ an argument.
 docs/reference/gate.md says what the figures mean and where the method is from.
 """
 
-from shipway.gate.conversations import Conversation, Conversations
+from shipway.gate.conversations import IDLE_S, Conversation, Conversations
 from shipway.gate.gate import Gate
 from shipway.gate.judgement import Arm, Evidence, Judgement, Point, Verdict
 from shipway.gate.metrics import METRICS, Metric
@@ -24,6 +24,7 @@ from shipway.gate.paired import Paired
 from shipway.gate.plan import Calibration, GatePlan
 
 __all__ = [
+    "IDLE_S",
     "METRICS",
     "Arm",
     "Calibration",

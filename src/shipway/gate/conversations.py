@@ -5,7 +5,8 @@ In: outcomes as they come, repeated ones too, and the time. Out: each conversati
 A conversation closes when no turn of it has ended for `idle_s`, or when it is `longest_s` old; a turn that
 ends after that does not count. Closed conversations come minute by minute, those of a minute by their
 start: all of that is told by the times in the outcomes, so that it is the same however they travelled,
-unless one takes more than `late_s` from the end of its turn to here.
+unless one takes more than a minute from the end of its turn to here. Where conversations close sooner than
+after five minutes, that minute is shorter, too (`patience_s`).
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ from shipway_runtime.contract import Outcome
 
 IDLE_S = 300.0
 LONGEST_S = 1800.0
-LATE_S = 60.0
-_MINUTE = 60.0
+_MINUTE_S, _LEAST_S = 60.0, 1.0
 _AT_ONCE = 1.0
 """Seconds from the beginning of a conversation in which its first turn starts."""
 
 Key = tuple[str | None, str]
 """Tenant and conversation."""
+
+
+def patience_s(idle_s: float) -> float:
+    """How long outcomes are waited for, and which conversations are taken at once: those that have closed
+    within so many seconds. A fifth of the idle time, a minute at most, and no less than outcomes travel."""
+    return max(_LEAST_S, min(_MINUTE_S, idle_s / 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +57,8 @@ class _Open:
 class Conversations:
     """The conversations that are open. What is kept grows with them, not with all there ever were."""
 
-    def __init__(self, idle_s: float = IDLE_S, longest_s: float = LONGEST_S, late_s: float = LATE_S) -> None:
-        self._idle_s, self._longest_s, self._late_s = idle_s, longest_s, late_s
+    def __init__(self, idle_s: float = IDLE_S, longest_s: float = LONGEST_S) -> None:
+        self._idle_s, self._longest_s, self._patience_s = idle_s, longest_s, patience_s(idle_s)
         self._open: dict[Key, _Open] = {}
         self._due: list[tuple[float, int, Key]] = []  # a conversation closes at one of its times here
         self._closed: dict[Key, None] = {}
@@ -90,7 +96,7 @@ class Conversations:
 
     def close(self, now: float) -> list[Conversation]:
         """Those that have closed since the last call. `now` is in seconds since the epoch."""
-        until = (now - self._late_s) // _MINUTE * _MINUTE
+        until = (now - self._patience_s) // self._patience_s * self._patience_s
         return self._take(until) if until > self._until else []
 
     def close_all(self) -> list[Conversation]:
@@ -114,7 +120,7 @@ class Conversations:
             if turns:
                 taken.append(_conversation(key, opened.start, closing, turns))
         self._until = until
-        taken.sort(key=_order)
+        taken.sort(key=self._order)
         self._remember(taken)
         return taken
 
@@ -143,6 +149,10 @@ class Conversations:
         closing = min(last.finished + self._idle_s, start + self._longest_s)
         return max(closing, last.finished) if last.started <= start + _AT_ONCE else closing
 
+    def _order(self, conversation: Conversation) -> tuple[float, float, str, str]:
+        tenant, name = conversation.key
+        return (conversation.closed // self._patience_s, conversation.start, tenant or "", name)
+
     def _push(self, due: float, key: Key) -> None:
         self._pushed += 1
         heapq.heappush(self._due, (due, self._pushed, key))
@@ -152,8 +162,3 @@ def _conversation(key: Key, start: float, closed: float, turns: list[Outcome]) -
     first = min(turns, key=lambda one: (one.started, one.turn))
     own = tuple(one for one in turns if one.revision == first.revision)
     return Conversation(key, first.revision, start, closed, own, moved=len(own) < len(turns))
-
-
-def _order(conversation: Conversation) -> tuple[float, float, str, str]:
-    tenant, name = conversation.key
-    return (conversation.closed // _MINUTE, conversation.start, tenant or "", name)

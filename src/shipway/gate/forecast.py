@@ -11,7 +11,7 @@ from math import log, log1p
 from typing import TYPE_CHECKING
 
 from shipway.gate.betting import FRACTIONS
-from shipway.gate.conversations import IDLE_S, LATE_S
+from shipway.gate.conversations import patience_s
 from shipway.gate.metrics import percent
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _drop(
     growth = _growth(mean, max(mean - drop, 0.0), plan.margin(metric), steps[0].share)
     needed = log(len(plan.metrics) / plan.alpha) + _HARM
     canary = needed / growth if growth > 0 else float("inf")
-    return Drop(metric, drop, canary, _seconds(steps, per_hour, canary))
+    return Drop(metric, drop, canary, _seconds(plan, steps, per_hour, canary))
 
 
 def _proof(plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, mean: float) -> float | None:
@@ -97,7 +97,8 @@ def _proof(plan: GatePlan, steps: Sequence[Step], per_hour: float, metric: str, 
     if metric == "evals":
         return 0.0
     growth = _growth(mean, mean, plan.margin(metric), steps[0].share, harm=False)
-    return _seconds(steps, per_hour, (log(1 / plan.alpha) + _FINE) / growth) if growth > 0 else None
+    needed = (log(1 / plan.alpha) + _FINE) / growth if growth > 0 else float("inf")
+    return _seconds(plan, steps, per_hour, needed)
 
 
 def _growth(stable: float, canary: float, margin: float, share: float, harm: bool = True) -> float:
@@ -126,14 +127,14 @@ def _one_over(share: float) -> float:
     return -share * log(share) / (1.0 - share)
 
 
-def _seconds(steps: Sequence[Step], per_hour: float, canary: float) -> float | None:
+def _seconds(plan: GatePlan, steps: Sequence[Step], per_hour: float, canary: float) -> float | None:
     """Until so many conversations of the canary have closed; None where the steps are over before."""
     passed, left = 0.0, canary
     for step in steps:
         rate = per_hour / 3600.0 * step.share
         hold = float("inf") if step.hold_s is None else step.hold_s
         if rate > 0 and left / rate <= hold and left != float("inf"):
-            return passed + left / rate + IDLE_S + LATE_S
+            return passed + left / rate + plan.idle_s + patience_s(plan.idle_s)
         left -= rate * hold if rate > 0 else 0.0
         passed += hold
         if passed == float("inf"):

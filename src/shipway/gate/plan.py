@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shipway.gate.conversations import IDLE_S, LONGEST_S
 from shipway.gate.metrics import METRICS
+
+LEAST_IDLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class GatePlan:
     """Of the metrics whose scores are a judge's (`evals`, `live`): margins are scaled by J."""
     since: float = 0.0
     """When the canary began, in seconds since the epoch. Conversations of before make references alone."""
+    idle_s: float = IDLE_S
+    """A conversation has closed when no turn of it has ended for so long: five minutes suit people. Seconds
+    suit a simulation."""
 
     def __post_init__(self) -> None:
         if problem := _problem(self):
@@ -61,6 +67,8 @@ def _problem(plan: GatePlan) -> str:
         return f"alpha is {plan.alpha:g}, expected more than 0 and less than 1"
     if plan.share is not None and not 0 <= plan.share <= 1:
         return f"share is {plan.share:g}, expected 0 to 1"
+    if not LEAST_IDLE_S <= plan.idle_s <= LONGEST_S:
+        return f"idle_s is {plan.idle_s:g}, expected {LEAST_IDLE_S:g} to {LONGEST_S:g} seconds"
     if not plan.metrics:
         return f"a gate needs a metric: {', '.join(METRICS)}"
     for name, margin in plan.metrics.items():

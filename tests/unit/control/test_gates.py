@@ -9,16 +9,16 @@ import random
 import pytest
 from tests.unit.control.conftest import AT, lines, outcome
 
-from shipway.control import evals
+from shipway.control import evals, replicas
 from shipway.control.deployments import Deployment
-from shipway.control.gates import gates, plans, verdicts
+from shipway.control.gates import defaults, gates, plans, verdicts
 from shipway.control.gates.gates import Gates
 from shipway.control.gates.watermarks import Watermarks
 from shipway.control.http.answers import Refused
 from shipway.control.outcomes import rows
 from shipway.control.upkeep import Upkeep
-from shipway.gate import Conversations, Gate
-from shipway_runtime.contract import Outcome
+from shipway.gate import Calibration, Conversations, Gate, GatePlan
+from shipway_runtime.contract import Outcome, ReplicaReport
 
 HERE = Deployment("support", "prod")
 PLAN = {"stable": "r-1", "share": 0.5, "metrics": {"errors": {"margin": 0.01}, "latency": {}}, "since": AT}
@@ -54,10 +54,12 @@ def keep(database, sent: list[dict], at: float, watermarks: Watermarks = CLOCK) 
         return rows.keep(transaction, taken, watermarks)
 
 
-def put(database, canary: str = "r-2", at: float = AT, **more) -> None:
-    plan = plans.read(canary, PLAN | more, at)
+def put(database, canary: str = "r-2", at: float = AT, **more) -> GatePlan:
     with database.write() as transaction:
+        filled = defaults.complete(transaction, HERE, canary, PLAN | more, at)
+        plan = plans.read(canary, filled, at)
         gates.put(transaction, HERE, plan, "ann", at)
+    return plan
 
 
 def judged(database, canary: str = "r-2") -> dict:
@@ -218,6 +220,66 @@ def test_a_gate_that_runs_changes_its_share_alone(database):
         judged(database, "r-9")
 
 
+def test_conversations_close_as_soon_as_the_plan_says(database):
+    put(database, idle_s=5)
+    sent = traffic(7, failing=0.3, until=60)
+    keep(database, sent, AT + 61)
+    upkeep = Upkeep(database, Gates(database), CLOCK, 1e9)
+    upkeep.look(AT + 50)
+    assert 0 < judged(database)["judgement"]["canary"] < len(sent)
+    upkeep.look(AT + 70)
+    judgement = judged(database)["judgement"]
+    assert judgement["canary"] + judgement["stable"] == len(sent)
+    put(database, share=0.25)  # the same gate: what is not said stays
+    assert judged(database)["idle_s"] == 5
+    with pytest.raises(Refused, match="The share alone may change"):
+        put(database, idle_s=300)
+
+
+def report_ready(database, *running: tuple[str, str, bool], at: float = AT) -> None:
+    with database.write() as transaction:
+        for replica, revision, ready in running:
+            replicas.keep(transaction, HERE, ReplicaReport(replica, revision, AT, ready=ready), at)
+
+
+def test_stable_is_what_serves_now_where_nobody_says(database):
+    """The one before had most turns, and is gone; another one is not ready."""
+    with pytest.raises(Refused, match="heard of nothing but r-2 lately"):
+        put(database, stable=None)
+    old = [outcome(f"old-{number}", revision="r-0") for number in range(9)]
+    keep(database, [*old, outcome("new", revision="r-1")], AT)
+    assert put(database, "r-3", stable=None).stable == "r-0"
+    report_ready(database, ("a", "r-1", True), ("b", "r-9", False), ("c", "r-2", True), ("d", "r-2", True))
+    assert put(database, stable=None).stable == "r-1"
+    report_ready(database, ("a", "r-8", True), at=AT + 5)
+    assert put(database, stable=None).stable == "r-1"  # it is judged by that one already
+    assert put(database, "r-4", stable=None, at=AT + 5).stable == "r-2"
+    later = AT + 9000  # nobody has said a word for hours
+    with pytest.raises(Refused, match="name the stable revision"):
+        put(database, "r-5", stable=None, at=later)
+
+
+JUDGE = {"model": "m", "good": 20, "bad": 20, "sensitivity": 0.9, "specificity": 0.8}
+
+
+def test_the_judge_of_the_evals_is_as_the_newest_run_calibrated_it(database):
+    """Half of the cases were judged; a later run had no judge, and one whose judge was never calibrated."""
+    suite = {"metrics": {"evals": {}}}
+    assert put(database, "r-3", **suite).judges == {}
+    calibrated = run("r-1", {"a": 1.0, "b": 1.0}) | {"judge": JUDGE}
+    calibrated["results"][0]["marks"] = [{"by": "judge", "holds": True}]
+    report(database, calibrated)
+    report(database, run("r-2", {"a": 1.0}) | {"judge": None})
+    report(database, run("r-2", {"a": 0.5}) | {"judge": JUDGE | {"sensitivity": None}})
+    plan = put(database, **suite)
+    assert plan.judges == {"evals": Calibration(pytest.approx(0.95), pytest.approx(0.9))}
+    assert plan.margin("evals") == pytest.approx(0.02 * 0.85)
+    report(database, run("r-1", {"a": 1.0}) | {"judge": JUDGE | {"sensitivity": 0.5}})
+    assert put(database, share=0.25, **suite).judges == plan.judges  # of the gate that runs
+    assert put(database, "r-4", judges={}, **suite).judges == {}
+    assert put(database, "r-5").judges == {}
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -235,6 +297,9 @@ def test_a_gate_that_runs_changes_its_share_alone(database):
         ({"judges": {"evals": {"sensitivity": 0.5}}}, "expected {"),
         ({"judges": {"evals": {"sensitivity": 5, "specificity": 1}}}, "judges: expected"),
         ({"since": AT + 1}, "not in the future"),
+        ({"idle_s": 0.5}, "idle_s is 0.5, expected 1 to 1800 seconds"),
+        ({"idle_s": 3600}, "idle_s is 3600, expected 1 to 1800 seconds"),
+        ({"idle_s": "5 m"}, "expected {"),
         ({"colour": 1}, "'colour' is no key here"),
     ],
 )

@@ -92,6 +92,15 @@ def test_nobody_changes_a_policy_without_saying_why(control, reason):
     assert control.ask("report", "GET", "/v1/policy").json() == {}
 
 
+def test_a_revision_may_have_a_slash_in_its_name(control):
+    gate = {"stable": "team/r-1", "share": 0.1, "metrics": {"errors": {}}}
+    path = "/v1/gates/team%2Fr-2"
+    assert control.ask("operate", "PUT", path, json=gate).status_code == 200
+    assert control.ask("read", "GET", path).json()["canary"] == "team/r-2"
+    assert control.ask("operate", "DELETE", path).status_code == 204
+    assert control.ask("read", "GET", "/v1/gates/team%2Fr-3").json()["error"]["code"] == "no_gate"
+
+
 def test_a_replica_reports(control):
     report = {"replica": "host-1", "revision": "r-2", "started": AT, "ready": True}
     assert control.ask("report", "POST", "/v1/replicas", json=report).status_code == 204

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.outcomes import CANARY, STABLE, outcome
 
-from shipway.gate import Conversation, Conversations
+from shipway.gate import IDLE_S, Conversation, Conversations
+from shipway.gate.conversations import patience_s
 from shipway_runtime.contract import Outcome
 
 SECONDS = st.floats(0.0, 900.0)
@@ -38,14 +39,16 @@ def turns(draw: st.DrawFn) -> list[Outcome]:
     return found
 
 
-def at_once(outcomes: list[Outcome]) -> list[Conversation]:
-    conversations = Conversations()
+def at_once(outcomes: list[Outcome], idle_s: float = IDLE_S) -> list[Conversation]:
+    conversations = Conversations(idle_s)
     for one in outcomes:
         conversations.add(one)
     return conversations.close_all()
 
 
-def live(outcomes: list[Outcome], delays: random.Random, most: float, every: float) -> list[Conversation]:
+def live(
+    outcomes: list[Outcome], delays: random.Random, most: float, every: float, idle_s: float
+) -> list[Conversation]:
     """As they would arrive, some twice, none later than `most`, with a look `every` so many seconds."""
     arrivals = [
         (one.finished + delays.uniform(0, most), one)
@@ -53,7 +56,7 @@ def live(outcomes: list[Outcome], delays: random.Random, most: float, every: flo
         for _ in range(delays.choice((1, 2)))
     ]
     arrivals.sort(key=lambda arrival: arrival[0])
-    conversations, closed, look = Conversations(), [], 0.0
+    conversations, closed, look = Conversations(idle_s), [], 0.0
     for at, one in arrivals:
         while look + every <= at:
             look = max(look + every, at - every)
@@ -69,9 +72,15 @@ def test_the_order_of_arrival_does_not_matter(outcomes: list[Outcome], chance: r
     assert at_once(shuffled) == at_once(outcomes)
 
 
-@given(turns(), st.randoms(use_true_random=False), st.sampled_from([1.0, 7.0, 200.0]))
-def test_live_is_as_afterwards(outcomes: list[Outcome], chance: random.Random, every: float) -> None:
-    assert live(outcomes, chance, most=59.0, every=every) == at_once(outcomes)
+EVERY = st.sampled_from([1.0, 7.0, 200.0])
+IDLE = st.sampled_from([IDLE_S, 1.0, 30.0, 1200.0])
+
+
+@given(turns(), st.randoms(use_true_random=False), EVERY, IDLE)
+def test_live_is_as_afterwards(outcomes: list[Outcome], chance: random.Random, every: float, idle_s: float):
+    """Whatever the idle time is: none travels longer than outcomes are waited for."""
+    most = patience_s(idle_s) * 0.98
+    assert live(outcomes, chance, most, every, idle_s) == at_once(outcomes, idle_s)
 
 
 @given(turns())
@@ -87,7 +96,7 @@ def test_every_outcome_is_in_a_conversation_or_counted(outcomes: list[Outcome]) 
 
 
 def test_it_closes_when_it_has_been_idle_and_not_before() -> None:
-    conversations = Conversations(idle_s=300, late_s=60)
+    conversations = Conversations(idle_s=300)
     conversations.add(outcome(started=1000.0))
     assert conversations.close(1300.0) == []
     (closed,) = conversations.close(1500.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from shipway.control import deployments, fleet
@@ -89,6 +89,8 @@ class Kept:
             "share": self.share,
             "alpha": plan.alpha,
             "metrics": {name: {"margin": plan.margin(name)} for name in plan.metrics},
+            "judges": {name: asdict(judge) for name, judge in plan.judges.items()},
+            "idle_s": plan.idle_s,
             "since": self.since,
             "ended": self.ended,
         }
@@ -192,18 +194,23 @@ def find(transaction: Transaction, deployment: Deployment, canary: str) -> tuple
     return number, _kept(*rows[0])
 
 
+def running(transaction: Transaction, deployment: int, canary: str) -> Kept | None:
+    """The gate that judges this revision now, if one does."""
+    rows = transaction.rows(_FIND, deployment=deployment, canary=canary)
+    return _kept(*rows[0]) if rows and rows[0][6] is None else None
+
+
 def put(transaction: Transaction, deployment: Deployment, plan: GatePlan, by: str, at: float) -> None:
     """Begin to judge, or tell a gate that runs another share. Raises Refused where more than that changes."""
     number = deployments.keep(transaction, deployment, at)
-    rows = transaction.rows(_FIND, deployment=number, canary=plan.canary)
-    running = _kept(*rows[0]) if rows and rows[0][6] is None else None
-    if running is None:
+    known = running(transaction, number, plan.canary)
+    if known is None:
         _begin(transaction, number, plan, by, at)
         return
-    if replace(plan, share=running.plan.share, since=running.plan.since) != running.plan:
+    if replace(plan, share=known.plan.share, since=known.plan.since) != known.plan:
         message = f"{plan.canary} is being judged already, by another plan. The share alone may change"
         raise Refused(409, "gate_runs", f"{message}: evidence that was seen cannot be weighed anew")
-    if running.share != plan.share:
+    if known.share != plan.share:
         transaction.change(_SHARE, share=plan.share, deployment=number, canary=plan.canary)
         happen(transaction, number, plan.canary, "share", plan.share, by, at)
 

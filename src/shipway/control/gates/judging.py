@@ -49,7 +49,7 @@ class Judging:
 
     def __init__(self, deployment: int, plan: GatePlan, begins: int) -> None:
         self._deployment, self._plan = deployment, plan
-        self._gate, self._conversations = Gate(plan), Conversations()
+        self._gate, self._conversations = Gate(plan), Conversations(plan.idle_s)
         self._number, self._last = begins, 0
         self._watermark = 0.0
         self._events: list[Event] = []

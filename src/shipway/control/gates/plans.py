@@ -1,7 +1,7 @@
 """The plan of a gate, as a request has it.
 
-In: `{"stable", "share", "metrics": {NAME: {"margin"}}, "alpha"}`, with `judges` and `since` where they are
-meant. Out: a GatePlan; Refused says what is wrong with it.
+In: `{"stable", "share", "metrics": {NAME: {"margin"}}, "alpha"}`, with `judges`, `since` and `idle_s` where
+they are meant. Out: a GatePlan; Refused says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from shipway.control.http.answers import Refused
-from shipway.gate import Calibration, GatePlan
+from shipway.gate import IDLE_S, Calibration, GatePlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REVISION = 256  # characters
-_KEYS = {"stable", "share", "metrics", "alpha", "judges", "since"}
-_FORM = '{"stable", "share", "metrics": {NAME: {"margin"}}, "alpha"}'
+_KEYS = {"stable", "share", "metrics", "alpha", "judges", "since", "idle_s"}
+_FORM = '{"stable", "share", "metrics": {NAME: {"margin"}}, "alpha", "idle_s"}'
 
 
 def read(canary: str, data: Mapping[str, Any], at: float) -> GatePlan:
@@ -37,9 +37,10 @@ def read(canary: str, data: Mapping[str, Any], at: float) -> GatePlan:
             alpha=_number(data.get("alpha", 0.05)) or 0.0,
             judges={name: _judge(**one) for name, one in data.get("judges", {}).items()},
             since=_since(data.get("since", at), at),
+            idle_s=_number(data.get("idle_s", IDLE_S)) or 0.0,
         )
     except (TypeError, AttributeError):
-        raise Refused(422, "no_gate", f"expected {_FORM}, with numbers for share, margin and alpha") from None
+        raise Refused(422, "no_gate", f"expected {_FORM}, with numbers") from None
     except ValueError as error:
         raise Refused(422, "no_gate", str(error)[:500]) from None
 

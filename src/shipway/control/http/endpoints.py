@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from shipway.control import conversations, evals, fleet, policies, releases, replicas, rollouts, turns
-from shipway.control.gates import gates, plans, verdicts
+from shipway.control.gates import defaults, gates, plans, verdicts
 from shipway.control.http.answers import Refused, document
 from shipway.control.outcomes import rows
 from shipway_runtime.contract import Deletion
@@ -136,8 +136,10 @@ def show_releases(parts: Parts, asked: Asked) -> Response:
 def put_gate(parts: Parts, asked: Asked) -> Response:
     """PUT /v1/gates/CANARY"""
     deployment, canary = asked.deployment, asked.path["canary"]
-    plan = plans.read(canary, asked.document(), asked.at)
+    data = asked.document()
     with parts.database.write() as transaction:
+        filled = defaults.complete(transaction, deployment, canary, data, asked.at)
+        plan = plans.read(canary, filled, asked.at)
         gates.put(transaction, deployment, plan, asked.by, asked.at)
     return document(parts.gates.show(deployment, canary, asked.at))
 
