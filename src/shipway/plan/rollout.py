@@ -19,8 +19,9 @@ AT_ONCE = 100
 class Step:
     """The canary's share of new conversations, in percent, and how long it stays so at least.
 
-    Without `hold_s` until the gates have decided. A step below 100 that holds is also how some users are
-    kept on stable to compare with until the end: a last step of 95 holds 5 % back.
+    Without `hold_s` until the gates have decided; at 100, with nobody left to compare with, not at all. A
+    step below 100 that holds is also how some users are kept on stable to compare with until the end: a last
+    step of 95 holds 5 % back.
     """
 
     weight: int

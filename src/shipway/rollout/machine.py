@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from shipway.errors import RolloutError
+from shipway.plan.rollout import AT_ONCE
 from shipway.rollout.state import (
     Asked,
     End,
@@ -180,12 +181,15 @@ def _stepping(plan: RolloutPlan, state: State, seen: Seen) -> State:
 
 
 def _held(plan: RolloutPlan, state: State, seen: Seen) -> State:
-    """Whether the step is over: after its time, or without one when the gates have decided."""
-    hold = plan.steps[state.step].hold_s
+    """Whether the step is over: after its time, or without one when the gates have decided. At 100 % there
+    is nobody left to compare with, and nothing more to wait for."""
+    current = plan.steps[state.step]
+    hold = current.hold_s
     if seen.canary != "ready":
         return state
     if hold is None:
-        return _next(plan, state, seen.now) if not plan.metrics or seen.verdict == "pass" else state
+        decided = not plan.metrics or seen.verdict == "pass" or current.weight == AT_ONCE
+        return _next(plan, state, seen.now) if decided else state
     held = state.held_s + seen.now - state.since
     if held < hold * (2 if state.extended else 1):
         return state

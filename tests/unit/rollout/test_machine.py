@@ -349,6 +349,15 @@ def test_at_the_whole_share_nothing_is_compared() -> None:
     assert Judge("new", "old", None, 1000.0) in actions(road.plan, road.state)
 
 
+def test_the_whole_share_without_a_hold_waits_for_no_verdict() -> None:
+    """Nobody is left on stable: the gates could not come to another one."""
+    road = Road()
+    road.look()
+    road.look(HOLD)
+    assert road.look(verdict="pass").step == 2
+    assert road.look().phase == "promoting"
+
+
 def test_a_person_is_told_what_cannot_be() -> None:
     with pytest.raises(RolloutError, match="revision old is the stable one already"):
         begin("old", "old", 0.0)
