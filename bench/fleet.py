@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopback import free_port, wait
+
 from processes import memory_mb, running
 
 if TYPE_CHECKING:

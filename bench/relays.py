@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import processes
 from conversations import Http
 from loopback import free_port, wait
+
+import processes
 from processes import family, install, running
 
 if TYPE_CHECKING:

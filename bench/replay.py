@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import replayers
-from processes import family, install, memory_mb
 from replayers import GAP_MS, PIECE, Recorded, Replayer, Start
 from table import Row, report, show
+
+from processes import family, install, memory_mb
 
 PATIENCE_S = 120.0
 END = b"0\r\n\r\n"  # of a body in chunks; not everybody closes the connection when asked to

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopback import free_port, wait
+
 from processes import running
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 import streams
 from loopback import wait
-from processes import family, memory_mb
 from servers import BY_HAND, NEW, Peers, Server, Start, adk, bare, bentoml, langgraph, shipway
 from table import Row, medians, report
+
+from processes import family, memory_mb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

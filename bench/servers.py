@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loopback import free_port
+
 from processes import install, running
 
 if TYPE_CHECKING:

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 
 import httpx2
 from loopback import free_port, wait
-from processes import family
 from relays import TOY, listening, runs_toy
+
+from processes import family
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

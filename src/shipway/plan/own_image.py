@@ -26,16 +26,18 @@ _LICENCE = "Apache-2.0"
 class Server:
     """A package of shipway that is a program by itself: `python -m shipway.ROLE`.
 
-    `packages` are those that it imports, itself among them: import-linter holds that there are no others.
-    `extras` are the runtime's, whose requirements it needs.
+    `packages` are those that it imports, itself among them, or single files of others: import-linter holds
+    that there are no others. `extras` are the runtime's, whose requirements it needs. Without a `port` it listens
+    nowhere. `user` is nobody, but where a server has to be somebody.
     """
 
     role: str
     packages: tuple[str, ...]
     arguments: tuple[str, ...]
-    port: int
+    port: int | None
     extras: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    user: str | None = None
 
     @property
     def reference(self) -> str:
@@ -58,9 +60,10 @@ def plan_own_image(
     server: Server, files: Iterable[str], repository: str, platforms: tuple[str, ...]
 ) -> ImagePlan:
     """`files` are paths below the directory that holds the package `shipway`; the server's are taken."""
-    address = ("--host", "0.0.0.0", "--port", str(server.port))  # noqa: S104 - its network is its boundary
+    ports = () if server.port is None else (server.port,)
+    address = [w for p in ports for w in ("--host", "0.0.0.0", "--port", str(p))]  # noqa: S104 - its network is its boundary
     arguments = ("-m", f"shipway.{server.role}", *server.arguments, *address)
-    process = python_process(arguments, ports=(server.port,), volumes=server.volumes)
+    process = python_process(arguments, ports=ports, volumes=server.volumes)
     plan = ImagePlan(
         role=server.role,
         also=(),
@@ -73,7 +76,9 @@ def plan_own_image(
         node=(),
         files=tuple(File(f"{contract.SOURCE}/{file}", file) for file in sorted(files) if server.needs(file)),
         manifest=None,
-        process=dataclasses.replace(process, env=process.env | {"PYTHONPATH": contract.SOURCE}),
+        process=dataclasses.replace(
+            process, env=process.env | {"PYTHONPATH": contract.SOURCE}, user=server.user or process.user
+        ),
         size_limit=None,
         version=shipway.__version__,
         licence=_LICENCE,

@@ -1,0 +1,52 @@
+"""The controller's container and the images of controller and router: what `shipway deploy` puts on a machine
+before anything else can be asked of it.
+
+In: a project, an image's id. Out: arguments for the engine's command line, and plans of images.
+"""
+
+from __future__ import annotations
+
+from shipway.plan.deployment import CONTROLLER, project
+from shipway.plan.own_image import Server
+
+STATE = "/var/lib/shipway"
+"""The controller's volume in its container: rollouts, secrets' values, what the router reads."""
+
+SOCKET = "/var/run/docker.sock"
+LABEL = "dev.shipway.deployment"
+"""On everything of a deployment: containers, volumes, the network; its value is the project."""
+
+PROGRAM = Server(
+    "rollout",
+    ("rollout", "plan/__init__.py", "plan/deployment.py", "plan/rollout.py"),
+    ("serve",),
+    None,
+    user="0:0",
+    volumes=(STATE,),
+)
+"""`python -m shipway.rollout serve PROJECT`. It is root, as whoever has the engine's socket is anyway; of
+root's powers it keeps two: to write what others own, and to give away (secrets belong to who reads them)."""
+
+
+def container_name(name: str, environment: str) -> str:
+    """The controller's container."""
+    return f"{project(name, environment)}-{CONTROLLER}"
+
+
+def run(name: str, environment: str, image: str, socket: str = SOCKET) -> tuple[str, ...]:
+    """What follows `docker` to start it. `socket` is the engine's, on its machine."""
+    called, whole = container_name(name, environment), project(name, environment)
+    return (
+        *("run", "--detach", "--name", called, "--restart", "unless-stopped", "--label", f"{LABEL}={whole}"),
+        *("--mount", f"type=volume,source={called},target={STATE},volume-label={LABEL}={whole}"),
+        *("--mount", f"type=bind,source={socket},target={SOCKET}"),
+        *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "CHOWN"),  # noqa: S108 - its own
+        *("--cap-add", "DAC_OVERRIDE", "--security-opt", "no-new-privileges", "--memory", "256m"),
+        *("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"),
+        *(image, whole),
+    )
+
+
+def ask(name: str, environment: str, *command: str) -> tuple[str, ...]:
+    """What follows `docker` to ask it something: rollout/service/messages.py says what, and its answers."""
+    return ("exec", "-i", container_name(name, environment), "python", "-m", "shipway.rollout", *command)
