@@ -36,6 +36,7 @@ COMMANDS = {
     "render": "write files for engines that people already have",
     "replay": "replay the model's API",
     "gate": "judge a canary by the outcomes of its conversations",
+    "rollout": "how a revision comes to its users, watched",
     "control": "the server that a fleet shares",
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""

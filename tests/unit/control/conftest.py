@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 import uuid
@@ -19,7 +18,6 @@ from tests.postgres import PostgresServer
 from shipway.control.store.database import Database
 from shipway.control.store.postgres import Postgres
 from shipway.control.store.sqlite import Sqlite
-from shipway.rollout_snapshot import Line, RevisionSeen, Snapshot, StepSeen
 
 AT = float(int(time.time()) - 3600)
 Make = Callable[..., ControlProcess]
@@ -111,22 +109,3 @@ def outcome(conversation: str = "c", turn: int = 1, **more: Any) -> dict[str, An
 def lines(*outcomes: dict[str, Any]) -> bytes:
     """They, as a request has them."""
     return b"".join(json.dumps(one).encode() + b"\n" for one in outcomes)
-
-
-def snapshot(**more: Any) -> Snapshot:
-    """A rollout in the middle of its first step."""
-    given = Snapshot(
-        canary=RevisionSeen("r-2", "ready", since=AT + 60),
-        stable=RevisionSeen("r-1", "ready"),
-        phase="stepping",
-        course="stepping",
-        begun=AT,
-        since=AT + 60,
-        at=AT + 360,
-        steps=(StepSeen(5, 3600.0), StepSeen(25, 3600.0), StepSeen(100)),
-        step=0,
-        percent=5,
-        held_s=300.0,
-        trail=(Line(AT, "ann", "r-2 is rolled out over r-1"),),
-    )
-    return dataclasses.replace(given, **more)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.controlling import DEPLOYMENT, TOKENS, ControlProcess
-from tests.unit.control.conftest import AT, outcome, snapshot
+from tests.rollouts import snapshot
+from tests.unit.control.conftest import AT, outcome
 
 from shipway.control.app import PATHS, Line
 

@@ -7,7 +7,8 @@ import json
 
 import pytest
 from tests.controlling import DEPLOYMENT
-from tests.unit.control.conftest import AT, snapshot
+from tests.rollouts import BEGUN as AT
+from tests.rollouts import snapshot
 
 from shipway.control import rollouts
 from shipway.control.deployments import Deployment
