@@ -39,9 +39,14 @@ def load(layout: Path, environ: Mapping[str, str] = os.environ) -> str:
             "no container engine to load the image into: neither docker nor podman is on PATH",
             f"the image is in {layout} as an OCI layout; any engine can take it from there",
         )
-    images = _images(layout)
     host = environ.get("CONTAINER_HOST" if Path(program).name == "podman" else "DOCKER_HOST", "")
-    if host.startswith(_REMOTE):
+    return give(program, layout, is_far=host.startswith(_REMOTE))
+
+
+def give(program: str, layout: Path, *, is_far: bool) -> str:
+    """The same, to the engine of this program; one that is far cannot pull from our loopback."""
+    images = _images(layout)
+    if is_far:
         return _load_all(program, layout, images, "the engine is on another machine")
     with serve(layout) as serving:
         refused = next(

@@ -34,6 +34,7 @@ COMMANDS = {
     "logs": "what the stack has written",
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",
+    "deploy": "bring a release to one machine with Docker, and to its users",
     "replay": "replay the model's API",
     "gate": "judge a canary by the outcomes of its conversations",
     "rollout": "how a revision comes to its users, watched",

@@ -44,7 +44,8 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - users come from outside
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """What the machine decides. `images` are the engine's own ids: role -> sha256:…; `router` among them.
+    """What the machine decides. `images` are the engine's own ids: role -> sha256:…; `router` among them. An
+    image of others that has none is called what agent.toml calls it.
 
     `api` and `control` are ports of the machine; the first for everybody, the second on its loopback.
     """
@@ -138,7 +139,7 @@ def _server(
     name = f"mcp-{server.name}"
     return Container(
         name,
-        images[name] if ours else server.image,
+        images[name] if ours else images.get(name, server.image),
         entrypoint=(container.PYTHON, *server.command) if server.command else (),
         env=server.env,
         secrets={name: "env" for name, source in server.secrets.items() if source != "broker"},

@@ -6,7 +6,7 @@ release, and for a release that is not of this stack.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from shipway.errors import Finding, SpecError
 from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RULE = "release"
 FILE = ".shipway/release.json"
-_BUILD = "run `shipway build --push`, or name another one: --release F"
+_PUSH = "run `shipway build --push`, or name another one: --release F"
 
 
 def plan_released(loaded: Loaded, environment: str, root: Path, file: Path | None) -> StackPlan:
@@ -27,23 +27,32 @@ def plan_released(loaded: Loaded, environment: str, root: Path, file: Path | Non
     given them by `--load` does not know them by digest."""
     if file is None and environment == DEVELOPMENT:
         return plan_stack(loaded, environment)
-    release = _read(place := file or root / FILE)
-    if release.name != loaded.spec.name:
-        _refuse(f"{place} is a release of {release.name}, and this is {loaded.spec.name}")
+    release = read_release(loaded.spec.name, file or root / FILE)
     try:
         return plan_stack(loaded, environment, release)
     except KeyError as error:
-        _refuse(f"{place} has no image {error.args[0]}: agent.toml has changed since it was built")
+        raise lacking(file or root / FILE, str(error.args[0])) from None
 
 
-def _read(place: Path) -> contract.Release:
+def read_release(name: str, place: Path, fix: str = _PUSH) -> contract.Release:
+    """The release of this agent that is in this file. Raises SpecError; `fix` says how to make one."""
     try:
-        return contract.decode(contract.Release, place.read_text(encoding="utf-8"), str(place))
+        release = contract.decode(contract.Release, place.read_text(encoding="utf-8"), str(place))
     except FileNotFoundError:
-        _refuse(f"there is no release in {place}, and what is deployed is named by its digest")
+        raise _refusal(
+            f"there is no release in {place}, and what is deployed is named by its digest", fix
+        ) from None
     except (OSError, UnicodeDecodeError, contract.ContractError) as error:
-        _refuse(f"{place} cannot be read: {error}")
+        raise _refusal(f"{place} cannot be read: {error}", fix) from None
+    if release.name != name:
+        raise _refusal(f"{place} is a release of {release.name}, and this is {name}", fix)
+    return release
 
 
-def _refuse(message: str) -> NoReturn:
-    raise SpecError([Finding(RULE, message, _BUILD)])
+def lacking(place: Path, role: str, fix: str = _PUSH) -> SpecError:
+    """A release without an image that the stack has by now."""
+    return _refusal(f"{place} has no image {role}: agent.toml has changed since it was built", fix)
+
+
+def _refusal(message: str, fix: str) -> SpecError:
+    return SpecError([Finding(RULE, message, fix)])

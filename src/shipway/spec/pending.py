@@ -30,10 +30,7 @@ class Pending:
     """What the key asks for."""
 
 
-PENDING = (
-    Pending("rollout", "a rollout"),
-    Pending("notify", "notifications"),
-)
+PENDING = (Pending("notify", "notifications"),)
 
 
 def pending(document: Document) -> list[Finding]:

@@ -1,0 +1,122 @@
+"""What `shipway deploy` shows after the machine was told: how it comes up, the paired suite, the addresses.
+
+In: what was deployed. Out: lines on stderr, and an exit code. The machine needs none of this but the suite:
+whoever interrupts it leaves everything going on.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from shipway.deploy import following
+from shipway.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shipway.deploy.controller import Controller
+    from shipway.deploy.deploying import Deployed
+    from shipway.deploy.following import Came
+    from shipway.rollout.service.messages import PortSeen, Status
+
+EVERY_S = 1.0
+FIRST_S = 300.0
+"""For a first revision to be ready. A canary has its own patience, the machine's."""
+
+LOG_LINES = 15
+CODES: dict[Came, int] = {"ready": 0, "users": 0, "promoted": 0, "aborted": 3, "paused": 4, "failing": 1}
+
+
+def follow(deployed: Deployed, wait: bool) -> int:
+    """Until the revision has users, or `wait`: until the end. Returns the exit code."""
+    say(deployed.applied.words)
+    wanted = following.Wanted(deployed.applied.revision, end=wait)
+    try:
+        came, status = _watch(deployed, wanted)
+    except KeyboardInterrupt:
+        say(_interrupted(deployed))
+        return 130
+    if came in (None, "failing"):
+        _show_failure(deployed.controller, status)
+        return 1
+    _end(deployed, came, status)
+    return CODES[came]
+
+
+def _watch(deployed: Deployed, wanted: following.Wanted) -> tuple[Came | None, Status]:
+    """Say what happens; None where a first revision has had its time."""
+    said: set[str] = set()
+    deadline = time.monotonic() + FIRST_S
+    while True:
+        status = deployed.controller.status()
+        for line in following.lines(status, wanted):
+            if line not in said:
+                said.add(line)
+                say(f"  {line}")
+        if came := following.came_to(status, wanted):
+            return came, status
+        if status.suite_wanted and status.canary and status.canary.revision == wanted.revision:
+            from shipway.cli import deploy_suite
+
+            deploy_suite.run(deployed, status)
+        elif deployed.applied.what == "first" and time.monotonic() > deadline:
+            return None, status
+        time.sleep(EVERY_S)
+
+
+def _interrupted(deployed: Deployed) -> str:
+    environment = deployed.deployment.environment
+    if deployed.applied.what == "first":
+        return "it goes on coming up by itself: shipway status --env " + environment
+    return (
+        f"the rollout goes on by itself: shipway rollout status --env {environment}; "
+        f"shipway rollout abort --env {environment} ends it"
+    )
+
+
+def _show_failure(controller: Controller, status: Status) -> None:
+    """The cause, and what its container said last."""
+    revision = status.stable
+    causes = following.causes(revision) if revision else []
+    raise StackError(
+        "\n".join(["the revision is not ready", *(f"  {cause}" for cause in causes or status.trouble)]),
+        f"it is tried again until you deploy another one; docker logs shows more: {controller.container}",
+    )
+
+
+def _end(deployed: Deployed, came: Came, status: Status) -> None:
+    environment = deployed.deployment.environment
+    rollout = status.rollout
+    match came:
+        case "ready" | "promoted":
+            for line in addresses(deployed.engine.machine, status.ports):
+                say(line)
+            say(f"control's page wants a token: shipway rollout token --env {environment}")
+        case "users":
+            say(f"it goes on by itself: shipway rollout watch --env {environment}")
+        case "paused":
+            say(f"paused: {rollout.why if rollout else ''}")
+            say(f"shipway rollout resume | promote | abort --env {environment}")
+        case "aborted":
+            say(f"rolled back: {rollout.why if rollout else ''}")
+
+
+def addresses(machine: str, ports: tuple[PortSeen, ...]) -> Iterator[str]:
+    """Where users and operators go."""
+    for port in ports:
+        if port.of == "router":
+            host = machine if port.address in ("0.0.0.0", "127.0.0.1") else port.address  # noqa: S104
+            yield f"api      {'https' if port.tls else 'http'}://{host}:{port.port}"
+        elif machine == "localhost":
+            yield f"control  http://localhost:{port.port}"
+        else:
+            yield f"control  ssh -L {port.port}:127.0.0.1:{port.port} {machine}, then http://localhost:{port.port}"
+
+
+def say(message: str) -> None:
+    """Talk: to stderr, so that stdout stays data."""
+    click.echo(message, file=sys.stderr)

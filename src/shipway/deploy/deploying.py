@@ -1,0 +1,101 @@
+"""A deployment, step by step: each one says what it did, and the next one needs it.
+
+    read ─► engine ─► secrets ─► images ─► ports ─► controller ─► apply
+
+In: what a user asks for. Out: what the controller on the machine made of it; from there it goes on by
+itself. Whatever can be wrong here is looked for before anything is sent there.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.deploy import certificates, controller, images, own_images, planning, ports, secrets
+from shipway.deploy.controller import Controller
+from shipway.deploy.engine import Engine, connect
+from shipway.deploy.planning import Subject
+from shipway.deploy.ports import Port
+from shipway.errors import StackError
+from shipway.local import dotenv
+from shipway.plan.control import CONTROL as CONTROL_SERVER
+from shipway.plan.controller import PROGRAM
+from shipway.plan.deployment import CERTIFICATES, MADE, Deployment, needed_secrets
+from shipway.plan.placement import Placement
+from shipway.rollout.service.messages import Applied, Apply, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user asks for. Names are those of the options."""
+
+    directory: Path
+    environment: str
+    release: Path | None = None
+    at_once: bool = False
+    port: Port | None = None
+    tls: tuple[Path, ...] = ()
+    env_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What has been asked of the machine, and what its controller said."""
+
+    subject: Subject
+    engine: Engine
+    controller: Controller
+    deployment: Deployment
+    applied: Applied
+
+
+def deploy(options: Options, say: Say) -> Deployed:
+    """Raises SpecError, BuildError, StackError and RolloutError."""
+    subject = planning.read(options.directory, options.environment, options.release)
+    pem = certificates.read(options.tls) if options.tls else None
+    engine = connect()
+    before = _before(engine, subject.draft().project)
+    tls = pem is not None or any(port.tls for port in before.ports)
+    values = _secrets(options, subject, before, tls=tls) | ({CERTIFICATES: pem} if pem else {})
+    for remark in planning.remarks(subject):
+        say(remark)
+    ids = _images(engine, subject, say)
+    api, control = ports.choose(engine, ids["agent"], options.port, before.ports)
+    deployment = subject.place(Placement(ids, api.port, control, api.address, tls=tls))
+    asked = controller.provide(engine, deployment.project, ids[PROGRAM.role], say)
+    wanted = Apply(deployment, values, getpass.getuser(), at_once=options.at_once)
+    return Deployed(subject, engine, asked, deployment, asked.apply(wanted))
+
+
+def _before(engine: Engine, name: str) -> Status:
+    """How it stands so far. A controller that does not answer is about to be replaced, or started."""
+    if name not in controller.deployments(engine):
+        return Status(name)
+    try:
+        return Controller(engine, name).status()
+    except StackError:
+        return Status(name)
+
+
+def _secrets(options: Options, subject: Subject, before: Status, *, tls: bool) -> dict[str, str]:
+    """Before anything is sent: which are needed is known without any image."""
+    file = options.env_file or subject.root / f".env.{options.environment}"
+    needed = needed_secrets(subject.draft(tls=tls))
+    wanted = {name: by for name, by in needed.items() if name not in (*MADE, CERTIFICATES)}
+    shown = os.path.relpath(file)
+    return secrets.collect(wanted, secrets.Sources(os.environ, dotenv.read(file), shown))
+
+
+def _images(engine: Engine, subject: Subject, say: Say) -> dict[str, str]:
+    draft = subject.draft()
+    named = images.wanted(subject.references, draft.project, draft.revision.id)
+    ids = images.provide(engine, named, subject.layout, say)
+    return ids | own_images.provide(engine, (CONTROL_SERVER, PROGRAM), subject.root, say)

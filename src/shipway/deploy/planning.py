@@ -1,0 +1,143 @@
+"""agent.toml and a release -> what is deployed: before any engine is asked.
+
+In: a directory, an environment, the release's file. Out: a Subject, and with what the machine decides a
+Deployment. Errors: SpecError, for development, for a release that is not of this stack, and for what one
+machine with Docker cannot have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.errors import Finding, SpecError
+from shipway.plan.deployment import CONTROL, ROUTER
+from shipway.plan.placement import Placement, plan_deployment
+from shipway.plan.rollout import RolloutPlan, plan_rollout
+from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack
+from shipway.render.released import FILE, lacking, read_release
+from shipway.render.targets import asked
+from shipway.spec.load import Loaded, load
+from shipway_runtime import contract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shipway.plan.deployment import Deployment
+
+RULE = "deploy"
+_BUILD = "run `shipway build`, or name another one: --release F"
+_NAME = 63
+"""Letters of a host name's part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is deployed. `layout` is where its build left the images; it may be gone."""
+
+    loaded: Loaded
+    stack: StackPlan
+    release: contract.Release
+    rollout: RolloutPlan
+    root: Path
+    layout: Path
+
+    def place(self, placement: Placement) -> Deployment:
+        """The deployment on a machine. Raises SpecError for names that are too long to be found by."""
+        made = plan_deployment(self.stack, self.release, self.rollout, placement)
+        hosts = [alias for one in made.revision.containers for alias in one.aliases]
+        if findings := [_too_long(host) for host in (made.project, *hosts) if len(host) > _NAME]:
+            raise SpecError(findings)
+        return made
+
+    def draft(self, *, tls: bool = False) -> Deployment:
+        """The same as long as no engine was asked: images by their references, and no ports."""
+        return self.place(Placement(self.references | {CONTROL: CONTROL, ROUTER: ROUTER}, 0, 0, tls=tls))
+
+    @property
+    def references(self) -> dict[str, str]:
+        """Role -> what its image is called: of the release by digest, of others as agent.toml says."""
+        servers = (*self.stack.sidecars, *self.stack.apart)
+        ours = {"agent": self.release.images["agent"]}
+        ours |= {f"mcp-{one.name}": self.release.images[f"mcp-{one.name}"] for one in servers if one.program}
+        return ours | {f"mcp-{one.name}": one.image for one in servers if not one.program}
+
+
+def read(directory: Path, environment: str, file: Path | None) -> Subject:
+    """What this directory deploys. Raises SpecError."""
+    if environment == DEVELOPMENT:
+        message = "development is not deployed: its model is replayed, and its stack is `shipway up`"
+        raise SpecError([Finding(RULE, message, "name an environment of agent.toml: --env E")])
+    loaded = load(directory / "agent.toml", environment)
+    root = loaded.path.resolve().parent
+    place = file or root / FILE
+    release = read_release(loaded.spec.name, place, _BUILD)
+    stack = plan_stack(loaded, environment)
+    _check(stack)
+    subject = Subject(
+        loaded,
+        stack,
+        release,
+        plan_rollout(loaded.spec, environment),
+        root,
+        place.resolve().parent / "images",
+    )
+    try:
+        _ = subject.references
+    except KeyError as error:
+        raise lacking(place, str(error.args[0]), _BUILD) from None
+    return subject
+
+
+# -- What one machine with Docker cannot have, or has in another way -----------------------------------------
+
+_REFUSED: tuple[tuple[Callable[[StackPlan], tuple[str, ...]], str, str], ...] = (
+    (
+        asked.commands,
+        "{} is a command of your own, and no image has it",
+        'write run = "image:…", "pypi:…", "npm:…" or "project:…"',
+    ),
+    (
+        asked.identities,
+        "{} wants an identity token of a platform, and one machine has none",
+        "use `client_secret`",
+    ),
+)
+"""What asks for it, why not, and what to do instead."""
+
+
+def _check(stack: StackPlan) -> None:
+    findings = [
+        Finding(RULE, message.format(", ".join(names)), fix, "agent.toml")
+        for asks, message, fix in _REFUSED
+        if (names := asks(stack))
+    ]
+    if findings:
+        raise SpecError(findings)
+
+
+def _too_long(host: str) -> Finding:
+    message = f"{host} has {len(host)} letters, and names of hosts have {_NAME} at most"
+    return Finding(
+        RULE, message, "give the agent, the environment or the MCP server a shorter name", "agent.toml"
+    )
+
+
+def remarks(subject: Subject) -> list[str]:
+    """What this machine has in another way than agent.toml asks."""
+    stack = subject.stack
+    shared = asked.sqlite(stack) if subject.loaded.spec.rollout else ()
+    return [
+        *(
+            f"one agent runs there, not {count}: replicas are for other targets"
+            for count in asked.replicas(stack)
+        ),
+        *(_SHARED.format(place) for place in shared),
+    ]
+
+
+_SHARED = (
+    "while a rollout goes on, two revisions share {}, with the conversations in SQLite: they take turns to "
+    "write, and see each other's files; PostgreSQL takes no turns: [storage] url"
+)

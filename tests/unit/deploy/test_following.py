@@ -1,0 +1,104 @@
+"""What a deployment has come to, and in which words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from shipway.deploy.following import Wanted, came_to, causes, clock, lines
+from shipway.rollout.service.messages import Check, ContainerSeen, RevisionStatus, Status
+from shipway.rollout_snapshot import Line, Phase, RevisionSeen, Snapshot, StepSeen
+
+AGENT = ContainerSeen("agent", "running")
+STABLE = RevisionStatus("r-1", "r", "ready", (AGENT,))
+CANARY = replace(STABLE, revision="r-2")
+STEPS = (StepSeen(5, 60.0), StepSeen(100))
+
+
+def rollout(phase: Phase, percent: int = 0, steps: tuple[StepSeen, ...] = STEPS) -> Snapshot:
+    return Snapshot(
+        canary=RevisionSeen("r-2", "ready"),
+        stable=RevisionSeen("r-1", "ready"),
+        phase=phase,
+        course=phase,
+        begun=1.0,
+        since=1.0,
+        at=1.0,
+        steps=steps,
+        step=0,
+        percent=percent,
+        trail=(Line(1.0, "ann", "r-2 is rolled out over r-1"), Line(2.0, "shipway", "5 %")),
+    )
+
+
+def status(seen: Snapshot | None = None, stable: RevisionStatus = STABLE, ready: bool = True) -> Status:
+    return Status(
+        "s-prod", "s", "prod", stable, CANARY if seen else None, 1.0 if ready else None, seen, at=2.0
+    )
+
+
+def test_a_first_revision_is_waited_for_until_it_has_users() -> None:
+    wanted = Wanted("r-1")
+    assert came_to(status(), wanted) == "ready"
+    assert came_to(status(ready=False), wanted) is None
+    assert came_to(status(stable=replace(STABLE, health="unready")), wanted) is None
+
+
+def test_one_that_ends_again_and_again_is_not_waited_for() -> None:
+    crashing = replace(STABLE, health="unready", containers=(replace(AGENT, state="restarting", restarts=3),))
+    assert came_to(status(stable=crashing, ready=False), Wanted("r-1")) == "failing"
+    assert came_to(status(stable=crashing), Wanted("r-1")) is None  # it was ready once: the machine's to mend
+
+
+@pytest.mark.parametrize(
+    ("phase", "percent", "came"),
+    [
+        ("starting", 0, None),
+        ("evaluating", 0, None),
+        ("stepping", 5, "users"),
+        ("paused", 5, "paused"),
+        ("promoting", 100, None),
+        ("promoted", 100, "promoted"),
+        ("aborting", 0, None),
+        ("aborted", 0, "aborted"),
+    ],
+)
+def test_a_rollout_is_waited_for_until_its_canary_has_users(
+    phase: Phase, percent: int, came: str | None
+) -> None:
+    assert came_to(status(rollout(phase, percent)), Wanted("r-2")) == came
+    to_the_end = came if came in ("promoted", "aborted") else None
+    assert came_to(status(rollout(phase, percent)), Wanted("r-2", end=True)) == to_the_end
+
+
+def test_without_steps_it_is_waited_for_until_everybody_has_it() -> None:
+    at_once = rollout("stepping", 100, (StepSeen(100),))
+    assert came_to(status(at_once), Wanted("r-2")) is None
+
+
+def test_a_rollout_of_another_one_is_not_ours() -> None:
+    assert came_to(status(rollout("promoted", 100)), Wanted("r-1")) == "ready"
+
+
+def test_causes_name_the_container_the_check_and_since_when() -> None:
+    agent = replace(AGENT, state="restarting", cause="restarting since 12:04: exit code 137, out of memory")
+    checks = (Check("mcp git", "down", 3600.0, "connection refused"), Check("model", "up"))
+    found = causes(replace(STABLE, health="unready", containers=(agent,), checks=checks))
+    assert found == [
+        "agent: restarting since 12:04: exit code 137, out of memory",
+        f"mcp git, connection refused since {clock(3600.0)}",
+    ]
+
+
+def test_lines_are_of_the_revision_that_is_waited_for() -> None:
+    bad = replace(CANARY, health="unready", checks=(Check("model", "down", None, "401"),))
+    seen = replace(status(rollout("starting")), canary=bad, trouble=("control is away",))
+    said = list(lines(seen, Wanted("r-2")))
+    assert said == [
+        "not ready: model, 401",
+        "trouble: control is away",
+        "ann: r-2 is rolled out over r-1",
+        "5 %",
+    ]
+    assert not list(lines(replace(seen, trouble=()), Wanted("r-1")))

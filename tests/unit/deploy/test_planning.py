@@ -1,0 +1,84 @@
+"""What a directory deploys, before any engine is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shipway.deploy import planning
+from shipway.errors import SpecError
+from shipway_runtime import contract
+
+SPEC = 'name = "support"\nentrypoint = "support:agent"\n[env.prod.api]\nauth = "none"\n'
+RELEASE = contract.Release(
+    shipway="1",
+    name="support",
+    source=contract.Source(None, dirty=False),
+    images={"agent": "support@sha256:a", "mcp-git": "support-mcp-git@sha256:b"},
+    prompts=None,
+    tools=None,
+    id="0123456789ab",
+)
+
+
+def write(directory: Path, spec: str = SPEC) -> Path:
+    (directory / ".shipway").mkdir(exist_ok=True)
+    (directory / "agent.toml").write_text(spec)
+    (directory / ".shipway/release.json").write_text(contract.encode(RELEASE))
+    return directory
+
+
+def refusal(directory: Path, environment: str = "prod") -> str:
+    with pytest.raises(SpecError) as refused:
+        planning.read(directory, environment, None)
+    return str(refused.value)
+
+
+def test_images_are_those_of_the_release_and_of_others(tmp_path: Path) -> None:
+    servers = '[mcp.git]\nshape = "sidecar"\nrun = "pypi:g"\n'
+    servers += '[mcp.crm]\nshape = "service"\nrun = "image:r.example.com/crm:1"\n'
+    subject = planning.read(write(tmp_path, SPEC + servers), "prod", None)
+    assert subject.references == {
+        "agent": "support@sha256:a",
+        "mcp-git": "support-mcp-git@sha256:b",
+        "mcp-crm": "r.example.com/crm:1",
+    }
+    assert subject.draft().revision.id.startswith("0123456789ab-")
+
+
+def test_development_is_never_deployed(tmp_path: Path) -> None:
+    assert "development is not deployed: its model is replayed" in refusal(write(tmp_path), "development")
+
+
+def test_without_a_release_it_is_said_how_to_make_one(tmp_path: Path) -> None:
+    (write(tmp_path) / ".shipway/release.json").unlink()
+    assert "run `shipway build`," in refusal(tmp_path)
+
+
+def test_a_release_from_before_a_sidecar_is_stale(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path, SPEC + '[mcp.new]\nshape = "sidecar"\nrun = "pypi:n"\n'))
+    assert "has no image mcp-new: agent.toml has changed since it was built" in said
+
+
+def test_what_one_machine_cannot_have_is_refused_at_once(tmp_path: Path) -> None:
+    own = '[mcp.own]\nshape = "sidecar"\nrun = ["/usr/bin/own"]\n'
+    broker = '[secrets]\nCRM = { token_url = "https://x", client_id = "a", identity_token = "/t" }\n'
+    said = refusal(write(tmp_path, SPEC + own + broker))
+    assert "own is a command of your own" in said
+    assert "CRM wants an identity token of a platform" in said
+
+
+def test_names_that_no_resolver_takes_are_refused(tmp_path: Path) -> None:
+    long = "a" * 40
+    servers = f'[mcp.{long}]\nshape = "service"\nrun = "image:r.example.com/crm:1"\n'
+    subject = planning.read(write(tmp_path, SPEC + servers), "prod", None)
+    with pytest.raises(SpecError, match="names of hosts have 63 at most"):
+        subject.draft()
+
+
+def test_one_agent_runs_whatever_is_asked(tmp_path: Path) -> None:
+    spec = SPEC + "[resources]\nreplicas = 3\n"
+    assert planning.remarks(planning.read(write(tmp_path, spec), "prod", None)) == [
+        "one agent runs there, not 3: replicas are for other targets"
+    ]
