@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import json
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import uvicorn
 from tests.ports import free_port
 
-from shipway.rollout.traffic.embedded import Embedded
-from shipway.rollout.traffic.haproxy import HAProxy
-from shipway.rollout.traffic.haproxy_config import Place, config
+from shipway.rollout.traffic import running
 from shipway.rollout.traffic.split import Backend, Slot, Traffic
 from shipway_runtime import contract
 
@@ -125,65 +120,26 @@ def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def haproxy(program: str, place: Path) -> Iterator[Router]:
-    port, path, file = free_port(), str(place / "haproxy.sock"), place / "haproxy.cfg"
-    file.write_text(config(Place("127.0.0.1", port, path)), encoding="utf-8")
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> Traffic:
-        while running:
-            running[-1].kill()
-            running.pop().wait()
-        Path(path).unlink(missing_ok=True)
-        running.append(subprocess.Popen((program, "-db", "-f", file), stdout=subprocess.DEVNULL))
-        until(lambda: Path(path).exists() and _listens(port))
-        return HAProxy(path)
-
-    router = Router(start(), port, start)
-    try:
+    port = free_port()
+    with _router(port, lambda: running.haproxy(program, "127.0.0.1", port, place)) as router:
         yield router
-    finally:
-        router.http.close()
-        running[-1].kill()
-        running[-1].wait()
 
 
 @contextlib.contextmanager
 def embedded() -> Iterator[Router]:
     port = free_port()
-    running: list[tuple[uvicorn.Server, threading.Thread]] = []
-
-    async def serve(server: uvicorn.Server, app: Embedded) -> None:
-        checks = asyncio.create_task(app.check())
-        await server.serve()
-        checks.cancel()
-        await app.close()
-
-    def start() -> Traffic:
-        end()
-        app = Embedded()
-        server = uvicorn.Server(
-            uvicorn.Config(app, port=port, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=asyncio.run, args=(serve(server, app),))
-        thread.start()
-        running.append((server, thread))
-        until(lambda: _listens(port))
-        return app
-
-    def end() -> None:
-        while running:
-            server, thread = running.pop()
-            server.should_exit = True
-            thread.join(BOUND_S)
-
-    router = Router(start(), port, start)
-    try:
+    with _router(port, lambda: running.embedded("127.0.0.1", port)) as router:
         yield router
-    finally:
-        router.http.close()
-        end()
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+@contextlib.contextmanager
+def _router(port: int, make: Callable[[], AbstractContextManager[Traffic]]) -> Iterator[Router]:
+    with contextlib.ExitStack() as now:
+
+        def start() -> Traffic:
+            now.close()
+            return now.enter_context(make())
+
+        router = Router(start(), port, start)
+        with router.http:
+            yield router

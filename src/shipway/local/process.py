@@ -61,7 +61,7 @@ class Running:
             env=plan.env,
             cwd=plan.cwd,
             start_new_session=True,
-            preexec_fn=_told_of_death(),
+            preexec_fn=told_of_death(),
             user=uid,
             group=gid,
             extra_groups=None if uid is None else [],
@@ -132,7 +132,7 @@ def _emit(text: bytes, line: Callable[[str], None]) -> None:
         line(decoded[start : start + _LONGEST])
 
 
-def _told_of_death() -> Callable[[], None] | None:
+def told_of_death() -> Callable[[], None] | None:
     """A function for the child, between fork and exec: SIGTERM when the supervisor's thread is gone.
 
     Everything is looked up here, in the parent; in the child an import could wait for a lock for ever.
