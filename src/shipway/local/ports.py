@@ -54,7 +54,7 @@ def choose(stack: StackPlan, api: int | None = None) -> Ports:
     taken, shift = {wanted}, wanted - stack.agent.ports["api"]
 
     def near(port: int) -> int:
-        return _next_free(port + shift if 0 < port + shift <= _HIGHEST - _ROOM else port, taken)
+        return next_free(port + shift if 0 < port + shift <= _HIGHEST - _ROOM else port, taken)
 
     return Ports(
         api=wanted,
@@ -62,7 +62,7 @@ def choose(stack: StackPlan, api: int | None = None) -> Ports:
         relay=near(stack.agent.ports["relay"]),
         replay=near(stack.replay.port if stack.replay else contract.REPLAY_PORT),
         sidecars={sidecar.name: near(sidecar.port) for sidecar in (*stack.sidecars, *stack.apart)},
-        services={s.name: _next_free(SERVICE_PORTS.get(s.kind, 10_000), taken) for s in stack.services},
+        services={s.name: next_free(SERVICE_PORTS.get(s.kind, 10_000), taken) for s in stack.services},
     )
 
 
@@ -91,8 +91,8 @@ def holder(port: int) -> Holder | None:
     return None
 
 
-def _next_free(port: int, taken: set[int]) -> int:
-    """The first free port from `port` on, which is then taken."""
+def next_free(port: int, taken: set[int]) -> int:
+    """The first free port from `port` on, which is then taken. Raises StackError when there is none."""
     for candidate in range(port, _HIGHEST + 1):
         if candidate not in taken and is_free(candidate):
             taken.add(candidate)
@@ -105,7 +105,7 @@ def _taken(port: int) -> StackError:
     who = f" by pid {found.pid} ({found.command[:80]})" if found else " by another process"
     return StackError(
         f"port {port} is in use{who}",
-        f"stop it, or choose another port for the API: shipway up --port {_next_free(port + 1, set())}",
+        f"stop it, or choose another port for the API: shipway up --port {next_free(port + 1, set())}",
     )
 
 

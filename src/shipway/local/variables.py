@@ -87,8 +87,8 @@ def agent_variables(
 
 
 def to_control(machine: Machine) -> dict[str, str]:
-    """Where a control server is, if somebody wants to see this stack in one."""
-    names = (env.CONTROL_URL, env.CONTROL_TOKEN)
+    """Where a control server is, if somebody wants to see this stack in one, and as which revision."""
+    names = (env.CONTROL_URL, env.CONTROL_TOKEN, env.REVISION)
     return {name: value for name in names if (value := machine.value(name))}
 
 

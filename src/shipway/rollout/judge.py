@@ -31,10 +31,12 @@ class Opinion:
 
 
 class Judge:
-    """One deployment's gates at a control server."""
+    """One deployment's gates at a control server. `idle_s`: after how long without a turn a conversation is
+    over; None leaves that to control."""
 
-    def __init__(self, url: str, token: str | None, plan: RolloutPlan) -> None:
+    def __init__(self, url: str, token: str | None, plan: RolloutPlan, idle_s: float | None = None) -> None:
         self._client, self._plan = ControlClient(url, token, plan.name, plan.environment), plan
+        self._idle = {} if idle_s is None else {"idle_s": idle_s}
 
     def close(self) -> None:
         self._client.close()
@@ -50,6 +52,7 @@ class Judge:
             "metrics": metrics,
             "alpha": self._plan.alpha,
             "since": since,
+            **self._idle,
         }
         self._ask("PUT", f"/v1/gates/{canary}", {}, body)
 
