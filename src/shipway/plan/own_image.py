@@ -27,8 +27,8 @@ class Server:
     """A package of shipway that is a program by itself: `python -m shipway.ROLE`.
 
     `packages` are those that it imports, itself among them, or single files of others: import-linter holds
-    that there are no others. `extras` are the runtime's, whose requirements it needs. Without a `port` it listens
-    nowhere. `user` is nobody, but where a server has to be somebody.
+    that there are no others. `extras` are the runtime's, whose requirements it needs. Without a `port` it
+    listens nowhere. `user` is nobody, but where a server has to be somebody.
     """
 
     role: str

@@ -25,8 +25,8 @@ from shipway.rollout.traffic.haproxy import HAProxy
 from shipway.rollout.traffic.haproxy_config import Place, config
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
+    from pathlib import Path
 
     from shipway.rollout.traffic.split import Traffic
 
