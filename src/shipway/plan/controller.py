@@ -6,15 +6,8 @@ In: a project, an image's id. Out: arguments for the engine's command line, and 
 
 from __future__ import annotations
 
-from shipway.plan.deployment import CONTROLLER, project
+from shipway.plan.deployment import LABEL, SOCKET, STATE, controller, project
 from shipway.plan.own_image import Server
-
-STATE = "/var/lib/shipway"
-"""The controller's volume in its container: rollouts, secrets' values, what the router reads."""
-
-SOCKET = "/var/run/docker.sock"
-LABEL = "dev.shipway.deployment"
-"""On everything of a deployment: containers, volumes, the network; its value is the project."""
 
 PROGRAM = Server(
     "rollout",
@@ -22,20 +15,15 @@ PROGRAM = Server(
     ("serve",),
     None,
     user="0:0",
-    volumes=(STATE,),
 )
 """`python -m shipway.rollout serve PROJECT`. It is root, as whoever has the engine's socket is anyway; of
 root's powers it keeps two: to write what others own, and to give away (secrets belong to who reads them)."""
 
 
-def container_name(name: str, environment: str) -> str:
-    """The controller's container."""
-    return f"{project(name, environment)}-{CONTROLLER}"
-
-
 def run(name: str, environment: str, image: str, socket: str = SOCKET) -> tuple[str, ...]:
     """What follows `docker` to start it. `socket` is the engine's, on its machine."""
-    called, whole = container_name(name, environment), project(name, environment)
+    whole = project(name, environment)
+    called = controller(whole)
     return (
         *("run", "--detach", "--name", called, "--restart", "unless-stopped", "--label", f"{LABEL}={whole}"),
         *("--mount", f"type=volume,source={called},target={STATE},volume-label={LABEL}={whole}"),
@@ -49,4 +37,4 @@ def run(name: str, environment: str, image: str, socket: str = SOCKET) -> tuple[
 
 def ask(name: str, environment: str, *command: str) -> tuple[str, ...]:
     """What follows `docker` to ask it something: rollout/service/messages.py says what, and its answers."""
-    return ("exec", "-i", container_name(name, environment), "python", "-m", "shipway.rollout", *command)
+    return ("exec", "-i", controller(project(name, environment)), "python", "-m", "shipway.rollout", *command)

@@ -23,14 +23,23 @@ from shipway.plan.rollout import RolloutPlan
 from shipway_runtime import contract
 
 POD, AGENT, CONTROL, ROUTER, CONTROLLER = "pod", "agent", "control", "router", "controller"
-DATA, CONTROL_DATA, ROUTING = "data", "control", "router"
-"""Volumes of a deployment: the agent's, control's, and the one that router and controller share."""
+DATA, CONTROL_DATA = "data", "control"
+"""Volumes of a deployment: the agent's, and control's."""
 
 ROUTING_PATH = "/var/lib/shipway-router"
-"""Where router and controller have that volume: HAProxy's configuration and its socket."""
+"""Where the router has a directory of the controller's volume: HAProxy's configuration and its socket."""
 
 CERTIFICATES = "CERTIFICATES"
 """Among the router's secrets: certificates and their key, in PEM."""
+
+STATE = "/var/lib/shipway"
+"""The controller's volume, in its container: rollouts, secrets' values, what the router reads."""
+
+SOCKET = "/var/run/docker.sock"
+"""The engine's, in the controller's container."""
+
+LABEL = "dev.shipway.deployment"
+"""On all of a deployment in the engine, containers, volumes and network; its value is the project."""
 
 API_PORT = contract.API_PORT
 
@@ -110,6 +119,11 @@ class Deployment:
 def project(name: str, environment: str) -> str:
     """What a deployment is called in its engine."""
     return f"{name}-{environment}"
+
+
+def controller(project: str) -> str:
+    """What the controller's container is called."""
+    return f"{project}-{CONTROLLER}"
 
 
 def needed_secrets(deployment: Deployment) -> dict[str, tuple[str, ...]]:

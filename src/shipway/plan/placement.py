@@ -20,8 +20,6 @@ from shipway.plan.deployment import (
     DATA,
     POD,
     ROUTER,
-    ROUTING,
-    ROUTING_PATH,
     Container,
     Deployment,
     Mount,
@@ -161,7 +159,6 @@ def _router(placement: Placement) -> Container:
         ROUTER,
         placement.images[ROUTER],
         secrets=certificates,
-        mounts=(Mount(ROUTING, ROUTING_PATH),),
         aliases=(ROUTER,),
         published=(Published(placement.address, placement.api, API_PORT),),
     )

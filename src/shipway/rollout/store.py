@@ -1,24 +1,24 @@
 """Rollouts on disk: the state and what led to it, in one transaction: neither is there without the other.
 
 In: a plan, states, events. Out: the rollout that goes on, and the audit trail. Errors: RolloutError where one
-goes on already, or where the file cannot be used. SQLite; one process writes.
+goes on already, or where the file cannot be used. One process moves them; others may begin one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipway.errors import RolloutError
-from shipway.plan import codec
 from shipway.plan.rollout import RolloutPlan
+from shipway.rollout.database import Database
 from shipway.rollout.state import Asked, Seen, State
 from shipway.rollout.traffic.split import SLOTS
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from shipway.rollout.state import Event
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS happened (
     rollout INTEGER NOT NULL REFERENCES rollout, at REAL NOT NULL, who TEXT NOT NULL, words TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS slot (name TEXT PRIMARY KEY, revision TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS pin (conversation TEXT PRIMARY KEY, slot TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -43,6 +44,7 @@ class Rollout:
     id: int
     plan: RolloutPlan
     state: State
+    begun: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,16 @@ class Store:
     """The rollouts of one deployment."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as database:
-            database.executescript(_SCHEMA)
+        self._database = Database(path, _SCHEMA)
 
     def begin(self, plan: RolloutPlan, state: State, by: str) -> Rollout:
         """Remember a new rollout. Raises RolloutError while another one goes on."""
         words = f"{state.canary} is rolled out over {state.stable}"
-        with self._open() as database:
+        with self._database.transaction() as database:
             try:
                 cursor = database.execute(
                     "INSERT INTO rollout (plan, state, begun) VALUES (?, ?, ?)",
-                    (codec.encode(plan), codec.encode(state), state.since),
+                    (contract.encode(plan), contract.encode(state), state.since),
                 )
             except sqlite3.IntegrityError:
                 going = self.current()
@@ -80,7 +79,7 @@ class Store:
                 ) from None
             number = cursor.lastrowid or 0
             _write(database, number, Happened(state.since, by, words))
-        return Rollout(number, plan, state)
+        return Rollout(number, plan, state, state.since)
 
     def current(self) -> Rollout | None:
         """The rollout that goes on, if one does."""
@@ -94,18 +93,18 @@ class Store:
         """Remember what followed from an event. Nothing is written where nothing has changed."""
         if state == rollout.state:
             return rollout
-        with self._open() as database:
+        with self._database.transaction() as database:
             database.execute(
                 "UPDATE rollout SET state = ?, ended = ? WHERE id = ?",
-                (codec.encode(state), state.since if state.ended else None, rollout.id),
+                (contract.encode(state), state.since if state.ended else None, rollout.id),
             )
             for line in _lines(rollout.state, state, event):
                 _write(database, rollout.id, line)
-        return Rollout(rollout.id, rollout.plan, state)
+        return Rollout(rollout.id, rollout.plan, state, rollout.begun)
 
     def history(self, rollout: Rollout) -> tuple[Happened, ...]:
         """What has happened, oldest first."""
-        with self._open() as database:
+        with self._database.transaction() as database:
             rows = database.execute(
                 "SELECT at, who, words FROM happened WHERE rollout = ? ORDER BY rowid", (rollout.id,)
             ).fetchall()
@@ -113,7 +112,7 @@ class Store:
 
     def place(self, stable: str, canary: str) -> tuple[Slot, Slot]:
         """Which of a router's places is whose: each keeps its own, a new one takes the one that is left."""
-        with self._open() as database:
+        with self._database.transaction() as database:
             known: dict[str, Slot] = dict(database.execute("SELECT revision, name FROM slot").fetchall())
             first = known.get(stable) or _other(known.get(canary, SLOTS[1]))
             second = known.get(canary) or _other(first)
@@ -123,26 +122,36 @@ class Store:
                 )
         return first, second
 
-    def _find(self, which: str) -> Rollout | None:
-        with self._open() as database:
-            row = database.execute(
-                f"SELECT id, plan, state FROM rollout {which} ORDER BY id DESC LIMIT 1"  # noqa: S608 - our own words
-            ).fetchone()
-        return (
-            Rollout(row[0], codec.decode(RolloutPlan, row[1]), codec.decode(State, row[2])) if row else None
-        )
+    def all(self) -> tuple[Rollout, ...]:
+        """Every rollout there was, newest first."""
+        return self._select("ORDER BY id DESC")
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one transaction, which is on the disk when this ends without an error."""
-        try:
-            with contextlib.closing(sqlite3.connect(self._path, timeout=10.0)) as database, database:
-                database.execute("PRAGMA synchronous = FULL")
-                yield database
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.Error as error:
-            raise RolloutError(f"{self._path}: {error}") from None
+    def pins(self) -> dict[str, Slot]:
+        """Where conversations were pinned when that was last kept."""
+        with self._database.transaction() as database:
+            return dict(database.execute("SELECT conversation, slot FROM pin").fetchall())
+
+    def keep_pins(self, pins: Mapping[str, Slot], gone: Iterable[str]) -> None:
+        """Remember these as well, and forget those that are gone."""
+        with self._database.transaction() as database:
+            database.executemany("DELETE FROM pin WHERE conversation = ?", ((name,) for name in gone))
+            database.executemany("INSERT OR REPLACE INTO pin VALUES (?, ?)", pins.items())
+
+    def _find(self, which: str) -> Rollout | None:
+        found = self._select(f"{which} ORDER BY id DESC LIMIT 1")
+        return found[0] if found else None
+
+    def _select(self, which: str) -> tuple[Rollout, ...]:
+        query = f"SELECT id, plan, state, begun FROM rollout {which}"  # noqa: S608 - our own words
+        with self._database.transaction() as database:
+            rows = database.execute(query).fetchall()
+        return tuple(_read(*row) for row in rows)
+
+
+def _read(number: int, plan: str, state: str, begun: float) -> Rollout:
+    return Rollout(
+        number, contract.decode(RolloutPlan, plan, "plan"), contract.decode(State, state, "state"), begun
+    )
 
 
 def _other(slot: Slot) -> Slot:

@@ -1,7 +1,8 @@
 """A rollout's world on one machine: revisions that run, a router in front of them, a gate at control.
 
 In: a runner of revisions, a router, a judge. Out: `controller.World`. Where things are remembered: in the
-store, which slot of the router is whose; in the router, its weights and pins, which are said again each time.
+store, which slot of the router is whose and where conversations are pinned; in the router, its weights and
+pins, which are said again each time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from shipway.rollout.state import End, Evaluate, Judge, Run, Seen, Settle, Weigh
 from shipway.rollout.traffic.split import Backend, Split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from shipway.rollout.judge import Judge as Gate
     from shipway.rollout.state import Action, Asked, Health, Notice, State, Suite
@@ -47,10 +48,16 @@ class Runner(Protocol):
 
 
 class Slots(Protocol):
-    """Which of the router's places is whose; remembered over restarts."""
+    """Which of the router's places is whose, and who is pinned there; remembered over restarts."""
 
     def place(self, stable: str, canary: str) -> tuple[Slot, Slot]:
         """The places of these two: each keeps its own, and one that is new takes the one that is left."""
+
+    def pins(self) -> dict[str, Slot]:
+        """Where conversations were pinned when that was last kept."""
+
+    def keep_pins(self, pins: Mapping[str, Slot], gone: Iterable[str]) -> None:
+        """Remember these as well, and forget those that are gone."""
 
 
 class OneMachine:
@@ -63,10 +70,13 @@ class OneMachine:
         gate: Gate | None,
         notify: Callable[[tuple[Notice, ...]], None],
         slots: Slots,
+        health_port: int | None = None,
     ) -> None:
+        """`health_port` is where revisions answer /readyz, if not where their API is."""
         self.traffic = traffic
         self._runner, self._gate, self._notify, self._slots = runner, gate, notify, slots
-        self._pins: dict[str, Slot] = {}
+        self._health_port = health_port
+        self._pins = slots.pins()
         self._orders: list[Asked] = []
         self._lock = threading.Lock()
         self._client = httpx2.Client(timeout=HEALTH_S, trust_env=False)
@@ -135,8 +145,7 @@ class OneMachine:
         pins = self.traffic.pins()
         if self._pins and not pins:
             self.traffic.pin(self._pins)
-        else:
-            self._pins = pins
+            pins = self._pins
         slots = self._slots.place(weigh.stable, weigh.canary)
         stable, canary = map(self._backend, (weigh.stable, weigh.canary), slots)
         if weigh.percent == 100 and canary:  # so that stable may have ended
@@ -145,8 +154,14 @@ class OneMachine:
             percent = weigh.percent
         if stable:
             self.traffic.apply(Split(stable, canary, percent, weigh.stay))
-        if not weigh.stay:
-            self._pins = self.traffic.pins()
+        self._keep(pins if weigh.stay else self.traffic.pins())
+
+    def _keep(self, pins: dict[str, Slot]) -> None:
+        """After the router was told: a disk that is full keeps nobody from being served."""
+        if pins != self._pins:
+            new = {name: slot for name, slot in pins.items() if self._pins.get(name) != slot}
+            self._slots.keep_pins(new, self._pins.keys() - pins.keys())
+            self._pins = pins
 
     def _backend(self, revision: str, slot: Slot) -> Backend | None:
         address = self._runner.address(revision)
@@ -157,7 +172,7 @@ class OneMachine:
         if address is None:
             return "absent"
         try:
-            answer = self._client.get(f"http://{address[0]}:{address[1]}/readyz")
+            answer = self._client.get(f"http://{address[0]}:{self._health_port or address[1]}/readyz")
         except httpx2.HTTPError:
             return "unready"
         return "ready" if answer.status_code == 200 else "unready"

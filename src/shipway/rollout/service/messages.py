@@ -106,7 +106,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class RevisionStatus:
-    """A revision that runs, or should. `host` and `port` are its API, for `connect`; None while it is away."""
+    """A revision that runs, or should. `host` and `port` are its API, for `connect`; None while away."""
 
     revision: str
     release: str

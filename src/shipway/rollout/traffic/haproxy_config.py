@@ -36,6 +36,8 @@ class Place:
     socket: str
     certificates: str | None = None
     """A file or a directory of PEM files, each with its key; read again on `set ssl cert`, or on a reload."""
+    health_port: int | None = None
+    """Where revisions answer /readyz, if not where their API is: that may be an application of their own."""
     idle_s: int = 660
     """How long a turn may say nothing before its connection is given up: longer than any turn may take."""
 
@@ -43,7 +45,8 @@ class Place:
 def config(place: Place) -> str:
     """The configuration. Its two servers are nowhere until the controller says where they are."""
     tls = f" ssl crt {place.certificates} alpn h2,http/1.1" if place.certificates else ""
-    nowhere = "127.0.0.1:1 weight 0 disabled check inter 1s fall 3 rise 1"
+    port = f" port {place.health_port}" if place.health_port else ""
+    nowhere = f"127.0.0.1:1 weight 0 disabled check{port} inter 1s fall 3 rise 1"
     servers = "\n".join(f"    server {slot} {nowhere}" for slot in SLOTS)
     return f"""\
 global
