@@ -124,7 +124,7 @@ class _Builder:
                     for environment, pin in zip(self.plan.environments, pins, strict=True)
                 ),
             ]
-            if self.plan.role != "base":
+            if self.plan.role != "base" and self.plan.environments:
                 steps.append(pool.submit(_runtime_layer, tools))
             steps += project
             made = [layer for step in steps for layer in step.result()]

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from shipway.control_client import ControlClient
 from shipway.errors import ControlError, RolloutError
+from shipway.rollout_snapshot import GateSeen
+from shipway_runtime import contract
+from shipway_runtime.contract import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from httpx2 import Response
 
     from shipway.plan.rollout import RolloutPlan
 
@@ -28,6 +33,8 @@ class Opinion:
     too_little: bool
     pause: bool
     words: str
+    gate: GateSeen | None = None
+    """All that it says; None where it says nothing."""
 
 
 class Judge:
@@ -58,11 +65,15 @@ class Judge:
 
     def opinion(self, canary: str) -> Opinion:
         """What is known of a canary now."""
-        said = self._ask("GET", "/v1/verdict", {"canary": canary})
-        return Opinion(said["verdict"], said["why"] == TOO_LITTLE, said["pause"], said["words"])
-
-    def _ask(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Any:
+        answer = self._ask("GET", "/v1/verdict", {"canary": canary})
         try:
-            return self._client.ask(method, path, query=query, json=body).json()
+            said = contract.decode(GateSeen, answer.text, "the verdict")
+        except ContractError as error:
+            raise RolloutError(f"control says what this controller does not know: {error}") from None
+        return Opinion(said.verdict, said.why == TOO_LITTLE, said.pause, said.words, said)
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Response:
+        try:
+            return self._client.ask(method, path, query=query, json=body)
         except ControlError as error:
             raise RolloutError(str(error), error.hint) from None

@@ -77,6 +77,8 @@ class OneMachine:
         self._runner, self._gate, self._notify, self._slots = runner, gate, notify, slots
         self._health_port = health_port
         self._pins = slots.pins()
+        self.opinion = NO_OPINION
+        """The gate's, as it was last heard."""
         self._orders: list[Asked] = []
         self._lock = threading.Lock()
         self._client = httpx2.Client(timeout=HEALTH_S, trust_env=False)
@@ -119,11 +121,11 @@ class OneMachine:
     def look(self, state: State, now: float) -> Seen:
         """See World."""
         evaluating = state.phase == "evaluating"
-        opinion = self._opinion(state)
+        opinion = self.opinion = self._opinion(state)
         return Seen(
             now=now,
-            canary=self._health(state.canary),
-            stable=self._health(state.stable),
+            canary=self.health(state.canary),
+            stable=self.health(state.stable),
             suite=self._runner.evaluate(state.canary, state.stable) if evaluating else None,
             verdict=opinion.verdict,
             too_little=opinion.too_little,
@@ -167,7 +169,8 @@ class OneMachine:
         address = self._runner.address(revision)
         return Backend(slot, *address) if address else None
 
-    def _health(self, revision: str) -> Health:
+    def health(self, revision: str) -> Health:
+        """Whether it is there, and ready."""
         address = self._runner.address(revision)
         if address is None:
             return "absent"

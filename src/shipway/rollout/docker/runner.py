@@ -36,7 +36,7 @@ class Knowledge(Protocol):
         """It is stable from now on."""
 
     def suite(self, canary: str) -> Suite:
-        """What the paired suite of its rollout came to."""
+        """What the paired suite of the rollout that goes on came to."""
 
 
 class Values(Protocol):

@@ -45,6 +45,9 @@ class Apply:
     format: int = FORMAT
 
 
+What = Literal["first", "rollout", "goes-on", "same"]
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What an Apply came to; `words` are for people.
@@ -54,7 +57,7 @@ class Applied:
     it, and router and control are as this deployment says.
     """
 
-    what: Literal["first", "rollout", "goes-on", "same"]
+    what: What
     revision: str
     words: str
     rotated: tuple[str, ...] = ()

@@ -79,6 +79,15 @@ class HAProxy:
             ]
         )
 
+    def show_certificates(self, path: str, pem: str) -> None:
+        """From now on these are shown, in place of those that were read from `path`; nobody is cut off."""
+        lines = "\n".join(line for line in pem.splitlines() if line.strip())
+        taken = self._ask(f"set ssl cert {path} <<\n{lines}\n")
+        done = self._ask(f"commit ssl cert {path}")
+        if "Success" not in done:
+            said = " ".join(f"{taken} {done}".split())
+            raise RolloutError(f"HAProxy refuses the certificates: {said}")
+
     def _say(self, commands: Sequence[str]) -> None:
         """Commands that answer nothing where they succeed, or say what they changed."""
         for start in range(0, len(commands), AT_ONCE):
