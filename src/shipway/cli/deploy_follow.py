@@ -16,7 +16,7 @@ from shipway.deploy import following
 from shipway.errors import StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shipway.deploy.controller import Controller
     from shipway.deploy.deploying import Deployed
@@ -47,16 +47,37 @@ def follow(deployed: Deployed, wait: bool) -> int:
     return CODES[came]
 
 
+def follow_back(controller: Controller, before: Status) -> int:
+    """Until a rollback has ended. Returns the exit code."""
+    said: set[str] = set()
+    deadline = time.monotonic() + FIRST_S
+    while time.monotonic() < deadline:
+        status = controller.status()
+        stable = status.stable
+        if stable and following.is_back(before, status):
+            click.echo(stable.revision)
+            return 0
+        _say_new(said, following.lines(status, following.Wanted(stable.revision if stable else "")))
+        time.sleep(EVERY_S)
+    raise StackError(
+        f"the rollback has not ended after {FIRST_S:.0f} s; it goes on", "shipway status --env E shows it"
+    )
+
+
+def _say_new(said: set[str], lines: Iterable[str]) -> None:
+    for line in lines:
+        if line not in said:
+            said.add(line)
+            say(f"  {line}")
+
+
 def _watch(deployed: Deployed, wanted: following.Wanted) -> tuple[Came | None, Status]:
     """Say what happens; None where a first revision has had its time."""
     said: set[str] = set()
     deadline = time.monotonic() + FIRST_S
     while True:
         status = deployed.controller.status()
-        for line in following.lines(status, wanted):
-            if line not in said:
-                said.add(line)
-                say(f"  {line}")
+        _say_new(said, following.lines(status, wanted))
         if came := following.came_to(status, wanted):
             return came, status
         if status.suite_wanted and status.canary and status.canary.revision == wanted.revision:

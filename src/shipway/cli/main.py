@@ -21,7 +21,7 @@ from shipway.errors import ShipwayError
 COMMANDS = {
     "init": "write agent.toml for the project that is here",
     "check": "find what is wrong before anything is built",
-    "plan": "print the plan of the image or of the stack",
+    "plan": "print the plan of the image, the stack or the rollout",
     "lock": "write down what images are made of",
     "build": "make the image",
     "inspect": "what an image is made of, and what is large in it",
@@ -29,15 +29,17 @@ COMMANDS = {
     "up": "run the whole stack on this machine",
     "ask": "ask the agent that runs here",
     "eval": "ask the questions of a suite, and score the answers",
-    "status": "what runs here, and what is not ready",
+    "status": "what runs here or is deployed, and what is not ready",
     "policy": "kill switches and limits of what runs",
     "logs": "what the stack has written",
     "down": "end the stack that runs here",
     "render": "write files for engines that people already have",
     "deploy": "bring a release to one machine with Docker, and to its users",
+    "releases": "what was deployed on a machine",
+    "rollback": "back to a revision that was there before",
     "replay": "replay the model's API",
     "gate": "judge a canary by the outcomes of its conversations",
-    "rollout": "how a revision comes to its users, watched",
+    "rollout": "how a revision comes to its users: watch it, order it",
     "control": "the server that a fleet shares",
 }
 """Each command is the `command` of the module `shipway.cli.NAME`, imported when it is used."""

@@ -1,4 +1,4 @@
-"""`shipway rollout`: how a revision comes to its users, watched."""
+"""`shipway rollout`: how a revision comes to its users, watched, and told what to do."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from shipway.cli import deployed
 from shipway_runtime.contract import encode, env
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shipway.cli.rollout_source import AtControl
+    from shipway.cli.rollout_source import Source
+    from shipway.rollout_snapshot import What
 
 
 @click.group("rollout")
 def command() -> None:
-    """See how a revision comes to its users, step by step, and what the gates say of it."""
+    """See how a revision comes to its users, step by step, and tell the rollout what to do.
+
+    Of a deployment on the machine that docker talks to; or of any, through its control.
+    """
 
 
 def _where(function: Callable[..., None]) -> Callable[..., None]:
@@ -27,11 +32,13 @@ def _where(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project."),
         click.option("--name", metavar="NAME", help="The agent; default: as agent.toml says."),
-        click.option("--env", "environment", metavar="E", required=True, help="The environment."),
+        click.option(
+            "--env", "environment", metavar="E", help="The environment; default: the only one in Docker."
+        ),
         click.option(
             "--url",
             metavar="URL",
-            help="Its control; default: SHIPWAY_CONTROL_URL. The token, of the role read or operate, is in "
+            help="Its control; default: SHIPWAY_CONTROL_URL, else its controller in Docker. The token is in "
             "SHIPWAY_CONTROL_TOKEN.",
         ),
     ):
@@ -41,7 +48,7 @@ def _where(function: Callable[..., None]) -> Callable[..., None]:
 
 @command.command("watch")
 @_where
-def watch(url: str | None, environment: str, name: str | None, directory: Path) -> None:
+def watch(url: str | None, environment: str | None, name: str | None, directory: Path) -> None:
     """Watch a rollout until it has ended.
 
     On a terminal the view is drawn again in its place; elsewhere what changes is a line each. Exits with 0
@@ -58,7 +65,9 @@ def watch(url: str | None, environment: str, name: str | None, directory: Path) 
 @command.command("status")
 @click.option("--json", "as_json", is_flag=True, help="What control knows, as one JSON object.")
 @_where
-def status(url: str | None, environment: str, name: str | None, directory: Path, as_json: bool) -> None:
+def status(
+    url: str | None, environment: str | None, name: str | None, directory: Path, as_json: bool
+) -> None:
     """Show how the rollout that goes on stands, or how the last one ended."""
     from shipway.cli import rollout_watch
 
@@ -71,17 +80,46 @@ def status(url: str | None, environment: str, name: str | None, directory: Path,
         rollout_watch.show(title, known)
 
 
-def _source(url: str | None, environment: str, name: str | None, directory: Path) -> tuple[str, AtControl]:
-    """What it is called, and where it is heard of. Raises ControlError and SpecError."""
-    from shipway.cli.rollout_source import AtControl
+def _order(what: What, words: str) -> None:
+    """A command that orders it."""
+
+    @command.command(what, help=words)
+    @click.option("--reason", default="", metavar="TEXT", help="Why, for the audit trail.")
+    @_where
+    def order(
+        reason: str, url: str | None, environment: str | None, name: str | None, directory: Path
+    ) -> None:
+        _, found = _source(url, environment, name, directory)
+        with found:
+            click.echo(found.order(what, reason), err=True)
+
+
+_order("pause", "Keep the canary's share as it is until somebody says more.")
+_order("resume", "Go on where it was paused; a gate that asked for the pause is overruled.")
+_order("promote", "Give the canary to everybody now, whatever the gates say.")
+_order("abort", "Bring everybody back to the stable revision, now.")
+
+
+@command.command("token")
+@deployed.which
+def token(environment: str | None, directory: Path) -> None:
+    """Print the token that control's page and `shipway policy` want, of a deployment in Docker."""
+    click.echo(deployed.find(directory, environment).tokens().operate)
+
+
+def _source(
+    url: str | None, environment: str | None, name: str | None, directory: Path
+) -> tuple[str, Source]:
+    """What it is called, and where it is heard of. Raises ControlError, StackError and SpecError."""
+    from shipway.cli.rollout_source import AtControl, AtController
     from shipway.control_client import ControlClient
-    from shipway.errors import ControlError
 
     url = url or os.environ.get(env.CONTROL_URL)
     if not url:
-        raise ControlError(
-            "where control is, nobody says", f"set {env.CONTROL_URL} and {env.CONTROL_TOKEN}, or give --url"
-        )
+        controller = deployed.find(directory, environment, name)
+        return controller.project, AtController(controller)
+    if environment is None:
+        raise click.UsageError(f"control at {url} keeps several apart: say which, --env E")
     name = name or _name(directory)
     client = ControlClient(url, os.environ.get(env.CONTROL_TOKEN), name, environment)
     return f"{name}, {environment}", AtControl(client)

@@ -1,4 +1,4 @@
-"""`shipway status`: what runs here, what is not ready, and how the MCP servers are."""
+"""`shipway status`: what runs here, or is deployed; what is not ready, and how the MCP servers are."""
 
 from __future__ import annotations
 
@@ -25,13 +25,20 @@ if TYPE_CHECKING:
 @click.option(
     "--json", "as_json", is_flag=True, help="Processes, readiness and MCP servers as one JSON object."
 )
+@click.option("--env", "environment", metavar="E", help="Of the deployment, not of what `up` has started.")
 @click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project.")
-def command(as_json: bool, directory: Path) -> None:
+def command(as_json: bool, environment: str | None, directory: Path) -> None:
     """Show each process, each check of the agent's readiness, and each MCP server.
 
+    With --env the revisions on the machine that docker talks to, and the cause of what is not well there.
     Exits with 1 when the agent is not ready.
     """
     from shipway.local import state
+
+    if environment:
+        from shipway.cli import deployed, status_deployed
+
+        sys.exit(status_deployed.show(deployed.find(directory, environment), as_json=as_json))
 
     stack = state.require(directory)
     document, servers = asyncio.run(_ask(stack))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from shipway.deploy.engine import Engine
 from shipway.errors import RolloutError, StackError
 from shipway.plan import controller as plan
-from shipway.plan.deployment import CONTROLLER
+from shipway.plan.deployment import CONTROLLER, LABEL
 from shipway.rollout.service.messages import Applied, Apply, Done, Refusal, Releases, Status, Tokens
 from shipway_runtime import contract
 
@@ -157,7 +157,7 @@ def find(engine: Engine, environment: str | None, name: str | None) -> Controlle
 def deployments(engine: Engine) -> list[str]:
     """What is deployed in the engine, by project."""
     listed = engine.ask(
-        *("ps", "--all", "--filter", f"label={plan.LABEL}", "--filter", f"name={_SUFFIX}$"),
+        *("ps", "--all", "--filter", f"label={LABEL}", "--filter", f"name={_SUFFIX}$"),
         *("--format", "{{.Names}}"),
     )
     return sorted(name.removesuffix(_SUFFIX) for name in listed.split())

@@ -24,6 +24,10 @@ RESTARTS = 3
 """A container of a first revision that has ended so often does not come up by itself."""
 
 
+LATE_S = 30.0
+"""Of a controller that ends a round each second or so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which revision is waited for, and until when: the end, or its first users."""
@@ -55,6 +59,16 @@ def _first(status: Status, wanted: Wanted) -> Came | None:
         return "ready"
     endings = any(one.restarts >= RESTARTS for one in stable.containers)
     return "failing" if endings and status.ready_since is None else None
+
+
+def is_back(before: Status, status: Status) -> bool:
+    """Whether a rollback that was asked for `before` has ended: another stable, or a rollout less."""
+    if status.stable is None or status.stable.health != "ready":
+        return False
+    goes_on = status.rollout is not None and not status.rollout.ended
+    was = before.rollout is not None and not before.rollout.ended
+    changed = before.stable is None or before.stable.revision != status.stable.revision
+    return not goes_on and (changed or was)
 
 
 # -- In words ------------------------------------------------------------------------------------------------
@@ -92,6 +106,11 @@ def stages(rollout: Snapshot) -> Iterator[str]:
 def clock(at: float) -> str:
     """12:04, of this machine's time."""
     return time.strftime("%H:%M", time.localtime(at))
+
+
+def is_late(status: Status, now: float) -> bool:
+    """Whether the controller's last round is so long ago that it does not do its work."""
+    return status.at is not None and now - status.at > LATE_S
 
 
 def _part(part: PartStatus | None) -> Iterator[str]:

@@ -52,35 +52,45 @@ def choose(engine: Engine, image: str, wanted: Port | None, has: Iterable[PortSe
     """The router's port, and control's on loopback. `image` is one of ours, for trying. Raises StackError."""
     known = {seen.of: Port(seen.address, seen.port) for seen in has}
     api = wanted or known.get("router") or Port(EVERYWHERE, API)
-    if api != known.get("router"):
-        try_port(engine, image, api)
-    if "control" in known:
-        return api, known["control"].port
-    for number in range(contract.CONTROL_PORT, contract.CONTROL_PORT + _TRIES):
-        control = Port(LOOPBACK, number)
-        if number != api.port and _is_free(engine, image, control):
-            return api, number
-    raise StackError(f"no port from {contract.CONTROL_PORT} on is free for control on {engine.machine}")
+    control = known.get("control") or Port(LOOPBACK, contract.CONTROL_PORT)
+    new = [port for name, port in (("router", api), ("control", control)) if known.get(name) != port]
+    if new and not _are_free(engine, image, *new):  # which one it is, is worth asking only then
+        if api in new:
+            _require(engine, image, api)
+        if control in new:
+            control = _next_free(engine, image, api)
+    return api, control.port
 
 
-def try_port(engine: Engine, image: str, port: Port) -> None:
-    """Raises StackError where something else has it."""
-    if not _is_free(engine, image, port):
+def _require(engine: Engine, image: str, port: Port) -> None:
+    if not _are_free(engine, image, port):
         raise StackError(
             f"port {port.port} of {engine.machine} is taken by something else",
             f"end that (docker ps, ss -ltnp), or take another: --port {port.port + 1}",
         )
 
 
-def _is_free(engine: Engine, image: str, port: Port) -> bool:
-    publish = ("--publish", f"{port}:1", "--network", "bridge")
-    done = engine.run("run", "--rm", *publish, "--entrypoint", PYTHON, image, "-ISc", "")
+def _next_free(engine: Engine, image: str, api: Port) -> Port:
+    """For control: each deployment of a machine has one."""
+    for number in range(contract.CONTROL_PORT, contract.CONTROL_PORT + _TRIES):
+        port = Port(LOOPBACK, number)
+        if number != api.port and _are_free(engine, image, port):
+            return port
+    raise StackError(f"no port from {contract.CONTROL_PORT} on is free for control on {engine.machine}")
+
+
+def _are_free(engine: Engine, image: str, *ports: Port) -> bool:
+    publish = [word for port in ports for word in ("--publish", f"{port}:{port.port}")]
+    done = engine.run(
+        *("run", "--rm", "--network", "bridge", *publish, "--entrypoint", PYTHON, image, "-ISc", "")
+    )
     if done.returncode == 0:
         return True
     if any(word in done.stderr for word in _TAKEN):
         return False
     if _ELSEWHERE in done.stderr:
         raise StackError(
-            f"{port.address} is no address of {engine.machine}", f"--port {port.port} listens at all of them"
+            f"{ports[0].address} is no address of {engine.machine}",
+            f"--port {ports[0].port} listens at all of them",
         )
     raise refused(done.stderr)

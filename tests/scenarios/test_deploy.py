@@ -1,0 +1,180 @@
+"""A release on a machine with a real engine: there at first, then rolled out, and back."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.scenarios import deploying
+from tests.scenarios.deploying import SECRET, Deployment, revision_of, until
+
+pytestmark = [pytest.mark.docker, pytest.mark.network]
+
+CANARY = '[rollout]\nsteps = [{ weight = 50, hold = "1h" }, { weight = 100 }]\n'
+QUICK = '[rollout]\nsteps = [{ weight = 50, hold = "1s" }, { weight = 100 }]\n'
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, engine: Callable[[str], str]) -> Path:
+    root = tmp_path_factory.mktemp("releases")
+    deploying.build(root, engine("docker"))
+    return root
+
+
+@pytest.fixture
+def there(
+    built: Path, tmp_path: Path, free_port: Callable[[], int], engine: Callable[[str], str]
+) -> Iterator[Deployment]:
+    made = Deployment(built, tmp_path / "project", free_port(), engine("docker"))
+    yield made
+    made.remove()
+    assert not made.containers()
+
+
+# -- Before anything is sent ---------------------------------------------------------------------------------
+
+
+def test_a_missing_secret_is_said_before_anything_is_there(there: Deployment) -> None:
+    done = there.deploy("one", KEY="", code=2)
+    assert "agent needs the secret KEY, which is neither in the environment nor in .env.t" in done.stderr
+    assert not there.containers()
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_there(there: Deployment) -> None:
+    with socket.create_server(("127.0.0.1", there.port)):
+        done = there.deploy("one", code=1)
+    assert f"port {there.port} of localhost is taken by something else" in done.stderr
+    assert not there.containers()
+
+
+# -- A whole life --------------------------------------------------------------------------------------------
+
+
+def test_from_a_first_deployment_to_a_rollback(there: Deployment) -> None:
+    there.rollout = CANARY
+    first = there.deploy("one")
+    one = revision_of(first.stdout)
+    assert f"api      http://localhost:{there.port}" in first.stderr
+    assert there.ask("hello") == "one hello"
+    assert there.status()["stable"]["revision"] == one
+
+    second = there.deploy("two")
+    two = revision_of(second.stdout)
+    assert "50 % of new conversations go to" in second.stderr
+    answers = {there.ask(conversation=f"c-{number}").split()[0] for number in range(40)}
+    assert answers == {"one", "two"}
+    assert there.run("deploy", "--env", there.environment).stdout == f"{two}\n"  # it goes on with it
+    other = there.deploy("broken", code=1)
+    assert f"a rollout of {two} goes on" in other.stderr
+
+    paused = there.run("rollout", "pause", "--env", there.environment, "--reason", "INC-7")
+    assert paused.returncode == 0, paused.stderr
+    assert until(lambda: there.status()["rollout"]["phase"] == "paused")
+    assert "INC-7" in there.run("rollout", "status", "--env", there.environment).stdout
+    assert there.run("rollout", "promote", "--env", there.environment).returncode == 0
+    assert there.run("rollout", "watch", "--env", there.environment).returncode == 0
+    assert until(lambda: there.status()["stable"]["revision"] == two)
+    assert {there.ask(conversation=f"d-{number}").split()[0] for number in range(10)} == {"two"}
+
+    back = there.run("rollback", "--env", there.environment)
+    assert (back.returncode, back.stdout) == (0, f"{one}\n"), back.stderr
+    assert there.ask("again") == "one again"
+    listed = there.run("releases", "--env", there.environment)
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:3]] == [one, two]
+
+
+def test_a_canary_that_cannot_start_has_no_users(there: Deployment) -> None:
+    there.rollout = CANARY
+    there.deploy("one")
+    there.choose("broken")
+    deploying_it = there.start("deploy", "--env", there.environment)
+    try:
+        assert until(lambda: (there.status()["canary"] or {}).get("health") == "unready")
+        status = there.run("status", "--env", there.environment)
+        assert status.returncode == 1
+        assert "is not ready: agent: " in status.stdout
+        assert {there.ask(conversation=f"c-{number}").split()[0] for number in range(10)} == {"one"}
+        deploying_it.send_signal(signal.SIGINT)
+        _, said = deploying_it.communicate(timeout=deploying.PATIENCE_S)
+        assert "shipway rollout abort" in said
+        assert deploying_it.returncode == 130
+    finally:
+        deploying_it.kill()
+        deploying_it.communicate()
+    assert there.run("rollout", "abort", "--env", there.environment).returncode == 0
+    assert there.run("rollout", "watch", "--env", there.environment).returncode == 3
+
+
+def test_a_first_revision_that_cannot_start_names_the_cause(there: Deployment) -> None:
+    done = there.deploy("broken", code=1)
+    assert "error: the revision is not ready" in done.stderr
+    assert "the agent cannot start" in done.stderr
+    mended = there.deploy("one")
+    assert there.ask("hello") == "one hello"
+    assert revision_of(mended.stdout) in there.run("releases", "--env", there.environment).stdout
+
+
+# -- Secrets, certificates -----------------------------------------------------------------------------------
+
+
+def test_a_secret_is_nowhere_to_be_read(there: Deployment) -> None:
+    said = there.deploy("one")
+    assert there.ask("hello") == "one hello"  # so the agent has it
+    there.deploy("two", "--wait", KEY="")  # the machine has it still
+    found = [said.stdout, said.stderr]
+    for container in there.containers():
+        found += [there("inspect", container), there("logs", container), there("top", container)]
+    images = {
+        image
+        for container in there.containers()
+        for image in [there("inspect", "-f", "{{.Image}}", container)]
+    }
+    found += [there("image", "inspect", image) for image in images]
+    for command in ("status", "releases"):
+        found.append(there.run(command, "--env", there.environment, "--json").stdout)
+    assert not [text for text in found if SECRET in text]
+
+
+def test_a_certificate_is_shown_kept_and_renewed(there: Deployment, tmp_path: Path) -> None:
+    def make(name: str) -> tuple[str, ...]:
+        key, certificate = tmp_path / f"{name}.key", tmp_path / f"{name}.crt"
+        subprocess.run(
+            (
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
+                *(
+                    "-nodes",
+                    "-days",
+                    "2",
+                    "-subj",
+                    f"/CN={name}",
+                    "-keyout",
+                    str(key),
+                    "-out",
+                    str(certificate),
+                ),
+            ),
+            check=True,
+            capture_output=True,
+        )
+        return "--tls", str(certificate), "--tls", str(key)
+
+    def shown() -> str:
+        asked = ("openssl", "s_client", "-connect", f"127.0.0.1:{there.port}")
+        done = subprocess.run(asked, input="", capture_output=True, text=True, timeout=60)
+        return done.stdout
+
+    first = there.deploy("one", *make("first"))
+    assert f"api      https://localhost:{there.port}" in first.stderr
+    assert until(lambda: "CN = first" in shown())
+    assert there.ask("hello", scheme="https", verify=False) == "one hello"
+    there.deploy("one")
+    assert "CN = first" in shown()
+    router = f"{there.project}-router"
+    began = there("inspect", "-f", "{{.State.StartedAt}}", router)
+    there.deploy("one", *make("second"))
+    assert until(lambda: "CN = second" in shown())
+    assert there("inspect", "-f", "{{.State.StartedAt}}", router) == began
