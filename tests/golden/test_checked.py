@@ -11,7 +11,7 @@ from shipway.check.manifests.survey import check_named
 EXAMPLES = {path.parent.name for path in Path("examples").glob("*/agent.toml")}
 RENDERED = [
     path
-    for target in ("compose", "kubernetes", "ecs")
+    for target in ("compose", "kubernetes", "argo", "ecs")
     for path in sorted(Path("examples").glob(f"*/golden/{target}/*"))
     if not (path / "refused.txt").exists()
 ]

@@ -12,12 +12,13 @@ import pytest
 from shipway.errors import SpecError
 from shipway.plan import codec
 from shipway.plan.image import ImagePlan, plan_images
+from shipway.plan.rollout import RolloutPlan, plan_rollout
 from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack, released
 from shipway.render import compose, dockerfile, kubernetes
 from shipway.render.ecs import files as ecs
 from shipway.render.emit import Rendered
 from shipway.render.nomad import files as nomad
-from shipway.render.targets.expressions import Target
+from shipway.render.targets.expressions import Engine, Target
 from shipway.render.targets.judging import judge
 from shipway.spec.load import load
 from shipway.spec.lock import read_lock
@@ -28,12 +29,15 @@ EXAMPLES = sorted(path.parent for path in Path("examples").glob("*/agent.toml"))
 GOLDEN = {"image.json": tuple[ImagePlan, ...], "stack.json": StackPlan}
 
 
-RENDERERS: dict[Target, Callable[[StackPlan], Rendered]] = {
-    "compose": compose.render,
-    "kubernetes": kubernetes.render,
-    "ecs": ecs.render,
-    "nomad": nomad.render,
+Renderer = Callable[[StackPlan, RolloutPlan | None], Rendered]
+RENDERERS: dict[Engine, tuple[Target, Renderer]] = {
+    "compose": ("compose", lambda plan, _: compose.render(plan)),
+    "kubernetes": ("kubernetes", lambda plan, _: kubernetes.render(plan)),
+    "argo": ("kubernetes", lambda plan, rollout: kubernetes.render(plan, rollout=rollout)),
+    "ecs": ("ecs", ecs.render),
+    "nomad": ("nomad", nomad.render),
 }
+"""Directories of golden files; `argo` is of examples with [rollout]."""
 RELEASED = contract.Source("0123456789abcdef0123456789abcdef01234567", False)
 
 
@@ -46,29 +50,34 @@ def rendered(example: Path) -> dict[str, str]:
 
 
 def stacks(example: Path) -> Iterator[tuple[str, str]]:
-    """The files of each target and environment."""
+    """The files of each engine and environment."""
     file = example / "agent.toml"
     declared = tuple(load(file).spec.env)
-    for target, render in RENDERERS.items():
-        for environment in environments(target, declared):
-            plan = plan_stack(load(file, environment if environment in declared else None), environment)
+    for engine in RENDERERS:
+        for environment in environments(engine, declared):
+            loaded = load(file, environment if environment in declared else None)
+            rollout = plan_rollout(loaded.spec, environment) if loaded.spec.rollout else None
+            if engine == "argo" and not rollout:
+                continue
+            plan = plan_stack(loaded, environment)
             plan = plan if environment == DEVELOPMENT else released(plan, release(plan))
-            for name, text in files(plan, target, render).items():
-                yield f"{target}/{environment}/{name}", text
+            for name, text in files(plan, rollout, engine).items():
+                yield f"{engine}/{environment}/{name}", text
 
 
-def environments(target: Target, declared: tuple[str, ...]) -> tuple[str, ...]:
+def environments(engine: Engine, declared: tuple[str, ...]) -> tuple[str, ...]:
     """Development runs under Compose; elsewhere it is what the example declares, or a prod like it."""
-    return (DEVELOPMENT, *declared) if target == "compose" else declared or ("prod",)
+    return (DEVELOPMENT, *declared) if engine == "compose" else declared or ("prod",)
 
 
-def files(plan: StackPlan, target: Target, render: Callable[[StackPlan], Rendered]) -> dict[str, str]:
+def files(plan: StackPlan, rollout: RolloutPlan | None, engine: Engine) -> dict[str, str]:
     """What is written, or why nothing is."""
+    target, render = RENDERERS[engine]
     try:
-        judge(plan, target)
+        judge(plan, target, rollout, engine)
     except SpecError as refused:
         return {"refused.txt": f"{refused}\n"}
-    found = render(plan)
+    found = render(plan, rollout)
     return {**found.owned, **found.once}
 
 

@@ -22,7 +22,8 @@ def documents(directory: Path) -> tuple[str, str] | None:
     if (file := directory / "compose.yaml").exists():
         services = yaml.safe_load(file.read_text())["services"]
         return services["agent"]["environment"][NAME], (directory / "etc/config.json").read_text()
-    if (file := directory / "base/deployment.yaml").exists():
+    names = ("base/deployment.yaml", "base/rollout.yaml")
+    if file := next((directory / name for name in names if (directory / name).exists()), None):
         pod = yaml.safe_load(file.read_text())["spec"]["template"]["spec"]
         agent = next(one for one in pod["containers"] if one["name"] == "agent")
         said = yaml.safe_load((directory / "base/config.yaml").read_text())

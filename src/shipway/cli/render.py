@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from shipway.build.bases.base import Base
+    from shipway.plan.rollout import RolloutPlan
     from shipway.plan.stack import StackPlan
     from shipway.render.emit import Rendered
-    from shipway.render.targets.expressions import Target
+    from shipway.render.targets.expressions import Engine, Target
 
 MARK = "# Written by shipway"
 """How a rendered file begins; one that begins otherwise is somebody's, and stays."""
@@ -98,7 +99,7 @@ def compose(directory: Path, environment: str | None, release: Path | None, outp
     project = os.path.relpath(directory, output) if output else ""
     write_stack(
         "compose",
-        lambda plan: render(plan, project) if project else render(plan),
+        lambda plan, _: render(plan, project) if project else render(plan),
         directory,
         environment,
         release,
@@ -114,16 +115,34 @@ def compose(directory: Path, environment: str | None, release: Path | None, outp
 @click.option(
     "--plain-sidecars", "plain", is_flag=True, help="For clusters before 1.30: sidecars as plain containers."
 )
+@click.option(
+    "--rollout", "by", type=click.Choice(["argo"]), help="Who carries out [rollout]: Argo Rollouts."
+)
 def kubernetes(
-    directory: Path, environment: str | None, release: Path | None, output: Path | None, plain: bool
+    directory: Path,
+    environment: str | None,
+    release: Path | None,
+    output: Path | None,
+    plain: bool,
+    by: Literal["argo"] | None,
 ) -> None:
     """Write a Kustomize base, and once an overlay that is yours.
 
-    The agent and its sidecars are a Deployment, MCP servers apart another. stdout is the paths of the files.
+    The agent and its sidecars are a Deployment, MCP servers apart another. With --rollout argo the agent is a
+    Rollout, with the steps of [rollout], an HTTPRoute, and analyses that ask control. stdout is the paths of
+    the files.
     """
     from shipway.render.kubernetes import render
 
-    write_stack("kubernetes", lambda plan: render(plan, plain=plain), directory, environment, release, output)
+    write_stack(
+        "kubernetes",
+        lambda plan, rollout: render(plan, plain=plain, rollout=rollout if by else None),
+        directory,
+        environment,
+        release,
+        output,
+        by,
+    )
 
 
 @command.command("ecs")
@@ -159,16 +178,19 @@ def nomad(directory: Path, environment: str | None, release: Path | None, output
 
 def write_stack(
     target: Target,
-    render: Callable[[StackPlan], Rendered],
+    render: Callable[[StackPlan, RolloutPlan | None], Rendered],
     directory: Path,
     environment: str | None,
     release: Path | None,
     output: Path | None,
+    by: Engine | None = None,
 ) -> None:
-    """Plan the stack, say what the target has in another way, write its files, print their paths.
+    """Plan the stack, say what the target has in another way, write its files, print their paths. `by` is who
+    carries out a rollout, where that is not the target itself.
 
     Raises SpecError for what the target cannot have, and for an environment that has no release.
     """
+    from shipway.plan.rollout import plan_rollout
     from shipway.plan.stack import DEVELOPMENT
     from shipway.render.emit import emit_rendered
     from shipway.render.released import plan_released
@@ -176,11 +198,15 @@ def write_stack(
     from shipway.spec.load import load
 
     environment = environment or DEVELOPMENT
-    plan = plan_released(load(directory / "agent.toml", environment), environment, directory, release)
-    for remark in judge(plan, target):
+    loaded = load(directory / "agent.toml", environment)
+    plan = plan_released(loaded, environment, directory, release)
+    rollout = plan_rollout(loaded.spec, environment) if loaded.spec.rollout else None
+    if by and rollout is None:
+        raise click.UsageError(f"--rollout {by} needs steps: add [rollout] to agent.toml")
+    for remark in judge(plan, target, rollout, by):
         say(remark)
     place = output or directory / "deploy" / target / environment
-    for path in emit_rendered(place, render(plan), MARK):
+    for path in emit_rendered(place, render(plan, rollout), MARK):
         click.echo(path)
 
 

@@ -1,7 +1,8 @@
 """StackPlan -> the files of Amazon ECS on Fargate.
 
-In: a stack. Out: one JSON file a call of the AWS CLI, the script that makes the calls, and account.env, which
-is people's. Raises SpecError for a task definition that is larger than ECS takes.
+In: a stack, and its RolloutPlan where there is one. Out: one JSON file a call of the AWS CLI, the script that
+makes the calls, and account.env, which is people's. Raises SpecError for a task definition that is larger
+than ECS takes.
 
     deploy.sh                       fills in account.env, registers, creates or updates
     account.env                     written once: cluster, roles, network, balancer
@@ -9,6 +10,7 @@ is people's. Raises SpecError for a task definition that is larger than ECS take
     create-service.json             the first time
     update-service.json             after that
     canary-deployment.json          instead of a rolling deployment, where account.env names a listener rule
+    hook.py                         with gates: the Lambda function that asks control for ECS
     mcp-NAME/                       the same three for an MCP server apart
     control/                        and for control, unless account.env says that it is elsewhere
 """
@@ -16,31 +18,37 @@ is people's. Raises SpecError for a task definition that is larger than ECS take
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import Finding, SpecError
-from shipway.render.ecs import fargate, script, service, task
+from shipway.render.ecs import canary, fargate, hook, script, service, task
 from shipway.render.emit import Rendered
 from shipway.render.targets.judging import RULE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shipway.plan.rollout import RolloutPlan
     from shipway.plan.stack import StackPlan
 
 TASK = "register-task-definition.json"
 CREATE = "create-service.json"
 UPDATE = "update-service.json"
 CANARY = "canary-deployment.json"
+HOOK = "hook.py"
+_HOOK_HEAD = """\
+# Written by shipway: a Lambda function, hook.handler, for all agents of a control; docs/reference/ecs.md
+"""
 
 
-def render(plan: StackPlan) -> Rendered:
+def render(plan: StackPlan, rollout: RolloutPlan | None = None) -> Rendered:
     """The files, of which account.env is written once."""
     documents = {
         TASK: task.agent_task(plan),
         CREATE: service.create(plan),
         UPDATE: service.update(plan),
-        CANARY: service.canary(),
+        CANARY: canary.deployment(plan, rollout),
     }
     for server in plan.apart:
         documents |= {
@@ -54,9 +62,12 @@ def render(plan: StackPlan) -> Rendered:
             f"control/{CREATE}": service.create(plan, plan.control),
             f"control/{UPDATE}": service.update(plan, plan.control),
         }
-    owned = {"deploy.sh": script.deploy(plan)} | {name: _text(body) for name, body in documents.items()}
+    owned = {"deploy.sh": script.deploy(plan, rollout)}
+    owned |= {name: _text(body) for name, body in documents.items()}
+    if canary.is_gated(rollout):
+        owned[HOOK] = _HOOK_HEAD + Path(hook.__file__).read_text(encoding="utf-8")
     _refuse_large({name: text for name, text in owned.items() if name.endswith(TASK)})
-    return Rendered(owned, {"account.env": script.account(plan)})
+    return Rendered(owned, {"account.env": script.account(plan, rollout)})
 
 
 def _text(body: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """deploy.sh and account.env: how the documents reach ECS, and what they need to know of an account.
 
-In: a stack. Out: texts. The script is for any POSIX shell and needs the AWS CLI alone; it refuses to start
-with a value that is not there, and fails when ECS has rolled back what it deployed.
+In: a stack, and its RolloutPlan where there is one. Out: texts. The script is for any POSIX shell and needs
+the AWS CLI alone; it refuses to start with a value that is not there, and fails when ECS has rolled back what
+it deployed.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shipway.render.ecs import service
+from shipway.render.ecs import canary
 from shipway.render.ecs.task import AGENT, family
 
 if TYPE_CHECKING:
     from shipway.plan.control import Control
+    from shipway.plan.rollout import RolloutPlan
     from shipway.plan.stack import StackPlan
 
 
@@ -54,6 +56,10 @@ CANARY = (
     Variable("BALANCER_ROLE_ARN", "lets ECS change the rule"),
     Variable("ALARMS", "names of CloudWatch alarms that take the canary back"),
 )
+GATE = (
+    Variable("GATE_FUNCTION_ARN", "the Lambda function made of hook.py, which asks control"),
+    Variable("GATE_ROLE_ARN", "lets ECS call it"),
+)
 
 _CONTROL = """\
 # Control: the stack's own, by its name in Service Connect; or the URL of the fleet's; empty: none.
@@ -74,7 +80,7 @@ _ACCOUNT = """\
 # Written once by shipway; yours from now on. Commit it: nothing in it is secret.
 {variables}{control}# How users get there, if by a load balancer.
 {balancer}
-# With all of these a new revision gets {percent:g} % of the traffic for {minutes} minutes, and then the rest.
+# With all of these a new revision gets {percent:g} % of the traffic for {held}, and then the rest.
 {canary}"""
 
 _SCRIPT = """\
@@ -139,15 +145,24 @@ fi
 {deployments}"""
 
 
-def account(plan: StackPlan) -> str:
+def _of_canary(rollout: RolloutPlan | None) -> tuple[Variable, ...]:
+    return (*CANARY, *GATE) if canary.is_gated(rollout) else CANARY
+
+
+def _held(rollout: RolloutPlan | None) -> str:
+    minutes = f"{canary.minutes(rollout)} minutes"
+    return f"{minutes} at least, until control agrees" if canary.is_gated(rollout) else minutes
+
+
+def account(plan: StackPlan, rollout: RolloutPlan | None) -> str:
     """What a person fills in; every value that is needed is empty, and the script says which."""
     return _ACCOUNT.format(
         variables=_lines(variables(plan)),
         control=_of_control(plan.control) if plan.control else "",
         balancer=_lines((BALANCER,)),
-        canary=_lines(CANARY),
-        percent=service.CANARY_PERCENT,
-        minutes=service.CANARY_MINUTES,
+        canary=_lines(_of_canary(rollout)),
+        percent=canary.percent(rollout),
+        held=_held(rollout),
     )
 
 
@@ -156,10 +171,12 @@ def _of_control(control: Control) -> str:
     return _CONTROL.format(url=control.url, balancer=_lines((group,)))
 
 
-def deploy(plan: StackPlan) -> str:
+def deploy(plan: StackPlan, rollout: RolloutPlan | None) -> str:
     """The script: the agent last, because Service Connect knows what was there when a task started."""
     needed = [variable.name for variable in variables(plan)]
-    filled = [*needed, "ALARMS", *(["CONTROL_URL"] if plan.control else [])]
+    of_canary = _of_canary(rollout)
+    gate = [variable.name for variable in of_canary if variable in GATE]
+    filled = [*needed, "ALARMS", *gate, *(["CONTROL_URL"] if plan.control else [])]
     substitutions = "\n".join(f"    -e {_substitution(name)} \\" for name in filled)
     control = _deploy_control(plan, plan.control) if plan.control else ""
     servers = "".join(f"deploy mcp-{server.name} {family(plan, server)}\nsettle\n" for server in plan.apart)
@@ -169,7 +186,7 @@ def deploy(plan: StackPlan) -> str:
         environment=plan.environment,
         substitutions=substitutions,
         names=" ".join(needed),
-        canary=" ".join(variable.name for variable in (BALANCER, *CANARY)),
+        canary=" ".join(variable.name for variable in (BALANCER, *of_canary)),
         agent=AGENT,
         port=plan.agent.ports["api"],
         default=f'CONTROL_URL="${{CONTROL_URL-{plan.control.url}}}"\n' if plan.control else "",
@@ -182,7 +199,10 @@ def _deploy_control(plan: StackPlan, control: Control) -> str:
 
 
 def _substitution(name: str) -> str:
-    value = f'$(list "${{{name}:-}}")' if name in _LISTS else f"${name}"
+    optional = {variable.name for variable in GATE}
+    value = (
+        f'$(list "${{{name}:-}}")' if name in _LISTS else f"${{{name}:-}}" if name in optional else f"${name}"
+    )
     return f'"s|\\${{{name}}}|{value}|g"'
 
 

@@ -1,4 +1,4 @@
-"""Services of a stack -> the bodies of CreateService and UpdateService, and of a deployment by canary.
+"""Services of a stack -> the bodies of CreateService and UpdateService.
 
 In: the agent, an MCP server apart, or control. Out: JSON values; ${NAME} is of the account, as in
 task definitions.
@@ -14,11 +14,7 @@ from shipway.render.ecs.task import CONTROL, MCP_PORT, family
 if TYPE_CHECKING:
     from shipway.plan.stack import Sidecar, StackPlan
 
-CANARY_PERCENT = 5.0
-CANARY_MINUTES = 60
-BAKE_MINUTES = 10
-
-_NEW_FIRST = {"maximumPercent": 200, "minimumHealthyPercent": 100}
+NEW_FIRST = {"maximumPercent": 200, "minimumHealthyPercent": 100}
 
 
 def create(plan: StackPlan, apart: Sidecar | Control | None = None) -> dict[str, Any]:
@@ -35,18 +31,6 @@ def create(plan: StackPlan, apart: Sidecar | Control | None = None) -> dict[str,
 def update(plan: StackPlan, apart: Sidecar | Control | None = None) -> dict[str, Any]:
     """All that `create` says and that can be changed."""
     return {"cluster": "${CLUSTER}", "service": family(plan, apart), **_both(plan, apart)}
-
-
-def canary() -> dict[str, Any]:
-    """A deployment that gives a new revision a small share first, and takes it back when an alarm says so."""
-    return {
-        "strategy": "CANARY",
-        "canaryConfiguration": {"canaryPercent": CANARY_PERCENT, "canaryBakeTimeInMinutes": CANARY_MINUTES},
-        "bakeTimeInMinutes": BAKE_MINUTES,
-        "alarms": {"alarmNames": ["${ALARMS}"], "enable": True, "rollback": True},
-        "deploymentCircuitBreaker": {"enable": False, "rollback": False},  # of rolling deployments alone
-        **_NEW_FIRST,
-    }
 
 
 def _both(plan: StackPlan, apart: Sidecar | Control | None) -> dict[str, Any]:
@@ -66,7 +50,7 @@ def _both(plan: StackPlan, apart: Sidecar | Control | None) -> dict[str, Any]:
         "deploymentConfiguration": {
             "strategy": "ROLLING",
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
-            **_NEW_FIRST,
+            **NEW_FIRST,
         },
         "availabilityZoneRebalancing": "ENABLED",
         "enableExecuteCommand": False,

@@ -1,6 +1,7 @@
 """The agent's pod.
 
-In: a stack. Out: its Deployment and its ServiceAccount, which may do nothing in the cluster.
+In: a stack. Out: its Deployment, or the template of its pods alone; and its ServiceAccount, which may do
+nothing in the cluster.
 """
 
 from __future__ import annotations
@@ -41,12 +42,17 @@ def deployment(plan: StackPlan, *, plain: bool) -> Part:
             "replicas": plan.agent.replicas,
             "strategy": disruption.strategy(plan),
             "selector": {"matchLabels": selector(plan, AGENT)},
-            "template": {"metadata": {"labels": labels(plan, AGENT)}, "spec": _pod(plan, plain)},
+            "template": template(plan, plain=plain),
         },
     }
 
 
-def _pod(plan: StackPlan, plain: bool) -> Part:
+def template(plan: StackPlan, *, plain: bool, pod_hash: str = "pod-template-hash") -> Part:
+    """Its pods. `pod_hash` is the label by which who makes them tells revisions apart."""
+    return {"metadata": {"labels": labels(plan, AGENT)}, "spec": _pod(plan, plain, pod_hash)}
+
+
+def _pod(plan: StackPlan, plain: bool, pod_hash: str) -> Part:
     beside = [servers.sidecar(plan, server, plain=plain) for server in plan.sidecars]
     files, file_mounts = secrets.volumes(plan)
     etc, etc_mount = config.volume(plan)
@@ -58,7 +64,7 @@ def _pod(plan: StackPlan, plain: bool) -> Part:
             **pod.POD,
             "terminationGracePeriodSeconds": of_agent(plan, plain=plain).total,
             "securityContext": pod.pod_security(),
-            "topologySpreadConstraints": disruption.spread(plan),
+            "topologySpreadConstraints": disruption.spread(plan, pod_hash),
             "initContainers": [] if plain else beside,
             "containers": [_agent(plan, mounts), *(beside if plain else [])],
             "volumes": [

@@ -30,8 +30,9 @@ def budget(plan: StackPlan) -> Part:
     }
 
 
-def spread(plan: StackPlan) -> list[Part]:
-    """Over nodes and zones, as far as there are any; each rollout is spread by itself."""
+def spread(plan: StackPlan, pod_hash: str) -> list[Part]:
+    """Over nodes and zones, as far as there are any; each revision, whose pods have a hash as this label, is
+    spread by itself."""
     if plan.agent.replicas == 1:
         return []
     return [
@@ -40,7 +41,7 @@ def spread(plan: StackPlan) -> list[Part]:
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": selector(plan, AGENT)},
-            "matchLabelKeys": ["pod-template-hash"],
+            "matchLabelKeys": [pod_hash],
         }
         for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
     ]

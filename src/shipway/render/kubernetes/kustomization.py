@@ -31,7 +31,7 @@ _SUGGESTIONS = """\
 #   - base/egress       # the agent reaches DNS, 443, control, its MCP servers, what agent.toml names; no more
 
 # patches:
-{to_control}#   - target: {{kind: Deployment, name: {name}}}
+{to_control}{rolled_out}#   - target: {{kind: {kind}, name: {name}}}
 #     patch: |
 #       - op: add       # a variable, such as what an SDK needs beside a token: no secret
 #         path: /spec/template/spec/containers/0/env/-
@@ -43,6 +43,13 @@ _SUGGESTIONS = """\
 #         value: observability
 """
 _TO_CONTROL = """\
+{variable}#   - target: {{kind: NetworkPolicy, name: {host}}}
+#     patch: |
+#       - op: add       # people come to control's page by an Ingress, whose controller is in this namespace
+#         path: /spec/ingress/0/from/-
+#         value: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: ingress-nginx}}}}}}
+"""
+_MERGED = """\
 #   - target: {{kind: Deployment, name: {name}}}
 #     patch: |          # the agent asks another stack's control; with "" none
 #       apiVersion: apps/v1
@@ -50,11 +57,25 @@ _TO_CONTROL = """\
 #       metadata: {{name: {name}}}
 #       spec: {{template: {{spec: {{containers: [{{name: agent, env: [
 #         {{name: SHIPWAY_CONTROL_URL, value: "https://control.example.com"}}]}}]}}}}}}
-#   - target: {{kind: NetworkPolicy, name: {host}}}
+"""
+_ADDED = """\
+#   - target: {{kind: Rollout, name: {name}}}
+#     patch: |          # of two variables of a name the last one counts
+#       - op: add       # the agent asks another stack's control; with "" none
+#         path: /spec/template/spec/containers/0/env/-
+#         value: {{name: SHIPWAY_CONTROL_URL, value: "https://control.example.com"}}
+#   - target: {{kind: AnalysisTemplate}}
 #     patch: |
-#       - op: add       # people come to control's page by an Ingress, whose controller is in this namespace
-#         path: /spec/ingress/0/from/-
-#         value: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: ingress-nginx}}}}}}
+#       - op: replace   # Argo asks another stack's control, or this one in another namespace
+#         path: /spec/args/0/value
+#         value: "https://control.example.com"
+"""
+_ROLLED_OUT = """\
+#   - target: {{kind: HTTPRoute, name: {name}}}
+#     patch: |
+#       - op: replace   # the Gateway is not called {name}, or is in another namespace
+#         path: /spec/parentRefs/0
+#         value: {{name: public, namespace: gateways}}
 """
 
 
@@ -79,8 +100,9 @@ def component(plan: StackPlan, name: str, files: Iterable[str], documents: Itera
     return own | ({"configMapGenerator": [generated]} if generated["files"] else {})
 
 
-def overlay(plan: StackPlan) -> str:
-    """The policy keeps its name, so that a change reaches running pods and rolls nothing out."""
+def overlay(plan: StackPlan, kind: str) -> str:
+    """The policy keeps its name, so that a change reaches running pods and rolls nothing out. `kind` is what
+    the agent is: a Deployment, or a Rollout."""
     document = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -91,9 +113,12 @@ def overlay(plan: StackPlan) -> str:
         ],
         **({"components": ["base/control"]} if plan.control else {}),
     }
-    control, names = plan.control, {"name": plan.name}
-    to_control = _TO_CONTROL.format(**names, host=control.host) if control else ""
-    suggestions = _SUGGESTIONS.format(**names, to_control=to_control)
+    control, names = plan.control, {"name": plan.name, "kind": kind}
+    rolled = kind == "Rollout"
+    variable = (_ADDED if rolled else _MERGED).format(**names)
+    to_control = _TO_CONTROL.format(variable=variable, host=control.host) if control else ""
+    rolled_out = _ROLLED_OUT.format(**names) if rolled else ""
+    suggestions = _SUGGESTIONS.format(**names, to_control=to_control, rolled_out=rolled_out)
     return yaml.write([document], _HEAD) + (_CONTROL if control else "\n# components:\n") + suggestions
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 AGENT = "agent"
 CONTROL = "control"
+EVALS = "evals"
 _APP = "app.kubernetes.io"
 
 
@@ -33,8 +34,9 @@ def agents() -> dict[str, str]:
 
 
 def labels(plan: StackPlan, component: str | None = None) -> dict[str, str]:
-    """With the revision, but for control: it would be started anew with each."""
-    version = {f"{_APP}/version": plan.revision} if plan.revision and component != CONTROL else {}
+    """With the revision, where an object is of one; control would be started anew with each."""
+    own = plan.revision if component not in (CONTROL, EVALS) else None
+    version = {f"{_APP}/version": own} if own else {}
     return selector(plan, component) | version | {f"{_APP}/managed-by": "shipway"}
 
 

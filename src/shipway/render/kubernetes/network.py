@@ -66,8 +66,12 @@ def to_control(plan: StackPlan, control: Control, own: Part) -> Part:
         {"podSelector": {"matchLabels": agents()}},
         {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING}}},
     ]
-    rules = [{"from": callers, "ports": [_tcp(control.port)]}]
-    return _policy(own, selector(plan, CONTROL), {"ingress": rules})
+    return let_in(own, selector(plan, CONTROL), callers, control.port)
+
+
+def let_in(own: Part, pods: Part, callers: list[Part], port: int) -> Part:
+    """A policy that lets callers reach one port; policies of the same pods add up."""
+    return _policy(own, pods, {"ingress": [{"from": callers, "ports": [_tcp(port)]}]})
 
 
 def egress(plan: StackPlan) -> Part:

@@ -1,6 +1,7 @@
 """StackPlan -> job files of Nomad, in the order in which they are to be run.
 
-In: a stack. Out: control.nomad.hcl, mcp-NAME.nomad.hcl for each MCP server apart, and agent.nomad.hcl.
+In: a stack, and its RolloutPlan where there is one. Out: control.nomad.hcl, mcp-NAME.nomad.hcl for each MCP
+server apart, agent.nomad.hcl, and with a rollout gate.nomad.hcl, which decides about its canaries.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from shipway.render import hcl
 from shipway.render.emit import Rendered
-from shipway.render.nomad import job
+from shipway.render.nomad import canaries, job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shipway.plan.rollout import RolloutPlan
     from shipway.plan.stack import StackPlan
 
 _HEAD = """\
@@ -21,7 +23,13 @@ Written by shipway from agent.toml: {what} in {environment}. It is written again
 """
 
 
-def render(plan: StackPlan) -> Rendered:
+_GATE = """\
+(the token is of control, with the role operate; where Nomad has ACLs: docs/reference/nomad.md)
+nomad job run gate.nomad.hcl      after each agent.nomad.hcl
+"""
+
+
+def render(plan: StackPlan, rollout: RolloutPlan | None = None) -> Rendered:
     """The files; all of them are shipway's."""
     files = {}
     if control := plan.control:
@@ -43,7 +51,13 @@ def render(plan: StackPlan) -> Rendered:
         head += f"(only where another stack's control is the fleet's: {put})\n"
     if plan.storage:
         head += f"(a host volume {plan.name}-data, of user and group 65532)\n"
-    files["agent.nomad.hcl"] = hcl.write(job.agent_job(plan), head + "nomad job run agent.nomad.hcl\n")
+    files["agent.nomad.hcl"] = hcl.write(
+        job.agent_job(plan, rollout), head + "nomad job run agent.nomad.hcl\n"
+    )
+    if rollout and plan.control and canaries.is_decided(rollout):
+        head = _head(f"what decides about canaries of {plan.name}", plan, canaries.gate_variables(plan))
+        head += _GATE
+        files["gate.nomad.hcl"] = hcl.write(job.gate_job(plan, rollout, plan.control), head)
     return Rendered(files)
 
 

@@ -1,6 +1,7 @@
 """Containers of a stack -> jobs, as values for HCL.
 
-In: the agent with its sidecars, an MCP server apart, or control. Out: the body of a job file.
+In: the agent with its sidecars, an MCP server apart, control, or what decides about canaries. Out: the body
+of a job file.
 
     job NAME ─ group agent ─ network, of all its tasks: 127.0.0.1 means what it means in a pod
                  ├─ task mcp-NAME   before the agent and until after it; started again for ever
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.plan import container
 from shipway.render.hcl import Block, Reference
-from shipway.render.nomad import templates
+from shipway.render.nomad import canaries, templates
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from shipway.plan.control import Control
+    from shipway.plan.rollout import RolloutPlan
     from shipway.plan.stack import Sidecar, StackPlan
 
 AGENT = "agent"
@@ -44,7 +46,7 @@ _HARDENED = {
 _AGAIN = Block({"attempts": 5, "interval": "1m", "delay": "2s", "mode": "delay"})
 
 
-def agent_job(plan: StackPlan) -> dict[str, Any]:
+def agent_job(plan: StackPlan, rollout: RolloutPlan | None = None) -> dict[str, Any]:
     """The job of the agent and its sidecars."""
     replicas = plan.agent.replicas
     spread = {"spread": Block({"attribute": Reference("${node.unique.id}")})}
@@ -54,7 +56,7 @@ def agent_job(plan: StackPlan) -> dict[str, Any]:
         "network": _network(api=plan.agent.ports["api"], admin=plan.agent.ports["admin"]),
         **({"volume": _volume(f"{plan.name}-data")} if plan.storage else {}),
         **(spread if replicas > 1 else {}),
-        "update": _update(canaries=0 if plan.storage else 1),
+        "update": _agent_update(plan, rollout),
         "task": [*(_sidecar(server, plan) for server in plan.sidecars), _agent(plan)],
     }
     return _job(plan.name, plan, AGENT, group)
@@ -87,6 +89,18 @@ def control_job(control: Control, plan: StackPlan) -> dict[str, Any]:
         "task": _control(control),
     }
     return _job(control.host, plan, CONTROL, group)
+
+
+def gate_job(plan: StackPlan, rollout: RolloutPlan, control: Control) -> dict[str, Any]:
+    """The job that promotes or fails canaries. What it has said is said: it is not started again."""
+    never = {"attempts": 0, "mode": "fail"}
+    group = {
+        "network": _network(),
+        "restart": Block(never),
+        "reschedule": Block({"attempts": 0, "unlimited": False}),
+        "task": Block(canaries.gate_task(plan, rollout, control), canaries.GATE),
+    }
+    return _job(canaries.gate_name(plan), plan, canaries.GATE, group, kind="batch")
 
 
 def server_name(server: Sidecar, plan: StackPlan) -> str:
@@ -127,7 +141,9 @@ def policy_variable(plan: StackPlan) -> str:
     return f"nomad/jobs/{plan.name}/{AGENT}"
 
 
-def _job(name: str, plan: StackPlan, group: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _job(
+    name: str, plan: StackPlan, group: str, body: Mapping[str, Any], kind: str = "service"
+) -> dict[str, Any]:
     built_for = "|".join(platform.removeprefix("linux/") for platform in plan.platforms)
     constraint = {
         "attribute": Reference("${attr.cpu.arch}"),
@@ -136,27 +152,35 @@ def _job(name: str, plan: StackPlan, group: str, body: Mapping[str, Any]) -> dic
     }
     return {
         "job": Block(
-            {"type": "service", "constraint": Block(constraint), "group": Block(body, group)},
+            {"type": kind, "constraint": Block(constraint), "group": Block(body, group)},
             name,
         )
     }
 
 
 def _network(**ports: int) -> Block:
-    return Block({"mode": "bridge", "port": [Block({"to": port}, name) for name, port in ports.items()]})
+    named = [Block({"to": port}, name) for name, port in ports.items()]
+    return Block({"mode": "bridge", **({"port": named} if named else {})})
 
 
 def _volume(source: str) -> Block:
     return Block({"type": "host", "source": source}, "data")
 
 
-def _update(canaries: int) -> Block:
+def _agent_update(plan: StackPlan, rollout: RolloutPlan | None) -> Block:
+    """A canary waits for what control says where there is a rollout; else until it is healthy."""
+    if rollout and canaries.is_decided(rollout):
+        return _update(canaries.canaries(plan.agent.replicas, rollout.steps[0].weight), promote=False)
+    return _update(canaries=0 if plan.storage else 1)
+
+
+def _update(canaries: int, *, promote: bool = True) -> Block:
     """A new one runs and is ready before an old one goes; where they would share a volume, after it."""
     return Block(
         {
             "max_parallel": 1,
             "canary": canaries,
-            "auto_promote": canaries > 0,
+            "auto_promote": canaries > 0 and promote,
             "auto_revert": True,
             "health_check": "checks",
             "min_healthy_time": "10s",

@@ -40,6 +40,11 @@ def policy(plan: StackPlan, variable: str) -> Block:
     return _template("local/etc/policy.json", data, "noop")
 
 
+def text(destination: str, data: str) -> Block:
+    """A file that is not for Nomad to fill in."""
+    return _template(destination, data, "restart")
+
+
 def paths(plan: StackPlan) -> dict[str, str]:
     """Variables of SDKs that name a file, and where it is here."""
     given = plan.agent.secrets

@@ -1,7 +1,7 @@
 """How a target has what a stack asks for: the words of the table.
 
 In: nothing; these are the types. Out: `Whole`, `Otherwise`, `Refused`, and the `Feature` that has one for
-each target.
+each target, or the `RolloutFeature` that has one for each engine.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from shipway.plan.rollout import RolloutPlan
 from shipway.plan.stack import StackPlan
 
 Target = Literal["compose", "kubernetes", "ecs", "nomad"]
 TARGETS: tuple[Target, ...] = ("compose", "kubernetes", "ecs", "nomad")
+Engine = Literal["compose", "kubernetes", "argo", "ecs", "nomad"]
+"""What carries a rollout out: a target as it is, or Argo Rollouts on Kubernetes."""
+ENGINES: tuple[Engine, ...] = ("compose", "kubernetes", "argo", "ecs", "nomad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,12 @@ class Feature:
     title: str
     used: Callable[[StackPlan], tuple[str, ...]]
     by: Mapping[Target, Expression]
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutFeature:
+    """The same of a rollout."""
+
+    title: str
+    used: Callable[[StackPlan, RolloutPlan], tuple[str, ...]]
+    by: Mapping[Engine, Expression]

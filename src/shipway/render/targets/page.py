@@ -1,11 +1,12 @@
-"""The table of targets -> docs/reference/targets.md: `python -m shipway.render.targets.page --write`."""
+"""The tables of targets -> docs/reference/targets.md: `python -m shipway.render.targets.page --write`."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from shipway.render.targets.expressions import TARGETS, Otherwise, Refused
+from shipway.render.targets.expressions import ENGINES, TARGETS, Otherwise, Refused
+from shipway.render.targets.rollouts import ROLLOUTS
 from shipway.render.targets.table import FEATURES
 
 PAGE = Path("docs/reference/targets.md")
@@ -17,13 +18,25 @@ silence: what it has in another way is said when the files are written (*in ital
 have at all is refused, with what to do instead.
 
 """
+_ROLLOUTS = """
+## Rollouts
+
+How [`[rollout]`](agent.md) reaches users is the engine's affair: [Kubernetes](argo.md) with Argo Rollouts
+(`--rollout argo`) or by hand, [ECS](ecs.md#rolling-out), [Nomad](nomad.md#rolling-out).
+
+"""
 
 
 def page() -> str:
     """The whole page; a test compares it with the file."""
-    rows = [(feature.title, *(_cell(feature.by[target]) for target in TARGETS)) for feature in FEATURES]
-    lines = [("", *TARGETS), ("---",) * (len(TARGETS) + 1), *rows]
-    return _HEAD + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    stacks = [(feature.title, *(_cell(feature.by[target]) for target in TARGETS)) for feature in FEATURES]
+    rollouts = [(feature.title, *(_cell(feature.by[engine]) for engine in ENGINES)) for feature in ROLLOUTS]
+    return _HEAD + _table(TARGETS, stacks) + _ROLLOUTS + _table(ENGINES, rollouts)
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [("", *columns), ("---",) * (len(columns) + 1), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cell(expression: object) -> str:

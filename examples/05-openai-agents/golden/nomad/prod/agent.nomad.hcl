@@ -1,6 +1,7 @@
 # Written by shipway from agent.toml: the stack reception in prod. It is written again.
-# nomad var put nomad/jobs/reception OPENAI_API_KEY=… SHIPWAY_CONTROL_TOKEN=…
+# nomad var put nomad/jobs/reception OPENAI_API_KEY=… DATABASE_URL=… SHIPWAY_CONTROL_TOKEN=…
 # (only where another stack's control is the fleet's: nomad var put nomad/jobs/reception/agent/agent url=…)
+# (a host volume reception-data, of user and group 65532)
 # nomad job run agent.nomad.hcl
 job "reception" {
   type = "service"
@@ -12,7 +13,7 @@ job "reception" {
   }
 
   group "agent" {
-    count          = 1
+    count          = 3
     shutdown_delay = "5s"
 
     network {
@@ -27,10 +28,19 @@ job "reception" {
       }
     }
 
+    volume "data" {
+      type   = "host"
+      source = "reception-data"
+    }
+
+    spread {
+      attribute = "${node.unique.id}"
+    }
+
     update {
       max_parallel      = 1
       canary            = 1
-      auto_promote      = true
+      auto_promote      = false
       auto_revert       = true
       health_check      = "checks"
       min_healthy_time  = "10s"
@@ -63,7 +73,7 @@ job "reception" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-a3cadd"
+        SHIPWAY_REVISION = "0123456789ab-9e51ba"
       }
 
       template {
@@ -99,8 +109,12 @@ job "reception" {
     "policy.tokens": "default",
     "resources.cpu": "default",
     "resources.memory": "default",
-    "resources.replicas": "default",
-    "secrets.OPENAI_API_KEY": "agent.toml:15"
+    "resources.replicas": "env.prod, agent.toml:40",
+    "secrets.DATABASE_URL": "env.prod, agent.toml:43",
+    "secrets.OPENAI_API_KEY": "agent.toml:15",
+    "storage.path": "default",
+    "storage.size": "default",
+    "storage.url.secret": "env.prod, agent.toml:46"
   },
   "settings": {
     "api": {
@@ -138,12 +152,19 @@ job "reception" {
       "timeout_s": null
     },
     "secrets": {
+      "DATABASE_URL": {
+        "broker": null,
+        "source": "env"
+      },
       "OPENAI_API_KEY": {
         "broker": null,
         "source": "env"
       }
     },
-    "storage": null
+    "storage": {
+      "path": "/data",
+      "url_secret": "DATABASE_URL"
+    }
   },
   "tenants": {}
 }
@@ -186,6 +207,7 @@ EOT
         data                 = <<EOT
 {{ with nomadVar "nomad/jobs/reception" }}
 OPENAI_API_KEY={{ .OPENAI_API_KEY.Value | toJSON }}
+DATABASE_URL={{ .DATABASE_URL.Value | toJSON }}
 {{ end }}
 EOT
       }
@@ -213,6 +235,11 @@ SHIPWAY_CONTROL_URL=http://{{ .Address }}:{{ .Port }}
 SHIPWAY_CONTROL_URL=http://reception-control.invalid
 {{ end }}{{ end }}
 EOT
+      }
+
+      volume_mount {
+        volume      = "data"
+        destination = "/data"
       }
 
       resources {

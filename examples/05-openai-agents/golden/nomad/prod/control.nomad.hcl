@@ -1,6 +1,5 @@
 # Written by shipway from agent.toml: control of reception in prod. It is written again.
-# nomad var put nomad/jobs/reception-control SHIPWAY_CONTROL_TOKENS=…
-# (a host volume reception-control, of user and group 65532)
+# nomad var put nomad/jobs/reception-control SHIPWAY_CONTROL_TOKENS=… SHIPWAY_CONTROL_DATABASE=…
 # nomad job run control.nomad.hcl
 job "reception-control" {
   type = "service"
@@ -22,15 +21,10 @@ job "reception-control" {
       }
     }
 
-    volume "data" {
-      type   = "host"
-      source = "reception-control"
-    }
-
     update {
       max_parallel      = 1
-      canary            = 0
-      auto_promote      = false
+      canary            = 1
+      auto_promote      = true
       auto_revert       = true
       health_check      = "checks"
       min_healthy_time  = "10s"
@@ -71,9 +65,14 @@ job "reception-control" {
         data                 = "{{ with nomadVar \"nomad/jobs/reception-control\" }}{{ .SHIPWAY_CONTROL_TOKENS }}{{ end }}"
       }
 
-      volume_mount {
-        volume      = "data"
-        destination = "/data"
+      template {
+        destination          = "secrets/files/SHIPWAY_CONTROL_DATABASE"
+        change_mode          = "noop"
+        perms                = "0400"
+        uid                  = 65532
+        gid                  = 65532
+        error_on_missing_key = true
+        data                 = "{{ with nomadVar \"nomad/jobs/reception-control\" }}{{ .SHIPWAY_CONTROL_DATABASE }}{{ end }}"
       }
 
       resources {
