@@ -128,6 +128,16 @@ def test_a_revision_that_is_not_ready_gets_nobody(router: Router, revisions: dic
     assert router.slot() == "a"
 
 
+def test_a_turn_whose_revision_has_just_ended_is_anothers(
+    router: Router, revisions: dict[Slot, Revision]
+) -> None:
+    router.traffic.apply(split(revisions, 0))
+    router.until_ready("a", "b")
+    router.traffic.pin({"c": "b"})
+    revisions["b"].end()
+    assert router.slot("c") == "a"
+
+
 def test_a_restart_is_mended_by_saying_everything_again(
     router: Router, revisions: dict[Slot, Revision]
 ) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx2
 from starlette.requests import ClientDisconnect, Request
@@ -115,12 +115,17 @@ class Embedded:
         except ClientDisconnect:
             return
         conversation = request.headers.get(contract.CONVERSATION_HEADER) or _conversation(body.whole)
-        slot = self._choose(conversation)
-        if slot is None:
-            error = {"code": "unavailable", "message": "no revision of the agent is ready"}
-            await JSONResponse({"error": error}, 503, {"retry-after": "1"})(scope, receive, send)
-            return
-        await self._pass_on(slot, conversation, request, body)(scope, receive, send)
+        for _ in SLOTS:
+            slot = self._choose(conversation)
+            if slot is None:
+                break
+            try:
+                await self._pass_on(slot, request, body, send)
+                return
+            except httpx2.ConnectError:  # nothing was sent: the other one may have it
+                self._failures[slot] = FALL
+        error = {"code": "unavailable", "message": "no revision of the agent is ready"}
+        await JSONResponse({"error": error}, 503, {"retry-after": "1"})(scope, receive, send)
 
     def _choose(self, conversation: str | None) -> Slot | None:
         """Where it is pinned, if that is ready; else by weight, and pinned there."""
@@ -152,35 +157,27 @@ class Embedded:
             while len(self._pins) > PINS:
                 self._pins.popitem(last=False)
 
-    def _pass_on(self, slot: Slot, conversation: str | None, request: Request, body: _Body) -> Any:
-        """An ASGI response that is the backend's answer."""
-
-        async def respond(scope: Scope, receive: Receive, send: Send) -> None:
-            self._total[slot] += 1
-            self._active[slot] += 1
-            try:
-                async with self._client.stream(
-                    request.method,
-                    _url(self._backends[slot]) + _target(request),
-                    headers=[(k, v) for k, v in request.headers.raw if k.decode() not in _HOP_BY_HOP],
-                    content=body.parts(),
-                ) as answer:
-                    if minted := answer.headers.get(contract.CONVERSATION_HEADER):
-                        with self._lock:
-                            self._remember(minted, slot)
-                    response = StreamingResponse(answer.aiter_raw(), answer.status_code)
-                    response.raw_headers = [
-                        (k.lower(), v) for k, v in answer.headers.raw if k.lower().decode() not in _HOP_BY_HOP
-                    ]
-                    await response(scope, receive, send)
-            except httpx2.ConnectError:
-                self._failures[slot] = FALL
-                error = {"code": "unavailable", "message": f"the revision in slot {slot} does not answer"}
-                await JSONResponse({"error": error}, 503, {"retry-after": "1"})(scope, receive, send)
-            finally:
-                self._active[slot] -= 1
-
-        return respond
+    async def _pass_on(self, slot: Slot, request: Request, body: _Body, send: Send) -> None:
+        """Give the request to a revision, and its answer to the caller. Raises httpx2.ConnectError."""
+        self._total[slot] += 1
+        self._active[slot] += 1
+        try:
+            async with self._client.stream(
+                request.method,
+                _url(self._backends[slot]) + _target(request),
+                headers=[(k, v) for k, v in request.headers.raw if k.decode() not in _HOP_BY_HOP],
+                content=body.parts(),
+            ) as answer:
+                if minted := answer.headers.get(contract.CONVERSATION_HEADER):
+                    with self._lock:
+                        self._remember(minted, slot)
+                response = StreamingResponse(answer.aiter_raw(), answer.status_code)
+                response.raw_headers = [
+                    (k.lower(), v) for k, v in answer.headers.raw if k.lower().decode() not in _HOP_BY_HOP
+                ]
+                await response(request.scope, request.receive, send)
+        finally:
+            self._active[slot] -= 1
 
 
 class _Body:
