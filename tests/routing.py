@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 from tests.ports import free_port
 
-from shipway.rollout.traffic import running
+from shipway.deploy.processes import routers
 from shipway.rollout.traffic.split import Backend, Slot, Traffic
 from shipway_runtime import contract
 
@@ -121,14 +121,14 @@ def until(condition: Callable[[], bool]) -> None:
 @contextlib.contextmanager
 def haproxy(program: str, place: Path) -> Iterator[Router]:
     port = free_port()
-    with _router(port, lambda: running.haproxy(program, "127.0.0.1", port, place)) as router:
+    with _router(port, lambda: routers.haproxy(program, "127.0.0.1", port, place)) as router:
         yield router
 
 
 @contextlib.contextmanager
 def embedded() -> Iterator[Router]:
     port = free_port()
-    with _router(port, lambda: running.embedded("127.0.0.1", port)) as router:
+    with _router(port, lambda: routers.embedded("127.0.0.1", port)) as router:
         yield router
 
 
