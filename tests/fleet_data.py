@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from tests.rollouts import snapshot
 
 from shipway.evals.mark import Mark
 from shipway.evals.results import Result, Run, document
+from shipway.rollout_snapshot import GateSeen, Line, RevisionSeen
+from shipway_runtime import contract
 
 if TYPE_CHECKING:
     from tests.controlling import ControlProcess
+
+    from shipway.rollout_snapshot import Snapshot
 
 STABLE, CANARY = "r-4be1c09d22f1", "r-77aa02e9f0c3"
 DEPLOYMENT = {"name": "support", "environment": "prod"}
@@ -184,3 +190,32 @@ def say(control: ControlProcess, text: str = "Where is my order?") -> None:
     }
     send_lines(control, "/v1/outcomes", [failed])
     send_lines(control, "/v1/turns", [kept | said])
+
+
+def roll_out(control: ControlProcess, **more: Any) -> Snapshot:
+    """The canary's rollout, in the middle of its second step, as its controller tells of it; with what the
+    gate says, where there is one."""
+    now = time.time()
+    asked = control.ask("read", "GET", "/v1/verdict", params=DEPLOYMENT | {"canary": CANARY})
+    told = snapshot(
+        canary=RevisionSeen(CANARY, "ready"),
+        stable=RevisionSeen(STABLE, "unready", (f"mcp git: {REFUSED}",), now - 1500),
+        begun=now - 7200,
+        since=now - 1800,
+        at=now,
+        suite=True,
+        step=1,
+        percent=25,
+        held_s=1800.0,
+        gate=contract.decode(GateSeen, json.dumps(asked.json()), "gate") if asked.is_success else None,
+        trail=(
+            Line(now - 7200, "ann", f"{CANARY} is rolled out over {STABLE}"),
+            Line(now - 5400, "shipway", f"5 % of new conversations go to {CANARY}"),
+            Line(now - 1800, "shipway", f"25 % of new conversations go to {CANARY}"),
+        ),
+    )
+    told = dataclasses.replace(told, **more)
+    body = dataclasses.asdict(told)
+    answer = control.ask("operate", "PUT", "/v1/rollout", params=DEPLOYMENT, json=body)
+    assert answer.is_success, answer.text
+    return told

@@ -8,11 +8,11 @@ import pytest
 from tests.browser import Page
 from tests.controlling import ControlProcess
 from tests.engines.page.conftest import Visit, go
-from tests.fleet_data import CANARY, evaluate, judge, say
+from tests.fleet_data import CANARY, evaluate, judge, roll_out, say
 from tests.installing import from_npm
 
 AXE = "axe-core@4.11.0"
-VIEWS = ("fleet", "policy", "evals", "evals/4", "gates", f"gates/{CANARY}", "conversations")
+VIEWS = ("fleet", "rollout", "policy", "evals", "evals/4", "gates", f"gates/{CANARY}", "conversations")
 NARROW = 320  # CSS pixels: 1280 at 400 %, and less than any phone of today
 RUN = """
 axe.run(document, { resultTypes: ["violations"] }).then(({ violations, passes }) => ({
@@ -33,6 +33,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def page(visit: Visit, control: ControlProcess) -> Page:
     """Everything there is to show is there."""
     judge(control)
+    roll_out(control)
     evaluate(control)
     say(control)
     return visit("operate")
@@ -64,6 +65,10 @@ def test_axe_finds_nothing(page: Page, axe: str, width: int, dark: bool) -> None
     page.run("document.getElementById('everything').showModal()")
     found["question"] = violations(page)
     page.run("document.getElementById('everything').close()")
+    go(page, "#/support/prod/rollout")
+    page.click(".buttons .danger")
+    found["order"] = violations(page)
+    page.run("document.getElementById('order').close()")
     page.click(".who button")
     page.wait("document.activeElement.id === 'token'")
     found["login"] = violations(page)

@@ -2,7 +2,7 @@
 
 import { address } from "./bar.js";
 import { h } from "./dom.js";
-import { verdict } from "./gates.js";
+import { verdict } from "./evidence.js";
 import { empty, figures, heading, mark } from "./marks.js";
 import { get } from "./session.js";
 import { table } from "./table.js";

@@ -2,11 +2,10 @@
 
 import { address } from "./bar.js";
 import { h } from "./dom.js";
+import { evidence, metrics, scale, verdict } from "./evidence.js";
 import { empty, heading, mark } from "./marks.js";
-import { evidencePlot } from "./plot.js";
 import { get } from "./session.js";
-import { table } from "./table.js";
-import { evidence as amount, percent, points as inPoints, short, time, whole } from "./words.js";
+import { percent, time, whole } from "./words.js";
 
 export const gates = { label: "Gates", load, show };
 
@@ -20,20 +19,6 @@ async function load({ name, environment, item }) {
 
 function show(data, context) {
   return data.gate ? detail(data.gate, context) : list(data.gates, context);
-}
-
-const FINDINGS = {
-  harm: ["bad", "Fail: worse"],
-  fine: ["good", "Pass: no worse"],
-  "no-harm": ["open", "Inconclusive: no evidence of harm so far"],
-  "too-little": ["open", "Inconclusive: too little is known"],
-  incident: ["warn", "Inconclusive: both revisions degrade"],
-  ratio: ["warn", "Inconclusive: the split is wrong"],
-};
-
-export function verdict({ verdict: said, why }) {
-  const [kind, words] = FINDINGS[why] ?? [{ pass: "good", fail: "bad" }[said] ?? "open", said];
-  return mark(kind, words);
 }
 
 function list(all, { place }) {
@@ -77,23 +62,8 @@ function over({ ended }) {
   return ended !== null && ended !== undefined && h("span", { class: "quiet" }, "ended ", time(ended));
 }
 
-// How far the evidence is on its way to the threshold, in logarithms.
-function scale({ evidence, threshold }) {
-  const way = Math.max(0, Math.min(1, Math.log(Math.max(1, evidence)) / Math.log(threshold)));
-  return h(
-    "div",
-    { class: "share" },
-    h(
-      "span",
-      { class: evidence >= threshold ? "track full" : "track" },
-      h("i", { style: { "--share": String(way) } }),
-    ),
-    h("span", { class: "quiet" }, `evidence ${amount(evidence)}; ${short(threshold)} is a fail`),
-  );
-}
-
 function detail(gate, context) {
-  const { judgement, points = [] } = gate;
+  const { judgement } = gate;
   return [
     h("p", { class: "quiet" }, h("a", { href: address(context.place, "gates") }, "All gates")),
     heading(h("span", {}, h("code", {}, gate.canary), " against ", h("code", {}, gate.stable)), over(gate)),
@@ -103,53 +73,10 @@ function detail(gate, context) {
       verdict(judgement),
       h("p", {}, judgement.words),
     ),
-    // A rollout's steps and buttons come here, under the verdict that they follow.
     alarms(gate),
     forecast(gate),
-    h(
-      "section",
-      { "aria-labelledby": "evidence" },
-      h("h2", { id: "evidence" }, "Evidence that it is worse"),
-      h(
-        "p",
-        { class: "quiet" },
-        `An e-value: 1 says nothing, ${short(judgement.threshold)} (1 / alpha) is a fail. Of revisions that are no worse, ${percent(judgement.alpha)} ever get there, however often one looks.`,
-      ),
-      points.length
-        ? h(
-            "figure",
-            {},
-            evidencePlot({
-              points,
-              threshold: judgement.threshold,
-              width: context.width,
-              label: spoken(gate),
-            }),
-          )
-        : h(
-            "p",
-            { class: "quiet" },
-            "Nothing yet: the first closed conversation of the canary begins the line.",
-          ),
-      points.length > 0 && h("details", {}, h("summary", {}, "The same as a table"), overTime(gate, context)),
-    ),
-    h(
-      "section",
-      { "aria-labelledby": "metrics" },
-      h("h2", { id: "metrics" }, "By metric"),
-      h(
-        "p",
-        { class: "quiet" },
-        `${whole(judgement.canary)} conversations of the canary, ${whole(judgement.stable)} of stable. Scores are from 0 to 100 %, and more is better.`,
-      ),
-      table({
-        caption: "Metrics",
-        columns: metricColumns(judgement.threshold),
-        rows: judgement.metrics,
-        key: ({ metric }) => metric,
-        redraw: context.redraw,
-      }),
-    ),
+    evidence(gate, context),
+    metrics(gate, context),
     changes(gate),
   ];
 }
@@ -226,64 +153,3 @@ function changes({ changes: all = [] }) {
     )
   );
 }
-
-function spoken({ canary, judgement, points }) {
-  const highest = Math.max(...points.map(({ evidence }) => evidence));
-  return `Evidence that ${canary} is worse, over time: now ${amount(judgement.evidence)}, at most ${amount(highest)}, where ${short(judgement.threshold)} is a fail. The figures are in the table below.`;
-}
-
-function overTime({ points, canary }, { redraw }) {
-  const names = Object.keys(points.at(-1).metrics);
-  return table({
-    caption: `Evidence over time, ${canary}`,
-    redraw,
-    rows: [...points].reverse(),
-    key: ({ at, canary: seen }) => `${at} ${seen}`,
-    columns: [
-      { title: "When", cell: ({ at }) => time(at) },
-      { title: "Conversations of the canary", kind: "number", cell: ({ canary: seen }) => whole(seen) },
-      { title: "Together", kind: "number", cell: ({ evidence }) => amount(evidence) },
-      ...names.map((name) => ({ title: name, kind: "number", cell: ({ metrics }) => amount(metrics[name]) })),
-    ],
-  });
-}
-
-const arm = ({ mean, conversations, missing }) => [
-  percent(mean, 1),
-  h(
-    "small",
-    { class: "under" },
-    `${whole(conversations)} conversations`,
-    missing ? `, ${whole(missing)} without it` : null,
-  ),
-];
-
-function finding({ stable, canary, harm, fine, degraded, words }, threshold) {
-  if (degraded) return mark("warn", "both degrade");
-  if (!stable.conversations || !canary.conversations)
-    return [mark("off", "no data"), h("small", { class: "under" }, words)];
-  if (harm >= threshold) return mark("bad", "worse beyond chance");
-  return fine >= threshold ? mark("good", "certainly not worse") : mark("open", "open");
-}
-
-const metricColumns = (threshold) => [
-  {
-    title: "Metric",
-    cell: ({ metric, limit }) => [
-      h("b", {}, metric),
-      limit
-        ? h(
-            "small",
-            { class: "under" },
-            metric === "cost" ? `of at most $${short(limit)}` : `within ${short(limit)} s`,
-          )
-        : null,
-    ],
-  },
-  { title: "Canary", kind: "number", cell: ({ canary }) => arm(canary) },
-  { title: "Stable", kind: "number", cell: ({ stable }) => arm(stable) },
-  { title: "May lose", kind: "number", cell: ({ margin }) => inPoints(margin) },
-  { title: "Evidence: worse", kind: "number", cell: ({ harm }) => amount(harm) },
-  { title: "Evidence: not worse", kind: "number", cell: ({ fine }) => amount(fine) },
-  { title: "Finding", kind: "prose", cell: (each) => finding(each, threshold) },
-];

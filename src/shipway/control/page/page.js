@@ -10,10 +10,11 @@ import { fleet } from "./fleet.js";
 import { gates } from "./gates.js";
 import { askForToken } from "./login.js";
 import { policy } from "./policy.js";
+import { rollout } from "./rollout.js";
 import { Away, Lost, get, session } from "./session.js";
 import { now } from "./words.js";
 
-const VIEWS = { fleet, policy, evals, gates, conversations };
+const VIEWS = { fleet, rollout, policy, evals, gates, conversations };
 const EVERY_MS = 5000;
 const LONGEST_MS = 30000;
 
