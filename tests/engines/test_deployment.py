@@ -1,0 +1,165 @@
+"""A deployment under real Docker: what happens to it, and that it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.conftest import _engine
+from tests.deploying import Images, Machine, make_images
+
+from shipway.plan.rollout import Step
+
+pytestmark = [pytest.mark.docker, pytest.mark.network]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    yield from make_images(_engine("docker"), tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def shared(images: Images) -> Iterator[Machine]:
+    """One deployment for tests that leave it with a stable revision that serves; its first one is `one`."""
+    machine = Machine(_engine("docker"), images)
+    try:
+        machine.deploy("one")
+        yield machine
+    finally:
+        machine.close()
+
+
+def test_the_first_one_has_its_users_as_soon_as_it_is_ready(shared: Machine) -> None:
+    status = shared.status()
+    assert status.trouble == ()
+    assert status.stable
+    assert (status.stable.revision, status.stable.health) == ("one", "ready")
+    assert status.ready_since
+    assert status.router
+    assert status.router.healthy, status.router
+    assert shared.post()["key"] == "one"
+    assert shared.containers() == {
+        shared.part(*names)
+        for names in (("controller",), ("control",), ("router",), ("one", "pod"), ("one", "agent"))
+    }
+
+
+def test_its_containers_may_nothing_and_swap_nothing(shared: Machine) -> None:
+    found = json.loads(shared.run("inspect", shared.part("one", "agent")))[0]["HostConfig"]
+    assert found["ReadonlyRootfs"]
+    assert found["CapDrop"] == ["ALL"]
+    assert found["Memory"] == found["MemorySwap"]
+    assert found["RestartPolicy"]["Name"] == "unless-stopped"
+    assert found["LogConfig"]["Type"] == "local"
+
+
+def test_secrets_that_are_others_reach_it_without_a_restart(shared: Machine) -> None:
+    started = shared.run("inspect", "--format", "{{.State.StartedAt}}", shared.part("one", "agent"))
+    shared.secrets = {"KEY": "value-two"}
+    applied = shared.apply(shared.deployment("one"))
+    assert (applied.what, applied.rotated) == ("same", ("KEY",))
+    shared.until(lambda: shared.post()["key"] == "value-two")
+    agent = shared.part("one", "agent")
+    assert shared.run("inspect", "--format", "{{.State.StartedAt}}", agent) == started
+    assert "value-two" not in shared.run("inspect", agent, shared.part("controller"))
+
+
+def test_secrets_that_are_missing_are_named(shared: Machine) -> None:
+    kept, shared.secrets = shared.secrets, {}
+    refusal = shared.refused_apply(shared.deployment("another"))
+    shared.secrets = kept
+    assert refusal.error == "secrets without a value: KEY (for agent)"
+
+
+def test_a_router_that_was_removed_comes_back_and_sends_as_before(shared: Machine) -> None:
+    shared.run("rm", "--force", shared.part("router"))
+    shared.until(lambda: shared.serves() == "one")
+
+
+def test_a_pod_that_was_restarted_has_its_agent_in_it_again(shared: Machine) -> None:
+    shared.run("restart", "--time", "1", shared.part("one", "pod"))
+    shared.until(lambda: shared.serves() == "one")
+    shared.run("rm", "--force", shared.part("one", "pod"))
+    shared.until(lambda: shared.serves() == "one")
+
+
+def test_a_rollout_goes_to_its_end_and_back_in_seconds(shared: Machine) -> None:
+    shared.apply(shared.deployment("two"))
+    shared.until(lambda: shared.serves() == "two")
+    shared.until_phase("promoted")
+    assert shared.part("one", "agent") not in shared.containers()
+    shared.rollback()
+    shared.until(lambda: shared.serves() == "one")
+    shared.until_phase("promoted")
+    rows = [(row.revision, row.ended, row.stable) for row in shared.releases().releases]
+    assert rows == [("one", "promoted", True), ("two", "promoted", False), ("one", "first", True)]
+
+
+def test_control_knows_how_it_went(shared: Machine) -> None:
+    known = shared.control("/v1/rollout")
+    assert known["rollout"]["phase"] == "promoted"
+
+
+def test_a_second_rollout_is_refused_while_one_goes_on_and_an_order_ends_it(shared: Machine) -> None:
+    wait = shared.plan(Step(50, 3600.0), Step(100))
+    shared.apply(shared.deployment("three", wait))
+    shared.until_phase("stepping")
+    assert shared.apply(shared.deployment("three", wait)).what == "goes-on"
+    refusal = shared.refused_apply(shared.deployment("four", wait))
+    assert refusal.error == "a rollout of three goes on (stepping)"
+    shared.until(lambda: shared.serves() == "three")
+    went = {name: shared.serves(name) for name in (f"c{number}" for number in range(10))}
+    assert set(went.values()) == {"one", "three"}
+    shared.order("abort")
+    shared.until_phase("aborted")
+    assert {shared.serves(name) for name in went} == {"one"}
+    assert shared.part("three", "agent") not in shared.containers()
+    assert shared.refused("order", "pause", "--by", "ann").error == "no rollout goes on"
+
+
+def test_a_controller_that_is_killed_goes_on_where_it_was(shared: Machine) -> None:
+    wait = shared.plan(Step(50, 3600.0), Step(100))
+    shared.apply(shared.deployment("five", wait))
+    shared.until_phase("stepping")
+    shared.until(lambda: shared.serves() == "five")
+    went = {name: shared.serves(name) for name in (f"d{number}" for number in range(10))}
+    shared.run("kill", shared.part("controller"))
+    shared.run("rm", "--force", shared.part("router"))
+    shared.run("start", shared.part("controller"))
+    shared.until(lambda: shared.serves("d0") == went["d0"])
+    assert {name: shared.serves(name) for name in went} == went
+    shared.order("promote")
+    shared.until_phase("promoted")
+    assert shared.serves() == "five"
+
+
+def test_a_canary_that_crashes_never_has_users_and_its_cause_is_named(shared: Machine) -> None:
+    stable = shared.serves()
+    shared.apply(shared.deployment("six", CRASHES="1"))
+
+    def cause() -> str:
+        canary = shared.status().canary
+        return canary.containers[-1].cause if canary else ""
+
+    shared.until(lambda: "exit code 3" in cause())
+    assert {shared.serves(f"e{number}") for number in range(10)} == {stable}
+    shared.rollback()
+    shared.until_phase("aborted")
+
+
+def test_a_canary_that_is_not_ready_says_why(shared: Machine) -> None:
+    shared.apply(shared.deployment("seven", UNREADY="1"))
+    shared.until(lambda: _is_unready(shared))
+    status = shared.status()
+    assert status.canary
+    assert [(check.name, check.error) for check in status.canary.checks] == [("mcp git", "refused")]
+    assert status.rollout
+    assert status.rollout.canary.causes == ("mcp git: refused",)
+    shared.order("abort")
+    shared.until_phase("aborted")
+
+
+def _is_unready(machine: Machine) -> bool:
+    canary = machine.status().canary
+    return canary is not None and bool(canary.checks) and canary.checks[0].name == "mcp git"
