@@ -1,52 +1,105 @@
-"""Rollouts as their controller tells of them: everything that does not matter has a value."""
+"""A stack with a rollout, as engines get it; and users whose conversations control hears of."""
 
 from __future__ import annotations
 
-import dataclasses
+import json
+import time
+from pathlib import Path
 from typing import Any
 
-from shipway.rollout_snapshot import GateSeen, Line, MetricSeen, RevisionSeen, Snapshot, StepSeen
+from tests.controlling import ControlProcess
+from tests.kubernetes import stack
 
-BEGUN = 1_767_225_600.0
+from shipway.plan.rollout import RolloutPlan, plan_rollout
+from shipway.plan.stack import StackPlan
+from shipway.spec.load import load
+
+BOUND_S = 60.0
+AGENT = """\
+name = "support"
+entrypoint = "support:agent"
+[image]
+repository = "registry.example.com/support"
+[secrets]
+DATABASE_URL = "env"
+[storage]
+url = { secret = "DATABASE_URL" }
+[evals]
+suite = "evals/*.jsonl"
+[rollout]
+steps = [{ weight = 5, hold = "30m" }, { weight = 25 }, { weight = 100 }]
+gates = { evals = {}, errors = { margin = 0.2 } }
+[env.prod.resources]
+replicas = 3
+[env.prod.kubernetes]
+namespace = "agents"
+"""
+STEPS = 'steps = [{ weight = 5, hold = "30m" }, { weight = 25 }, { weight = 100 }]'
+DEPLOYMENT = {"name": "support", "environment": "prod"}
+STABLE = "r-stable"
+BEFORE_S = 1800.0
+"""How long ago the users of these tests began: their conversations have closed."""
 
 
-def snapshot(**more: Any) -> Snapshot:
-    """A rollout in the middle of its first step."""
-    given = Snapshot(
-        canary=RevisionSeen("r-2", "ready", since=BEGUN + 60),
-        stable=RevisionSeen("r-1", "ready"),
-        phase="stepping",
-        course="stepping",
-        begun=BEGUN,
-        since=BEGUN + 60,
-        at=BEGUN + 360,
-        steps=(StepSeen(5, 3600.0), StepSeen(25, 3600.0), StepSeen(100)),
-        step=0,
-        percent=5,
-        held_s=300.0,
-        trail=(
-            Line(BEGUN, "ann", "r-2 is rolled out over r-1"),
-            Line(BEGUN + 60, "shipway", "5 % of new conversations go to r-2"),
-        ),
-    )
-    return dataclasses.replace(given, **more)
+def planned(directory: Path, *changes: tuple[str, str]) -> tuple[StackPlan, RolloutPlan]:
+    """The stack and the rollout of `prod`, with texts of agent.toml replaced; each has to be there."""
+    text = AGENT
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new)
+    plan = stack(directory, text)
+    return plan, plan_rollout(load(directory / "agent.toml", "prod").spec, "prod")
 
 
-def gate(harm: float = 0.65, **more: Any) -> GateSeen:
-    """One by errors and latency, whose evidence by errors is this."""
-    failed = harm >= 20
-    given = GateSeen(
-        verdict="fail" if failed else "inconclusive",
-        why="harm" if failed else "no-harm",
-        words="r-2 is worse than r-1." if failed else "No evidence of harm in 113 conversations of r-2.",
-        pause=False,
-        evidence=harm,
-        threshold=20.0,
-        canary=113,
-        stable=981,
-        metrics=(
-            MetricSeen("errors", harm, 1.3, "errors: 96.2 % of turns without an error (113), stable 95.6 %."),
-            MetricSeen("latency", 0.55, 2.5, "latency: 91.3 % of turns within 2.93 s (96), stable 92.9 %."),
-        ),
-    )
-    return dataclasses.replace(given, **more)
+class Users:
+    """Conversations of stable and of a canary, half an hour ago, and a gate that has judged since then."""
+
+    def __init__(self, control: ControlProcess, canary: str, body: dict[str, Any]) -> None:
+        self._control, self._canary, self._body = control, canary, body
+        self._since = time.time() - BEFORE_S
+
+    def converse(self, stable: int, canary: int, canary_fails: bool = False) -> None:
+        """So many conversations of each, one after the other."""
+        lines = [
+            self._turn(number, revision, "error" if revision == self._canary and canary_fails else "ok")
+            for revision, count in ((STABLE, stable), (self._canary, canary))
+            for number in range(count)
+        ]
+        answer = self._control.ask(
+            "report", "POST", "/v1/outcomes", content="\n".join(lines), params=DEPLOYMENT
+        )
+        assert answer.status_code == 204, answer.text
+
+    def begin(self, share: float | None = 0.5) -> None:
+        """A gate, as an engine begins it, but half an hour ago."""
+        body = self._body | {"since": self._since - 1, "share": share}
+        path = f"/v1/gates/{self._canary}"
+        answer = self._control.ask("operate", "PUT", path, json=body, params=DEPLOYMENT)
+        assert answer.status_code == 200, answer.text
+
+    def wait(self, why: str) -> None:
+        """Until control says so of the canary."""
+        end = time.monotonic() + BOUND_S
+        query = DEPLOYMENT | {"canary": self._canary}
+        while True:
+            told = self._control.ask("read", "GET", "/v1/verdict", params=query).json()
+            if told.get("why") == why:
+                return
+            assert time.monotonic() < end, told
+            time.sleep(0.1)
+
+    def _turn(self, number: int, revision: str, status: str) -> str:
+        at = self._since + number
+        return json.dumps(
+            {
+                "conversation": f"{revision}-{number}",
+                "turn": 1,
+                "revision": revision,
+                "tenant": None,
+                "first_seen": at,
+                "started": at,
+                "finished": at + 1,
+                "status": status,
+                "latency_s": 1.0,
+            }
+        )

@@ -2,71 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
-from tests.installing import missing
 from tests.kubernetes import LARGE, SMALL, stack
+from tests.kustomize import Kustomize, written
+from tests.kustomize import kustomize as kustomize_library
 
-from shipway.render.emit import Rendered
 from shipway.render.kubernetes import render
 
-KUSTOMIZE = "pykustomize==0.1.4"
-"""Kustomize as a shared library, from a wheel for a newer Python: it is loaded without that."""
 GOLDEN = sorted(Path("examples").glob("*/golden/kubernetes/*"))
 
 pytestmark = pytest.mark.network
 
-Kustomize = Callable[[Path], list[dict[str, Any]]]
-
 
 @pytest.fixture(scope="module")
 def kustomize(tmp_path_factory: pytest.TempPathFactory) -> Kustomize:
-    """`kustomize build DIR`: the objects, as `kubectl apply -k` would send them."""
-    place = tmp_path_factory.mktemp("kustomize")
-    uv = Path(sys.executable).with_name("uv")
-    words = [
-        uv,
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--python-version",
-        "3.14",
-        "--target",
-        place,
-        KUSTOMIZE,
-    ]
-    done = subprocess.run(words, capture_output=True, text=True)
-    libraries = list(place.glob("pykustomize/_lib/linux-*/libpykustomize.so"))
-    if done.returncode or not libraries:
-        missing(f"{KUSTOMIZE}: {done.stderr.strip()[-300:]}")
-    library = ctypes.CDLL(str(libraries[0]))
-    library.pykustomize_last_error.restype = ctypes.c_char_p
-
-    def build(directory: Path) -> list[dict[str, Any]]:
-        text = ctypes.c_char_p()
-        if library.pykustomize_build(os.fsencode(directory), b"{}", ctypes.byref(text)):
-            raise AssertionError(library.pykustomize_last_error().decode())
-        return list(yaml.safe_load_all((text.value or b"").decode()))
-
-    return build
-
-
-def written(directory: Path, rendered: Rendered) -> Path:
-    for name, text in {**rendered.owned, **rendered.once}.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_text(text)
-    return directory
+    return kustomize_library(tmp_path_factory.mktemp("kustomize"))
 
 
 def with_suggestions(overlay: Path) -> None:
