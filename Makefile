@@ -1,8 +1,8 @@
-# make demo: the main job, on a real agent.   make test: what CI runs.   make check: the quick half.
+# make demo: the main job, on a real agent.   make demo-rollout: canaries, before users.   make test: what CI runs.   make check: the quick half.
 # make test-long: the rest, stacks in containers.
 BIN := .venv/bin
 
-.PHONY: setup demo test test-long check lint golden bench soak rolling pins clean
+.PHONY: setup demo demo-rollout test test-long check lint golden bench soak rolling pins clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,9 @@ setup: .venv/.ready
 
 demo: setup
 	@$(BIN)/python examples/demo.py
+
+demo-rollout: setup  # two minutes: a canary that is worse is found and goes back, a good one is promoted
+	@$(BIN)/python examples/demo_rollout.py
 
 # Two cores full of processes and containers: what fails is run once more, and named with its traceback.
 AGAIN := --reruns 1 --rerun-show-tracebacks -raR

@@ -61,6 +61,7 @@ CASES = {
     "06-own-app": Case(
         "What is the capital of France?", "Paris is the capital of France.", patient=True, application=True
     ),
+    "07-canary": Case("Where is order 1042?", "Your order 1042 was delivered yesterday.", "order"),
 }
 SOON = {"retry_after": 0.01}
 WIRE = {
