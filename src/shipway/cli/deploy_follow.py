@@ -14,9 +14,10 @@ import click
 
 from shipway.deploy import following
 from shipway.errors import StackError
+from shipway.plan.deployment import AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from shipway.deploy.controller import Controller
     from shipway.deploy.deploying import Deployed
@@ -28,7 +29,7 @@ FIRST_S = 300.0
 """For a first revision to be ready. A canary has its own patience, the machine's."""
 
 LOG_LINES = 15
-CODES: dict[Came, int] = {"ready": 0, "users": 0, "promoted": 0, "aborted": 3, "paused": 4, "failing": 1}
+CODES: dict[Came, int] = {"ready": 0, "users": 0, "promoted": 0, "aborted": 3, "paused": 4}
 
 
 def follow(deployed: Deployed, wait: bool) -> int:
@@ -41,43 +42,34 @@ def follow(deployed: Deployed, wait: bool) -> int:
         say(_interrupted(deployed))
         return 130
     if came in (None, "failing"):
-        _show_failure(deployed.controller, status)
-        return 1
+        raise _failure(deployed.controller, status)
     _end(deployed, came, status)
     return CODES[came]
 
 
 def follow_back(controller: Controller, before: Status) -> int:
-    """Until a rollback has ended. Returns the exit code."""
-    said: set[str] = set()
+    """Until a rollback has ended; stdout is who everybody is with then. Returns the exit code."""
     deadline = time.monotonic() + FIRST_S
+    telling = following.Telling(following.Wanted(""))
     while time.monotonic() < deadline:
         status = controller.status()
-        stable = status.stable
-        if stable and following.is_back(before, status):
-            click.echo(stable.revision)
+        if status.stable and following.is_back(before, status):
+            click.echo(status.stable.revision)
             return 0
-        _say_new(said, following.lines(status, following.Wanted(stable.revision if stable else "")))
+        _say_all(telling, status)
         time.sleep(EVERY_S)
     raise StackError(
         f"the rollback has not ended after {FIRST_S:.0f} s; it goes on", "shipway status --env E shows it"
     )
 
 
-def _say_new(said: set[str], lines: Iterable[str]) -> None:
-    for line in lines:
-        if line not in said:
-            said.add(line)
-            say(f"  {line}")
-
-
 def _watch(deployed: Deployed, wanted: following.Wanted) -> tuple[Came | None, Status]:
     """Say what happens; None where a first revision has had its time."""
-    said: set[str] = set()
+    telling = following.Telling(wanted)
     deadline = time.monotonic() + FIRST_S
     while True:
         status = deployed.controller.status()
-        _say_new(said, following.lines(status, wanted))
+        _say_all(telling, status)
         if came := following.came_to(status, wanted):
             return came, status
         if status.suite_wanted and status.canary and status.canary.revision == wanted.revision:
@@ -87,6 +79,11 @@ def _watch(deployed: Deployed, wanted: following.Wanted) -> tuple[Came | None, S
         elif deployed.applied.what == "first" and time.monotonic() > deadline:
             return None, status
         time.sleep(EVERY_S)
+
+
+def _say_all(telling: following.Telling, status: Status) -> None:
+    for line in telling.lines(status, time.monotonic()):
+        say(f"  {line}")
 
 
 def _interrupted(deployed: Deployed) -> str:
@@ -99,13 +96,18 @@ def _interrupted(deployed: Deployed) -> str:
     )
 
 
-def _show_failure(controller: Controller, status: Status) -> None:
-    """The cause, and what its container said last."""
+def _failure(controller: Controller, status: Status) -> StackError:
+    """The causes, and what the container said last that has one."""
     revision = status.stable
-    causes = following.causes(revision) if revision else []
-    raise StackError(
-        "\n".join(["the revision is not ready", *(f"  {cause}" for cause in causes or status.trouble)]),
-        f"it is tried again until you deploy another one; docker logs shows more: {controller.container}",
+    if revision is None:
+        return StackError("\n".join(("nothing is there", *status.trouble)))
+    causes = following.causes(revision) or status.trouble
+    told = ["the revision is not ready", *(f"  {cause}" for cause in causes)]
+    wrong = next((one.name for one in revision.containers if one.cause), AGENT)
+    if log := controller.log(LOG_LINES, revision.revision, wrong):
+        told += [f"the log of {wrong} ends so:", *(f"  {line}" for line in log.splitlines())]
+    return StackError(
+        "\n".join(told), "the machine goes on trying; deploy another one, and it takes its place"
     )
 
 

@@ -14,6 +14,7 @@ from shipway.deploy.engine import Engine
 from shipway.errors import RolloutError, StackError
 from shipway.plan import controller as plan
 from shipway.plan.deployment import CONTROLLER, LABEL
+from shipway.rollout.docker.definition import Place
 from shipway.rollout.service.messages import Applied, Apply, Done, Refusal, Releases, Status, Tokens
 from shipway_runtime import contract
 
@@ -74,9 +75,10 @@ class Controller:
         """The command whose stdin and stdout are a connection to there."""
         return (self.engine.program, *plan.ask(*_parts(self.project), "connect", host, str(port)))
 
-    def log(self, lines: int) -> str:
-        """Its own last lines."""
-        done = self.engine.run("logs", "--tail", str(lines), self.container)
+    def log(self, lines: int, revision: str = "", container: str = CONTROLLER) -> str:
+        """The last lines of a container, as they come: its own, where no other is named."""
+        name = Place(self.project, revision).name(container)
+        done = self.engine.run("logs", "--tail", str(lines), name)
         return (done.stdout + done.stderr).strip()
 
     def _ask(self, answer: type[T], *command: str, given: str = "") -> T:

@@ -19,7 +19,7 @@ from shipway.deploy.controller import Controller
 from shipway.deploy.engine import Engine, connect
 from shipway.deploy.planning import Subject
 from shipway.deploy.ports import Port
-from shipway.errors import StackError
+from shipway.errors import RolloutError, StackError
 from shipway.local import dotenv
 from shipway.plan.control import CONTROL as CONTROL_SERVER
 from shipway.plan.controller import PROGRAM
@@ -61,8 +61,10 @@ def deploy(options: Options, say: Say) -> Deployed:
     """Raises SpecError, BuildError, StackError and RolloutError."""
     subject = planning.read(options.directory, options.environment, options.release)
     pem = certificates.read(options.tls) if options.tls else None
+    draft = subject.draft()
     engine = connect()
-    before = _before(engine, subject.draft().project)
+    before = _before(engine, draft.project)
+    _check_free(before, draft.revision.id)
     tls = pem is not None or any(port.tls for port in before.ports)
     values = _secrets(options, subject, before, tls=tls) | ({CERTIFICATES: pem} if pem else {})
     for remark in planning.remarks(subject):
@@ -85,13 +87,23 @@ def _before(engine: Engine, name: str) -> Status:
         return Status(name)
 
 
+def _check_free(before: Status, revision: str) -> None:
+    """The controller says so as well: here it is said before images are on their way."""
+    rollout = before.rollout
+    if rollout and not rollout.ended and rollout.canary.revision != revision:
+        raise RolloutError(
+            f"a rollout of {rollout.canary.revision} goes on ({rollout.phase})",
+            "wait for it, or end it: shipway rollout abort",
+        )
+
+
 def _secrets(options: Options, subject: Subject, before: Status, *, tls: bool) -> dict[str, str]:
     """Before anything is sent: which are needed is known without any image."""
     file = options.env_file or subject.root / f".env.{options.environment}"
     needed = needed_secrets(subject.draft(tls=tls))
     wanted = {name: by for name, by in needed.items() if name not in (*MADE, CERTIFICATES)}
     shown = os.path.relpath(file)
-    return secrets.collect(wanted, secrets.Sources(os.environ, dotenv.read(file), shown))
+    return secrets.collect(wanted, secrets.Sources(os.environ, dotenv.read(file), shown), before.secrets)
 
 
 def _images(engine: Engine, subject: Subject, say: Say) -> dict[str, str]:

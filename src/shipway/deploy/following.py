@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.rollout.service.messages import PartStatus, RevisionStatus, Status
-    from shipway.rollout_snapshot import Snapshot
+    from shipway.rollout.service.messages import RevisionStatus, Status
 
 Came = Literal["ready", "users", "promoted", "aborted", "paused", "failing"]
 """ready: everybody has it. users: its first users. promoted, aborted: the rollout's end. paused: somebody has
@@ -24,6 +23,7 @@ RESTARTS = 3
 """A container of a first revision that has ended so often does not come up by itself."""
 
 
+LASTING_S = 5.0
 LATE_S = 30.0
 """Of a controller that ends a round each second or so."""
 
@@ -74,33 +74,52 @@ def is_back(before: Status, status: Status) -> bool:
 # -- In words ------------------------------------------------------------------------------------------------
 
 
-def lines(status: Status, wanted: Wanted) -> Iterator[str]:
-    """What is worth saying of a status; who shows it leaves out what was said before."""
-    for part in (status.router, status.control):
-        yield from _part(part)
-    for one in (status.stable, status.canary):
-        if one and one.revision == wanted.revision and one.health != "ready":
-            yield from (f"not ready: {cause}" for cause in causes(one))
-    yield from (f"trouble: {trouble}" for trouble in status.trouble)
-    if status.rollout and status.rollout.canary.revision == wanted.revision:
-        yield from stages(status.rollout)
+def stages(status: Status, wanted: Wanted) -> tuple[str, ...]:
+    """The lines of the rollout's audit trail, which are said at once."""
+    rollout = status.rollout
+    if rollout is None or rollout.canary.revision != wanted.revision:
+        return ()
+    return tuple(one.words if one.who == "shipway" else f"{one.who}: {one.words}" for one in rollout.trail)
+
+
+def troubles(status: Status, wanted: Wanted) -> tuple[str, ...]:
+    """What is not well. While containers start that is a lot, and passes: worth saying when it lasts."""
+    parts = [part for part in (status.router, status.control) if part and not part.healthy]
+    revisions = [one for one in (status.stable, status.canary) if one and one.revision == wanted.revision]
+    return (
+        *(f"{part.container.name}: {part.cause or part.container.cause}" for part in parts),
+        *(f"not ready: {cause}" for one in revisions if one.health != "ready" for cause in causes(one)),
+        *(f"trouble: {trouble}" for trouble in status.trouble),
+    )
+
+
+class Telling:
+    """Which lines are new; troubles are told once they have lasted for LASTING_S."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._said: set[str] = set()
+        self._since: dict[str, float] = {}
+
+    def lines(self, status: Status, now: float) -> Iterator[str]:
+        """What is to be said of this status now."""
+        lasting = troubles(status, self._wanted)
+        self._since = {line: self._since.get(line, now) for line in lasting}
+        told = [line for line in lasting if now - self._since[line] >= LASTING_S]
+        for line in (*stages(status, self._wanted), *told):
+            if line not in self._said:
+                self._said.add(line)
+                yield line
 
 
 def causes(revision: RevisionStatus) -> list[str]:
     """Why it is not ready: its containers first, then its checks."""
     found = [f"{one.name}: {one.cause}" for one in revision.containers if one.cause]
     for check in revision.checks:
-        if check.state != "up":
+        if check.state not in ("up", "no"):  # `draining` is "no" as long as all is well
             since = f" since {clock(check.since)}" if check.since else ""
             found.append(f"{check.name}, {check.error or check.state}{since}")
     return found
-
-
-def stages(rollout: Snapshot) -> Iterator[str]:
-    """The lines of its audit trail."""
-    yield from (
-        line.words if line.who == "shipway" else f"{line.who}: {line.words}" for line in rollout.trail
-    )
 
 
 def clock(at: float) -> str:
@@ -111,8 +130,3 @@ def clock(at: float) -> str:
 def is_late(status: Status, now: float) -> bool:
     """Whether the controller's last round is so long ago that it does not do its work."""
     return status.at is not None and now - status.at > LATE_S
-
-
-def _part(part: PartStatus | None) -> Iterator[str]:
-    if part and not part.healthy and (cause := part.cause or part.container.cause):
-        yield f"{part.container.name}: {cause}"

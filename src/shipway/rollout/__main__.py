@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("revision", nargs="?")
     back.add_argument("--by", default="")
     command("tokens", _tokens)
+    command("certificates", _certificates)
     tunnel = command("connect", _connect)
     tunnel.add_argument("host")
     tunnel.add_argument("port", type=int)
@@ -138,6 +139,12 @@ def _tokens(host: Host, _: argparse.Namespace) -> object:
     from shipway.rollout.service.messages import Tokens
 
     return Tokens(host.values.peoples_token)
+
+
+def _certificates(host: Host, _: argparse.Namespace) -> object:
+    from shipway.rollout.service.ordering import certificates
+
+    return certificates(host, sys.stdin.read())
 
 
 def _connect(_: Host, asked: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from shipway.deploy.following import Wanted, came_to, causes, clock, lines
+from shipway.deploy.following import LASTING_S, Telling, Wanted, came_to, causes, clock, is_back
 from shipway.rollout.service.messages import Check, ContainerSeen, RevisionStatus, Status
 from shipway.rollout_snapshot import Line, Phase, RevisionSeen, Snapshot, StepSeen
 
@@ -91,14 +91,34 @@ def test_causes_name_the_container_the_check_and_since_when() -> None:
     ]
 
 
-def test_lines_are_of_the_revision_that_is_waited_for() -> None:
-    bad = replace(CANARY, health="unready", checks=(Check("model", "down", None, "401"),))
+def test_what_lasts_is_said_once_and_what_passes_is_not() -> None:
+    bad = replace(
+        CANARY, health="unready", checks=(Check("model", "down", None, "401"), Check("draining", "no"))
+    )
     seen = replace(status(rollout("starting")), canary=bad, trouble=("control is away",))
-    said = list(lines(seen, Wanted("r-2")))
-    assert said == [
-        "not ready: model, 401",
-        "trouble: control is away",
-        "ann: r-2 is rolled out over r-1",
-        "5 %",
-    ]
-    assert not list(lines(replace(seen, trouble=()), Wanted("r-1")))
+    telling = Telling(Wanted("r-2"))
+    assert list(telling.lines(seen, 0.0)) == ["ann: r-2 is rolled out over r-1", "5 %"]
+    assert list(telling.lines(replace(seen, trouble=()), LASTING_S)) == ["not ready: model, 401"]
+    assert list(telling.lines(seen, LASTING_S + 1)) == []
+    assert list(telling.lines(seen, 2 * LASTING_S + 1)) == ["trouble: control is away"]
+
+
+def test_what_is_said_is_of_the_revision_that_is_waited_for() -> None:
+    bad = replace(CANARY, health="unready", checks=(Check("model", "down", None, "401"),))
+    telling = Telling(Wanted("r-1"))
+    seen = replace(status(rollout("starting")), canary=bad)
+    assert list(telling.lines(seen, 0.0)) == list(telling.lines(seen, LASTING_S)) == []
+
+
+def test_a_rollback_has_ended_when_another_one_is_stable_and_ready() -> None:
+    before = status(stable=CANARY)
+    assert not is_back(before, before)
+    assert not is_back(before, status(rollout("starting"), stable=CANARY))
+    assert is_back(before, status(rollout("promoted", 100)))
+    assert not is_back(before, status(rollout("promoted", 100), stable=replace(STABLE, health="unready")))
+
+
+def test_of_a_rollout_that_goes_on_a_rollback_has_ended_with_it() -> None:
+    before = status(rollout("stepping", 5))
+    assert not is_back(before, status(rollout("aborting")))
+    assert is_back(before, status(rollout("aborted")))

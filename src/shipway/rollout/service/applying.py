@@ -50,7 +50,7 @@ def _check(host: Host, deployment: Deployment, secrets: dict[str, str]) -> None:
     if deployment.project != host.project:
         raise RolloutError(f"this is the controller of {host.project}, not of {deployment.project}")
     needed = {name: who for name, who in needed_secrets(deployment).items() if name not in MADE}
-    missing = sorted(needed.keys() - secrets.keys())
+    missing = sorted(needed.keys() - secrets.keys() - host.values.names)
     if missing:
         names = ", ".join(f"{name} (for {', '.join(needed[name])})" for name in missing)
         raise RolloutError(f"secrets without a value: {names}", "give them one where you deploy from")

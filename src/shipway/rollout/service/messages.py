@@ -15,6 +15,7 @@ since the epoch.
 | `releases` | | Releases |
 | `rollback [REVISION] --by WHO` | | Done |
 | `tokens` | | Tokens |
+| `certificates` | PEM, plain text | Done |
 | `connect HOST PORT` | bytes for a TCP connection | what comes back; exit 1 and a Refusal on stderr |
 
 Each can be asked again: what has been done already is no error. An order is taken within a round, a second.
@@ -33,7 +34,8 @@ from shipway_runtime.contract import FORMAT
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """A revision that is to reach its users, and the values of the secrets that it needs (none of `MADE`).
+    """A revision that is to reach its users, and the values of the secrets that it needs (none of `MADE`);
+    those that are here from before need not be given again.
 
     `at_once`: as soon as it is ready everybody gets it, without steps, gates and suite.
     """
@@ -159,6 +161,8 @@ class Status:
     router: PartStatus | None = None
     control: PartStatus | None = None
     ports: tuple[PortSeen, ...] = ()
+    secrets: tuple[str, ...] = ()
+    """Names of which it has a value that somebody gave it."""
     trouble: tuple[str, ...] = ()
     at: float | None = None
     format: int = FORMAT

@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 from shipway.errors import RolloutError
+from shipway.plan.deployment import CERTIFICATES
 from shipway.rollout import machine
 from shipway.rollout.docker import parts
 from shipway.rollout.service.applying import at_once
+from shipway.rollout.service.certificates import arrange
 from shipway.rollout.service.messages import Done, ReleaseRow, Releases
 from shipway.rollout.state import Asked
 
@@ -66,6 +68,20 @@ def rollback(host: Host, revision: str | None, by: str) -> Done:
     plan = at_once(found.deployment.rollout)
     host.store.begin(plan, machine.begin(wanted, stable or "", time.time()), by)
     return Done(f"{wanted} comes up; all users are with it as soon as it is ready")
+
+
+def certificates(host: Host, text: str) -> Done:
+    """The router shows these from now on; nobody is disconnected."""
+    newest = host.records.newest
+    if newest is None or CERTIFICATES not in newest.router.secrets:
+        raise RolloutError(
+            "the router speaks plain HTTP", "deploy with certificates once: shipway deploy --tls"
+        )
+    try:
+        rotated = host.values.put({CERTIFICATES: arrange(text)})
+    except ValueError as error:
+        raise RolloutError(str(error), "pipe in the certificate, those above it, and its key") from None
+    return Done("the router shows them now" if rotated else "the router shows these already")
 
 
 def releases(host: Host) -> Releases:

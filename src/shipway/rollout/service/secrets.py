@@ -43,6 +43,11 @@ class Secrets:
             self._save(_VALUES, before | values)
         return tuple(sorted(name for name in before if name in values and values[name] != before[name]))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Of which it has a value that somebody gave it."""
+        return frozenset(self._load(_VALUES))
+
     def read(self) -> dict[str, str]:
         """All that containers may need, by name."""
         made = self._tokens()

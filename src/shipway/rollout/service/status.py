@@ -53,6 +53,7 @@ def status(host: Host) -> Status:
         router=_router(host, deployment),
         control=_control(host, deployment),
         ports=_ports(deployment),
+        secrets=tuple(sorted(host.values.names)),
         trouble=last.trouble,
         at=last.at,
     )
