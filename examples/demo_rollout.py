@@ -29,16 +29,16 @@ import httpx2
 from demo_users import Users
 
 from shipway.control_client import ControlClient
+from shipway.deploy.processes import routers
+from shipway.deploy.processes.stacks import Stacks
 from shipway.errors import RolloutError, ShipwayError, StackError
 from shipway.local.ports import LOOPBACK, next_free
 from shipway.plan.rollout import RolloutPlan, Step
 from shipway.rollout.controller import Controller
 from shipway.rollout.judge import Judge
 from shipway.rollout.machine import begin
-from shipway.rollout.stacks import Stacks
 from shipway.rollout.state import Run, Weigh
 from shipway.rollout.store import Store
-from shipway.rollout.traffic import running
 from shipway.rollout.world import OneMachine
 from shipway_runtime.contract import env
 
@@ -278,8 +278,8 @@ def answers(url: str) -> bool:
 
 def router(wanted: str | None, port: int, place: Path) -> contextlib.AbstractContextManager[Traffic]:
     if wanted == "haproxy":
-        return running.haproxy("haproxy", LOOPBACK, port, place)
-    return running.embedded(LOOPBACK, port) if wanted else running.router(LOOPBACK, port, place)
+        return routers.haproxy("haproxy", LOOPBACK, port, place)
+    return routers.embedded(LOOPBACK, port) if wanted else routers.router(LOOPBACK, port, place)
 
 
 def projects(place: Path) -> dict[str, Path]:
