@@ -16,7 +16,7 @@ import httpx2
 from shipway.errors import RolloutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TIMEOUT_S = 120.0
 """Making a container takes a moment on a machine that is busy."""
@@ -50,6 +50,17 @@ class Engine:
     ) -> Any:
         """Change something; what is so already is no error. None where `absent` things may be, and are."""
         return self._ask(method, path, query, body, absent=absent, timeout_s=timeout_s)
+
+    def wait_for_events(self, filters: str) -> Iterator[None]:
+        """Comes back whenever something happens to what `filters` name, until the engine ends it."""
+        query = {"filters": filters}
+        forever = httpx2.Timeout(TIMEOUT_S, read=None)
+        try:
+            with self._client.stream("GET", "/events", params=query, timeout=forever) as answer:
+                for _ in answer.iter_bytes():
+                    yield
+        except httpx2.HTTPError as error:
+            raise RolloutError(f"the container engine says no more: {error}") from None
 
     def _ask(
         self,

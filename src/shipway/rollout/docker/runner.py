@@ -67,9 +67,10 @@ class Revisions:
         if self._ends(revision):
             raise RolloutError(f"{revision} is finishing its turns; it is started again after that")
         definition = self._known.definition(revision)
-        engine = self._containers.engine
-        parts.ensure_volumes(engine, self._project, definition.containers)
-        parts.name_images(engine, self._project, revision, definition.containers)
+        if len(self._containers.of_revision(revision)) < len(definition.containers):
+            engine = self._containers.engine
+            parts.ensure_volumes(engine, self._project, definition.containers)
+            parts.name_images(engine, self._project, revision, definition.containers)
         started: dict[str, Found] = {}
         for container in definition.containers:
             pod = started.get(container.joins) if container.joins else None

@@ -50,6 +50,11 @@ def rollback(host: Host, revision: str | None, by: str) -> Done:
     current, stable = host.store.current(), host.records.stable
     if current and current.state.phase not in ("promoting", "aborting") and revision in (None, stable):
         return order(host, "abort", by, "rollback")
+    if current and current.state.phase == "promoting" and revision in (None, current.state.stable):
+        host.records.wish(current.state.stable, by)
+        return Done(
+            f"{current.state.stable} is finishing its turns; after that it comes up again, for all users"
+        )
     if current:
         raise RolloutError(
             f"the rollout of {current.state.canary} goes on ({current.state.phase})",
@@ -82,6 +87,15 @@ def certificates(host: Host, text: str) -> Done:
     except ValueError as error:
         raise RolloutError(str(error), "pipe in the certificate, those above it, and its key") from None
     return Done("the router shows them now" if rotated else "the router shows these already")
+
+
+def grant(host: Host) -> None:
+    """Go back, if somebody wished it while the one to go back to was ending."""
+    if wish := host.records.wished:
+        try:
+            rollback(host, *wish)
+        finally:
+            host.records.wish(None, "")
 
 
 def releases(host: Host) -> Releases:

@@ -7,6 +7,7 @@ Errors: RolloutError. Values of secrets are never here.
 from __future__ import annotations
 
 import dataclasses
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,17 @@ class Records:
     def hear(self, number: int) -> None:
         """Every order up to this one is here."""
         self._say("heard", str(number))
+
+    @property
+    def wished(self) -> tuple[str, str] | None:
+        """The revision to go back to as soon as that can be, and by whom."""
+        said = self._fact("wish")
+        revision, by = json.loads(said) if said else ("", "")
+        return (revision, by) if revision else None
+
+    def wish(self, revision: str | None, by: str) -> None:
+        """Go back to this revision as soon as that can be; None: not any more."""
+        self._say("wish", json.dumps([revision or "", by]))
 
     # -- Orders, and the suite -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from shipway.rollout.docker import parts
 from shipway.rollout.docker.api import labelled
 from shipway.rollout.docker.definition import REVISION
 from shipway.rollout.judge import Judge
+from shipway.rollout.service.ordering import grant
 from shipway.rollout.service.reporting import Reporting
 from shipway.rollout.state import Run, Weigh
 from shipway.rollout.traffic.haproxy import HAProxy
@@ -93,7 +94,8 @@ class Rounds:
         if rollout.state.ended:
             self._attempt(self._end_others)
             self._attempt(self._prune)
-        return not rollout.state.ended
+            self._attempt(grant, host)
+        return host.store.current() is not None
 
     def _join(self) -> None:
         self._host.revisions.network = self._host.site.ensure_network()

@@ -7,6 +7,7 @@ RolloutError.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -94,8 +95,9 @@ class Secrets:
         """Made once: agents, people and control go on knowing each other."""
         found = self._load(_MADE)
         if not found:
-            found = {name: secrets.token_urlsafe(32) for name in (_PEOPLE, _OWN, _AGENTS, "admin")}
-            self._save(_MADE, found)
+            made = {name: secrets.token_urlsafe(32) for name in (_PEOPLE, _OWN, _AGENTS, "admin")}
+            self._save(_MADE, made, once=True)
+            found = self._load(_MADE)
         return found
 
     def _load(self, name: str) -> dict[str, str]:
@@ -107,25 +109,33 @@ class Secrets:
             raise RolloutError(f"{self._state / name} cannot be read: {type(error).__name__}") from None
         return found
 
-    def _save(self, name: str, values: Mapping[str, str]) -> None:
+    def _save(self, name: str, values: Mapping[str, str], *, once: bool = False) -> None:
+        """`once`: who comes second, a round or a command, leaves what is there."""
         try:
             self._state.mkdir(parents=True, exist_ok=True)
-            _write(self._state / name, json.dumps(values), os.geteuid(), 0o600)
+            _write(self._state / name, json.dumps(values), os.geteuid(), 0o600, once=once)
         except OSError as error:
             raise RolloutError(f"secrets are not kept: {error.strerror}") from None
 
 
-def _write(path: Path, text: str, owner: int, mode: int) -> None:
-    """Whole or not at all; nothing where it is so already."""
-    if path.exists() and path.read_text() == text:
+def _write(path: Path, text: str, owner: int, mode: int, *, once: bool = False) -> None:
+    """Whole or not at all; nothing where it is so already, or where it is there and is written `once`."""
+    if path.exists() and (once or path.read_text() == text):
         return
-    unfinished = path.with_name(f".{path.name}.new")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if os.geteuid() != owner:
-        os.chown(unfinished, owner, owner)
-    unfinished.rename(path)
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.geteuid() != owner:
+            os.chown(unfinished, owner, owner)
+        if once:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(unfinished)
+        else:
+            unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

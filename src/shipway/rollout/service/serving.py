@@ -1,11 +1,13 @@
 """The service: rounds until it is told to end.
 
 In: a Host. Out: nothing; what happens is in the log on stderr, a line each. A round comes each second while
-something goes on, else every five; and at once when a command has changed something.
+something goes on, else every five; and at once when a command, or the engine, has changed something.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import sys
 import threading
@@ -13,6 +15,8 @@ import time
 from typing import TYPE_CHECKING
 
 from shipway.errors import RolloutError
+from shipway.plan.deployment import LABEL
+from shipway.rollout.docker.api import Engine
 from shipway.rollout.service import beat
 from shipway.rollout.service.notices import Notices
 from shipway.rollout.service.rounds import Rounds
@@ -38,28 +42,42 @@ def serve(host: Host) -> None:
         signal.signal(number, end)
     notices = Notices(host.file, lambda: _webhook(host))
     threading.Thread(target=notices.run, name="notices", daemon=True).start()
+    happened = threading.Event()
+    threading.Thread(target=_listen, args=(host, happened), name="events", daemon=True).start()
     rounds = Rounds(host, notices)
     _say(f"controller of {host.project}")
     said: tuple[str, ...] = ()
     while not ended.is_set():
+        happened.clear()
         busy = rounds.round()
         beat.write(host.project, beat.Beat(time.time(), rounds.trouble))
         for line in rounds.trouble:
             if line not in said:
                 _say(line)
         said = rounds.trouble
-        _rest(host, BUSY_S if busy else IDLE_S, ended)
+        _rest(host, BUSY_S if busy else IDLE_S, ended, happened)
     notices.close()
     rounds.close()
     host.close()
 
 
-def _rest(host: Host, rest_s: float, ended: threading.Event) -> None:
-    """Until it is time, or a command has written something."""
+def _rest(host: Host, rest_s: float, ended: threading.Event, happened: threading.Event) -> None:
+    """Until it is time, a command has written something, or something has ended."""
     until, changed = time.monotonic() + rest_s, _changed(host)
     while time.monotonic() < until and not ended.wait(LOOK_S):
-        if _changed(host) != changed:
+        if happened.is_set() or _changed(host) != changed:
             return
+
+
+def _listen(host: Host, happened: threading.Event) -> None:
+    """A container of this deployment that ends, or starts by itself, is looked after at once."""
+    engine = Engine(host.socket)
+    what = {"type": ["container"], "event": ["start", "die", "destroy"], "label": [f"{LABEL}={host.project}"]}
+    while True:
+        with contextlib.suppress(RolloutError):
+            for _ in engine.wait_for_events(json.dumps(what)):
+                happened.set()
+        time.sleep(BUSY_S)
 
 
 def _changed(host: Host) -> int:
