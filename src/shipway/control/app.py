@@ -83,6 +83,7 @@ PATHS = (
     Line("GET", "/v1/policy/versions", READ, endpoints.show_versions),
     Line("GET", "/v1/deployments", READ, endpoints.show_deployments),
     Line("GET", "/v1/fleet", READ, endpoints.show_fleet),
+    Line("GET", "/v1/errors", READ, endpoints.show_errors),
     Line("GET", "/v1/releases", READ, endpoints.show_releases),
     Line("GET", "/v1/evals", ANY, endpoints.show_evals),
     Line("GET", "/v1/evals/{id}", ANY, endpoints.show_eval),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from shipway.control import replicas
 from shipway.control.gates.gates import Gates
 from shipway.control.gates.watermarks import Watermarks
+from shipway.control.outcomes import minutes
 from shipway.control.store.database import Database, StoreError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Upkeep:
         at = time.time() if now is None else now
         with self.database.write() as transaction:
             replicas.forget(transaction, at)
+            minutes.forget(transaction, at)
             begins = transaction.rows(_BEGINS)[0][0]
         bounds = {"before": at - self.keep_s, "begins": 2**62 if begins is None else begins}
         return sum(self._prune(statement, bounds) for statement in _OLD)

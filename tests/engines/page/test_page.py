@@ -179,11 +179,11 @@ def test_many_replicas_are_shown_in_portions_the_worst_first(
     fleet.report("support-3", down={"mcp:git": REFUSED})
     page = visit()
     page.wait_for_text("100 of 250 are shown")
-    assert page.run("document.querySelectorAll('main tbody tr').length") == 101
+    assert page.run("document.querySelectorAll('.replicas tbody tr').length") == 101
     assert page.text("article:last-of-type tbody tr").startswith("support-3 not ready")
     tab_to(page, ".more button")
     page.press("Enter")
-    page.wait("document.querySelectorAll('main tbody tr').length === 251")
+    page.wait("document.querySelectorAll('.replicas tbody tr').length === 251")
 
 
 def test_thousands_of_names_do_not_freeze_it(visit: Visit, control: ControlProcess) -> None:

@@ -159,3 +159,22 @@ def test_what_others_have_said_is_text(visit: Visit, control: ControlProcess) ->
     assert page.run("document.querySelectorAll('main img').length") == 0
     go(page, "#/support/prod/fleet")
     assert page.run("document.title") == "Fleet · support · prod · shipway"
+
+
+def test_errors_are_plotted_with_their_figures(visit: Visit, control: ControlProcess) -> None:
+    """Half of the canary's conversations end with an error, and one of stable's in forty."""
+    roll_out(control)
+    page = visit("read", ROLLOUT)
+    page.wait("document.querySelector('svg.plot')")
+    label = page.run("document.querySelector('svg.plot').getAttribute('aria-label')")
+    assert label.startswith("Errors over time. In all: canary 25.0\xa0% of 120 turns; stable 1.")
+    ends = page.run("[...document.querySelectorAll('.plot .end')].map(one => one.textContent)")
+    assert ends == ["canary", "stable"]
+    highest = "[...document.querySelectorAll('.plot .line')].map(one => one.getBBox().y)"
+    canary, stable = page.run(highest)
+    assert canary < stable
+    told = control.ask("read", "GET", "/v1/errors", params=DEPLOYMENT | {"since": 0}).json()
+    assert sum(len(one["points"]) for one in told["revisions"]) > 2
+    go(page, "#/support/prod/fleet")
+    page.wait("document.querySelector('svg.plot')")
+    assert page.run("document.querySelectorAll('main svg.plot .line').length") == 2

@@ -14,7 +14,7 @@ from shipway.control.gates.gates import Gates
 from shipway.control.gates.watermarks import Watermarks
 from shipway.control.http import tokens
 from shipway.control.http.answers import Refused
-from shipway.control.outcomes import rows
+from shipway.control.outcomes import minutes, rows
 from shipway.control.store import schema
 from shipway.control.store.database import StoreError
 from shipway.control.store.postgres import Postgres
@@ -114,6 +114,37 @@ def test_outcomes_are_counted_as_they_come_in_any_order(database):
     assert {key: found[key] for key in ("conversations", "turns", "errors", "denied", "cancelled")} == {
         "conversations": 8, "turns": 16, "errors": 0, "denied": 1, "cancelled": 1,
     }  # fmt: skip
+
+
+def shown(database, since: float | None, now: float) -> dict:
+    with database.read() as transaction:
+        return minutes.show(transaction, HERE, since, now)
+
+
+def test_errors_are_told_over_time_in_as_many_points_as_fit(database):
+    """A turn a minute for a day, of which each tenth fails; and some that come again, or later."""
+    start = AT // 3600 * 3600
+    sent = [
+        outcome(f"c-{n}", started=start + 60 * n, finished=start + 60 * n, status="ok" if n % 10 else "error")
+        for n in range(1440)
+    ]
+    end = start + 86_400
+    for part in (sent[:900], sent[500:], [outcome("d", revision="r-2", finished=end - 30)]):
+        keep(database, *part, at=end)
+    fine = shown(database, end - 3600, end)
+    assert fine["every"] == 60
+    assert fine["revisions"][0]["points"][:11] == [
+        [end - 3600 + 60 * n, 1, int(n % 10 == 0)] for n in range(11)
+    ]
+    assert fine["revisions"][1] == {"revision": "r-2", "points": [[end - 60, 1, 0]]}
+    coarse = shown(database, None, end)
+    assert (coarse["every"], len(coarse["revisions"][0]["points"])) == (900, 96)
+    assert sum(turns for _, turns, _ in coarse["revisions"][0]["points"]) == 1440
+    assert sum(errors for *_, errors in coarse["revisions"][0]["points"]) == 144
+    assert shown(database, 0.0, end)["every"] == 3600
+    assert shown(database, end + 99, end)["revisions"] == []
+    Upkeep(database, Gates(database), Watermarks(), 1e9).prune(end + 2 * 86_400 - 3600)
+    assert len(shown(database, 0.0, end + 2 * 86_400 - 3600)["revisions"][0]["points"]) == 1
 
 
 def test_what_is_old_goes_and_its_sums_stay(database):

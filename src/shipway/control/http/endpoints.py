@@ -14,7 +14,7 @@ from starlette.responses import Response
 from shipway.control import conversations, evals, fleet, policies, releases, replicas, rollouts, turns
 from shipway.control.gates import defaults, gates, plans, verdicts
 from shipway.control.http.answers import Refused, document
-from shipway.control.outcomes import rows
+from shipway.control.outcomes import minutes, rows
 from shipway_runtime.contract import Deletion
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ def show_fleet(parts: Parts, asked: Asked) -> Response:
     """GET /v1/fleet"""
     with parts.database.read() as transaction:
         return document(fleet.show(transaction, asked.deployment, asked.at))
+
+
+def show_errors(parts: Parts, asked: Asked) -> Response:
+    """GET /v1/errors?since=T"""
+    deployment, since = asked.deployment, asked.number("since")
+    with parts.database.read() as transaction:
+        return document(minutes.show(transaction, deployment, since, asked.at))
 
 
 async def alive(parts: Parts, asked: Asked) -> Response:

@@ -15,7 +15,7 @@ from shipway.control import deployments
 from shipway.control.deployments import Deployment
 from shipway.control.gates.watermarks import Watermarks
 from shipway.control.http.answers import Refused
-from shipway.control.outcomes import tally
+from shipway.control.outcomes import minutes, tally
 from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, Outcome, TokenCounts
 
@@ -121,6 +121,7 @@ def keep(
     if not new:
         return 0
     tally.add(transaction, deployment, list(new.values()))
+    minutes.add(transaction, deployment, list(new.values()))
     newest = max(outcome.finished for outcome in new.values())
     watermark = watermarks.move(transaction, deployment, newest, taken.at)
     placed = {"deployment": deployment, "watermark": watermark}

@@ -2,6 +2,7 @@
 
 import { address } from "./bar.js";
 import { h } from "./dom.js";
+import { errors } from "./errors.js";
 import { verdict } from "./evidence.js";
 import { empty, figures, heading, mark } from "./marks.js";
 import { get } from "./session.js";
@@ -9,18 +10,20 @@ import { table } from "./table.js";
 import { versionsOf } from "./versions.js";
 import { count, dollars, latency, now, percent, span, time, whole } from "./words.js";
 
+const MOST_LINES = 4; // of a plot that can be read
 const NOBODYS = '"0"'; // the ETag where nobody has put a policy
 
 export const fleet = { label: "Fleet", load, show };
 
 async function load(place) {
   const { name, environment } = place;
-  const [seen, versions, judged] = await Promise.all([
+  const [seen, versions, judged, failed] = await Promise.all([
     get("/v1/fleet", { name, environment }),
     versionsOf(place),
     get("/v1/gates", { name, environment }),
+    get("/v1/errors", { name, environment }),
   ]);
-  return { revisions: seen.revisions, versions, judged };
+  return { revisions: seen.revisions, versions, judged, failed };
 }
 
 // Worst first: not ready, away, ready.
@@ -46,7 +49,7 @@ function causes({ checks }) {
   }));
 }
 
-function show({ revisions, versions, judged }, context) {
+function show({ revisions, versions, judged, failed }, context) {
   const replicas = revisions.flatMap((revision) => revision.replicas);
   if (!replicas.length && !revisions.length) return [heading("Fleet"), nothing()];
   const present = replicas.filter((replica) => !replica.away);
@@ -65,6 +68,15 @@ function show({ revisions, versions, judged }, context) {
         ),
       ),
     ),
+    failed.revisions.length > 0 &&
+      errors(
+        failed,
+        revisions
+          .filter(({ revision: name }) => failed.revisions.some((each) => each.revision === name))
+          .slice(0, MOST_LINES)
+          .map(({ revision: name }) => ({ revision: name, name })),
+        context,
+      ),
   ];
 }
 

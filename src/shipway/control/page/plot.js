@@ -123,6 +123,55 @@ export function scorePlot({ runs, width, label }) {
   ]);
 }
 
+// lines: [{name, points: [{at, rate}]}], oldest first; a line breaks where there are no points for two steps.
+export function errorPlot({ lines, every, width, label }) {
+  const [right, letters] = width < 500 ? [width - 66, 8] : [width - 110, 14];
+  const height = width < 500 ? 170 : 190;
+  const all = lines.flatMap(({ points }) => points);
+  const highest = Math.max(...all.map(({ rate }) => rate));
+  const most = [0.02, 0.05, 0.1, 0.25, 0.5].find((each) => highest <= each) ?? 1;
+  const sorted = all.toSorted((one, other) => one.at - other.at);
+  const x = across(
+    all.map(({ at }) => at),
+    right,
+  );
+  const y = (value) => TOP + (1 - value / most) * (height - TOP - BOTTOM);
+  const ends = apart(
+    lines.map(({ points }) => ({ y: y(points.at(-1).rate) })),
+    height - BOTTOM,
+  );
+  const look = (index) => (index ? String(index % 6) : "all");
+  return picture(width, height, label, [
+    [0, most / 2, most].map((tick) => grid(right, y(tick), percent(tick))),
+    days(x, sorted, right, height),
+    lines.map(({ name, points }, index) => [
+      h("path", {
+        key: name,
+        class: `line line-${look(index)}`,
+        d: unbroken(points, 2.5 * every)
+          .map((part) => path(part.map((point) => [x(point.at), y(point.rate)])))
+          .join(""),
+      }),
+      points.length === 1 &&
+        h("circle", { key: `only ${name}`, class: `only-${look(index)}`, cx: x(points[0].at), cy: y(points[0].rate), r: 3 }),
+      h(
+        "text",
+        { key: `end ${name}`, class: `end end-${look(index)}`, x: right + 6, y: ends[index].y + 4 },
+        name.length > letters ? `${name.slice(0, letters - 1)}…` : name,
+      ),
+    ]),
+  ]);
+}
+
+function unbroken(points, gap) {
+  const parts = [];
+  for (const point of points) {
+    if (parts.length && point.at - parts.at(-1).at(-1).at <= gap) parts.at(-1).push(point);
+    else parts.push([point]);
+  }
+  return parts;
+}
+
 function dot(verdict, x, y) {
   if (verdict === "fail") return h("rect", { x: x - 4, y: y - 4, width: 8, height: 8 });
   return h("circle", { cx: x, cy: y, r: 4, class: verdict === "pass" ? "" : "hollow" });

@@ -2,22 +2,32 @@
 
 import { address } from "./bar.js";
 import { h } from "./dom.js";
+import { errors } from "./errors.js";
 import { evidence, scale, verdict } from "./evidence.js";
 import { empty, heading, mark } from "./marks.js";
 import { orders } from "./orders.js";
 import { Refused, get } from "./session.js";
 import { evidence as amount, span, time } from "./words.js";
 
+const BEFORE_S = 600; // shown of stable's time before the rollout
+
 export const rollout = { label: "Rollout", load, show };
 
 async function load({ name, environment }) {
-  const known = await get("/v1/rollout", { name, environment });
-  return { known, gate: await gateOf(known.rollout, { name, environment }) };
+  const deployment = { name, environment };
+  const known = await get("/v1/rollout", deployment);
+  if (!known.rollout) return { known };
+  const since = known.rollout.begun - BEFORE_S;
+  const [gate, failed] = await Promise.all([
+    gateOf(known.rollout, deployment),
+    get("/v1/errors", { ...deployment, since }),
+  ]);
+  return { known, gate, failed };
 }
 
 // The gate with its evidence over time; null while there is none.
 async function gateOf(found, deployment) {
-  if (!found?.gate) return null;
+  if (!found.gate) return null;
   try {
     return await get(`/v1/gates/${encodeURIComponent(found.canary.revision)}`, deployment);
   } catch (failure) {
@@ -26,7 +36,7 @@ async function gateOf(found, deployment) {
   }
 }
 
-function show({ known, gate }, context) {
+function show({ known, gate, failed }, context) {
   const { rollout: found } = known;
   if (!found) return [heading("Rollout"), nothing()];
   return [
@@ -45,6 +55,11 @@ function show({ known, gate }, context) {
     orders({ known, context }),
     found.gate && judged(found, context.place),
     gate && evidence(gate, context),
+    errors(
+      failed,
+      ["canary", "stable"].map((name) => ({ revision: found[name].revision, name })),
+      context,
+    ),
     health(found),
     trail(found),
   ];

@@ -157,6 +157,14 @@ CREATE TABLE main.rollout_order (       -- what people have ordered the rollout 
 """
 BY_ORDER = "CREATE INDEX rollout_order_number ON main.rollout_order (deployment, id)"
 
+MINUTE = """
+CREATE TABLE main.minute (              -- turns and errors of the last two days
+    deployment BIGINT NOT NULL, revision TEXT NOT NULL, minute BIGINT NOT NULL,
+    turns BIGINT NOT NULL, errors BIGINT NOT NULL,
+    PRIMARY KEY (deployment, revision, minute)
+)
+"""
+
 FIRST = (
     *(DEPLOYMENT, REVISION, OUTCOME, BY_ARRIVAL, BY_CONVERSATION, BY_FAILURE, BY_AGE, TALLY, WATERMARK),
     *(POLICY, REPLICA, GATE, GATE_EVENT, EVAL, BY_RUN, TURN_TEXT, BY_SPEAKER, DELETION),
@@ -164,7 +172,11 @@ FIRST = (
 
 SECOND = (ROLLOUT, ROLLOUT_ORDER, BY_ORDER)
 
-VERSIONS = (Version(1, oldest=1, adds=FIRST), Version(2, oldest=1, adds=SECOND))
+VERSIONS = (
+    Version(1, oldest=1, adds=FIRST),
+    Version(2, oldest=1, adds=SECOND),
+    Version(3, oldest=1, adds=(MINUTE,)),
+)
 
 # One row.
 SCHEMA = "CREATE TABLE main.schema (version INTEGER NOT NULL, oldest INTEGER NOT NULL)"
