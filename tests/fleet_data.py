@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx2
-from tests.rollouts import snapshot
+from tests.snapshots import snapshot
 
 from shipway.evals.mark import Mark
 from shipway.evals.results import Result, Run, document

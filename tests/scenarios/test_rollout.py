@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 from tests.controlling import DEPLOYMENT, TOKENS, ControlProcess
-from tests.rollouts import gate, snapshot
 from tests.scenarios.conftest import Run
+from tests.snapshots import gate, snapshot
 
 from shipway.rollout_snapshot import Snapshot
 

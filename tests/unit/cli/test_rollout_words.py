@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.rollouts import BEGUN, gate, snapshot
+from tests.snapshots import BEGUN, gate, snapshot
 
 from shipway.cli import rollout_words as words
 from shipway.cli.rollout_watch import changes

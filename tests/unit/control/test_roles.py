@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.controlling import DEPLOYMENT, TOKENS, ControlProcess
-from tests.rollouts import snapshot
+from tests.snapshots import snapshot
 from tests.unit.control.conftest import AT, outcome
 
 from shipway.control.app import PATHS, Line

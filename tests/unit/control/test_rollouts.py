@@ -7,8 +7,8 @@ import json
 
 import pytest
 from tests.controlling import DEPLOYMENT
-from tests.rollouts import BEGUN as AT
-from tests.rollouts import snapshot
+from tests.snapshots import BEGUN as AT
+from tests.snapshots import snapshot
 
 from shipway.control import rollouts
 from shipway.control.deployments import Deployment
