@@ -35,6 +35,7 @@ replicas = 3
 namespace = "agents"
 """
 STEPS = 'steps = [{ weight = 5, hold = "30m" }, { weight = 25 }, { weight = 100 }]'
+GATES = "gates = { evals = {}, errors = { margin = 0.2 } }"
 DEPLOYMENT = {"name": "support", "environment": "prod"}
 STABLE = "r-stable"
 BEFORE_S = 1800.0

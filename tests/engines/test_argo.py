@@ -18,7 +18,7 @@ from tests.installing import from_npm, missing
 from tests.kubernetes import LARGE, stack
 from tests.kustomize import Kustomize, written
 from tests.kustomize import kustomize as kustomize_library
-from tests.rollouts import AGENT, STEPS, planned
+from tests.rollouts import AGENT, GATES, STEPS, planned
 
 from shipway.plan.rollout import plan_rollout
 from shipway.render.kubernetes import render
@@ -96,18 +96,19 @@ def test_examples_are_found() -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(
-    "steps",
+    ("steps", "gates"),
     [
-        STEPS,
-        "steps = [{ weight = 100 }]",
-        'steps = [{ weight = 95, hold = "2h" }, { weight = 100, hold = "90s" }]',
+        (STEPS, GATES),
+        ("steps = [{ weight = 100 }]", "gates = { evals = {} }"),
+        ('steps = [{ weight = 95, hold = "2h" }, { weight = 100, hold = "90s" }]', GATES),
+        ('steps = [{ weight = 5, hold = "2h" }, { weight = 100 }]', ""),
     ],
-    ids=["ladder", "at-once", "held-back"],
+    ids=["ladder", "at-once", "held-back", "unjudged"],
 )
 def test_every_kind_of_rollout_is_built_and_known(
-    kustomize: Kustomize, judge: Judge, tmp_path: Path, steps: str, plain: bool
+    kustomize: Kustomize, judge: Judge, tmp_path: Path, steps: str, gates: str, plain: bool
 ) -> None:
-    plan, rollout = planned(tmp_path, (STEPS, steps))
+    plan, rollout = planned(tmp_path, (STEPS, steps), (GATES, gates))
     objects = kustomize(written(tmp_path / "out", render(plan, plain=plain, rollout=rollout)))
     assert judge(objects) == []
     assert {one["metadata"]["namespace"] for one in objects} == {"agents"}

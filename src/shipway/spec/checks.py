@@ -6,7 +6,6 @@ small generator that looks at one thing; it is run for the file, for every envir
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
@@ -16,7 +15,8 @@ from shipway.errors import Finding
 from shipway.spec import model
 from shipway.spec.evals_checks import EVALS_RULES
 from shipway.spec.mcp_checks import MCP_RULES
-from shipway.spec.words import dotted, hidden, is_credential, leaves, listed, nearest
+from shipway.spec.rollout_checks import ROLLOUT_RULES
+from shipway.spec.words import dotted, hidden, is_credential, leaves, nearest
 
 if TYPE_CHECKING:
     from shipway.spec.merge import Merged
@@ -298,23 +298,6 @@ def spend_has_prices(spec: model.Spec, merged: Merged) -> Findings:
             yield merged.finding("policy-price", path, message, fix)
 
 
-def rollout_reaches_everyone(spec: model.Spec, merged: Merged) -> Findings:
-    if spec.rollout is None:
-        return
-    weights = [step.weight for step in spec.rollout.steps]
-    path = ("rollout", "steps")
-    shown = listed(map(str, weights)) if weights else "empty"
-    fix = (
-        'write rising weights that end with { weight = 100 }: [{ weight = 5, hold = "1h" }, { weight = 100 }]'
-    )
-    if any(a >= b for a, b in itertools.pairwise(weights)):
-        yield merged.finding(
-            "rollout-steps", path, f"the weights of `rollout.steps` do not rise: {shown}", fix
-        )
-    elif weights[-1:] != [100]:
-        yield merged.finding("rollout-steps", path, f"`rollout.steps` does not end at 100: {shown}", fix)
-
-
 def environments_have_other_names(spec: model.Spec, merged: Merged) -> Findings:
     if "development" in spec.env:
         message = "[env.development] is what the file says without any [env.…]"
@@ -340,7 +323,7 @@ RULES: tuple[Rule, ...] = (
     config_has_defaults,
     limits_let_something_through,
     spend_has_prices,
-    rollout_reaches_everyone,
+    *ROLLOUT_RULES,
     *EVALS_RULES,
     environments_have_other_names,
 )
