@@ -17,6 +17,7 @@ import pytest
 from tests.ecs_api import Ecs, ecs_api
 from tests.ecs_shapes import problems
 from tests.installing import from_pypi
+from tests.rollouts import planned
 from tests.stacks import desk
 
 from shipway.render.ecs.files import render
@@ -45,6 +46,10 @@ CANARY = BALANCER | {
     "LISTENER_RULE_ARN": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/a/1/2/3",
     "BALANCER_ROLE_ARN": "arn:aws:iam::123456789012:role/balancer",
     "ALARMS": "errors & more, latency",
+}
+GATE = {
+    "GATE_FUNCTION_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:shipway-gate",
+    "GATE_ROLE_ARN": "arn:aws:iam::123456789012:role/gate",
 }
 
 
@@ -162,6 +167,21 @@ def test_people_come_to_control_by_a_balancer(files: Path, aws: Path, ecs: Ecs) 
     assert balancer == {"targetGroupArn": group, "containerName": "control", "containerPort": 8083}
     (agent,) = (b for call, b in ecs.calls if call == "CreateService" and b["serviceName"] == "desk-prod")
     assert "loadBalancers" not in agent
+
+
+@pytest.mark.network
+def test_a_canary_that_control_judges_names_the_function(tmp_path: Path, aws: Path, ecs: Ecs) -> None:
+    files = tmp_path / "ecs"
+    emit_rendered(files, render(*planned(tmp_path)), "# Written by shipway")
+    done = deploy(files, aws, ecs, ACCOUNT | CANARY)
+    assert (done.returncode, done.stderr) == (2, "account.env: GATE_FUNCTION_ARN is empty\n")
+    done = deploy(files, aws, ecs, GATE)
+    assert done.returncode == 0, done.stderr
+    (body,) = (b for _, b in ecs.calls if b.get("serviceName") == "support-prod")
+    (hook,) = body["deploymentConfiguration"]["lifecycleHooks"]
+    assert (hook["hookTargetArn"], hook["roleArn"]) == tuple(GATE.values())
+    assert hook["hookDetails"]["gate"]["metrics"] == {"errors": {"margin": 0.2}}
+    assert hook["hookDetails"]["enough"] == ""
 
 
 @pytest.mark.network

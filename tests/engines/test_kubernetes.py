@@ -141,6 +141,29 @@ def test_the_pages_overlay_is_right(kustomize: Kustomize, tmp_path: Path) -> Non
     assert all(one["metadata"]["labels"]["release"] == "prometheus" for one in objects)
 
 
+def test_the_pages_canary_is_a_second_deployment(kustomize: Kustomize, tmp_path: Path) -> None:
+    """Beside the first one, found by the same Service, with a config of its own."""
+    page = Path("docs/reference/kubernetes.md").read_text()
+    (overlay,) = re.findall(r"<<'END'\n(.*?)END\n", page, re.DOTALL)
+    out = written(tmp_path / "out", render(stack(tmp_path)))
+    found = {(one["kind"], one["metadata"]["name"]): one for one in kustomize(out)}
+    (out / "kustomization.yaml").write_text(overlay)
+    canary, config = sorted(kustomize(out), key=lambda one: str(one["kind"]), reverse=True)
+    judge([canary, config])
+    assert canary["metadata"]["name"] == "support-canary"
+    assert ("Deployment", "support-canary") not in found
+    assert canary["spec"]["replicas"] == 1
+    wanted = found["Service", "support"]["spec"]["selector"]
+    labels = canary["spec"]["template"]["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+    assert canary["spec"]["selector"]["matchLabels"]["track"] == labels["track"] == "canary"
+    sources = canary["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+    names = [source["configMap"]["name"] for source in sources]
+    assert names == [config["metadata"]["name"], "support-policy"]
+    assert config["metadata"]["name"].endswith("-canary")
+    assert canary["spec"]["template"]["spec"]["serviceAccountName"] == "support"
+
+
 INGRESS = """\
 apiVersion: networking.k8s.io/v1
 kind: Ingress

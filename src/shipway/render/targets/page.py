@@ -21,8 +21,8 @@ have at all is refused, with what to do instead.
 _ROLLOUTS = """
 ## Rollouts
 
-How [`[rollout]`](agent.md) reaches users is the engine's affair: [Kubernetes](argo.md) with Argo Rollouts
-(`--rollout argo`) or by hand, [ECS](ecs.md#rolling-out), [Nomad](nomad.md#rolling-out).
+How a rollout reaches users is the engine's own: Kubernetes with [Argo Rollouts](argo.md) (`--rollout argo`),
+[by hand](kubernetes.md#a-canary-by-hand), [ECS](ecs.md#rolling-out), [Nomad](nomad.md#rolling-out).
 
 """
 

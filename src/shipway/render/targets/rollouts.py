@@ -69,7 +69,7 @@ _FORGETS = Otherwise(
 )
 _BESIDE = Otherwise(
     "run by you, before the deployment",
-    "the paired suite is run by you: shipway eval --url CANARY --against STABLE. No engine here does",
+    "the paired suite is run by you, before the deployment: shipway eval --url CANARY --against STABLE",
 )
 ROLLOUTS: tuple[RolloutFeature, ...] = (
     RolloutFeature(
@@ -83,7 +83,7 @@ ROLLOUTS: tuple[RolloutFeature, ...] = (
             "kubernetes": Otherwise(
                 "by hand, or with `--rollout argo`",
                 "{}: a Deployment replaces its pods, and nothing judges them: --rollout argo, or by hand "
-                "(docs/reference/argo.md)",
+                "(docs/reference/kubernetes.md)",
             ),
             "argo": Whole("Rollout, HTTPRoute, AnalysisTemplates that ask control"),
             "ecs": Whole("ECS's canary, with control as its hook; needs a load balancer"),
