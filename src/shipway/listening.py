@@ -14,7 +14,13 @@ from shipway.errors import StackError
 def bind(host: str, port: int) -> socket.socket:
     """Listen there; port 0 is a free one."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+        # Connections inherit it. asyncio sets it on sockets that say their protocol, and this one does not:
+        # the second part of an answer would wait 40 ms for the caller to acknowledge the first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise StackError(
