@@ -30,6 +30,7 @@ from shipway.plan.deployment import (
     LABEL,
     POD,
     ROUTER,
+    SOCKET,
     Container,
     Deployment,
     Mount,
@@ -83,14 +84,18 @@ class Images:
 class Machine:
     """One deployment on the engine, and whoever deploys to it."""
 
-    def __init__(self, docker: str, images: Images) -> None:
+    def __init__(self, docker: str, images: Images, socket: str = SOCKET) -> None:
         self.docker, self.images = docker, images
         self.name = f"t{uuid.uuid4().hex[:8]}"
         self.api, self.control_port = free_port(), free_port()
         self.secrets = {"KEY": "one"}
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.api}", timeout=20.0, trust_env=False)
-        self.run(*controller.run(self.name, ENVIRONMENT, images.controller))
+        self.prepare()
+        self.run(*controller.run(self.name, ENVIRONMENT, images.controller, socket))
         self.until(lambda: self.try_ask("status"))
+
+    def prepare(self) -> None:
+        """What has to be there before the controller."""
 
     @property
     def project(self) -> str:
@@ -149,6 +154,16 @@ class Machine:
     def status(self) -> Status:
         return self.ask(Status, "status")
 
+    def ask_done(self, *command: str) -> Done:
+        return self.ask(Done, *command)
+
+    def through(self, host: str | None, port: int | None) -> str:
+        """What a revision answers to who comes through the controller."""
+        request = "POST /v1/responses HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
+        done = self._exec("connect", str(host), str(port), stdin=request)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def order(self, what: str) -> Done:
         return self.ask(Done, "order", what, "--by", "ann", stdin="a reason")
 
@@ -161,6 +176,12 @@ class Machine:
     def phase(self) -> str:
         rollout = self.status().rollout
         return rollout.phase if rollout else ""
+
+    def until_it_has_looked(self) -> None:
+        """A whole round began and ended after this."""
+        for _ in range(2):
+            seen = time.time()
+            self.until(lambda seen=seen: (self.status().at or 0.0) > seen, 0.5)  # type: ignore[misc]
 
     def until_phase(self, phase: str) -> None:
         self.until(lambda: self.phase() == phase, 0.5)

@@ -77,6 +77,7 @@ def test_a_router_that_was_removed_comes_back_and_sends_as_before(shared: Machin
     shared.until(lambda: shared.serves() == "one")
 
 
+@pytest.mark.long
 def test_a_pod_that_was_restarted_has_its_agent_in_it_again(shared: Machine) -> None:
     shared.run("restart", "--time", "1", shared.part("one", "pod"))
     shared.until(lambda: shared.serves() == "one")
@@ -118,12 +119,14 @@ def test_a_second_rollout_is_refused_while_one_goes_on_and_an_order_ends_it(shar
     assert shared.refused("order", "pause", "--by", "ann").error == "no rollout goes on"
 
 
+@pytest.mark.long
 def test_a_controller_that_is_killed_goes_on_where_it_was(shared: Machine) -> None:
     wait = shared.plan(Step(50, 3600.0), Step(100))
     shared.apply(shared.deployment("five", wait))
     shared.until_phase("stepping")
     shared.until(lambda: shared.serves() == "five")
     went = {name: shared.serves(name) for name in (f"d{number}" for number in range(10))}
+    shared.until_it_has_looked()
     shared.run("kill", shared.part("controller"))
     shared.run("rm", "--force", shared.part("router"))
     shared.run("start", shared.part("controller"))
@@ -134,6 +137,7 @@ def test_a_controller_that_is_killed_goes_on_where_it_was(shared: Machine) -> No
     assert shared.serves() == "five"
 
 
+@pytest.mark.long
 def test_a_canary_that_crashes_never_has_users_and_its_cause_is_named(shared: Machine) -> None:
     stable = shared.serves()
     shared.apply(shared.deployment("six", CRASHES="1"))
@@ -148,6 +152,7 @@ def test_a_canary_that_crashes_never_has_users_and_its_cause_is_named(shared: Ma
     shared.until_phase("aborted")
 
 
+@pytest.mark.long
 def test_a_canary_that_is_not_ready_says_why(shared: Machine) -> None:
     shared.apply(shared.deployment("seven", UNREADY="1"))
     shared.until(lambda: _is_unready(shared))

@@ -127,11 +127,14 @@ def controller(project: str) -> str:
 
 
 def needed_secrets(deployment: Deployment) -> dict[str, tuple[str, ...]]:
-    """Names of secrets -> the containers that need them. Some are the controller's to make: `MADE`."""
+    """Names of secrets -> the containers that need them; of a webhook the controller does, for notices. Some
+    are the controller's to make: `MADE`."""
     found: dict[str, tuple[str, ...]] = {}
     for one in (*deployment.revision.containers, deployment.control, deployment.router):
         for name in one.secrets:
             found[name] = (*found.get(name, ()), one.name)
+    if webhook := deployment.rollout.notify:
+        found[webhook] = (*found.get(webhook, ()), CONTROLLER)
     return found
 
 

@@ -1,7 +1,7 @@
 """Every key that agent.toml may hold, as patterns: ("mcp", "*", "tools", "deny").
 
 In: the types of model.py. Out: for each pattern what may stand there, in words. `*` is a name that the user
-chooses, or a place in a list. Findings, the pending table, overrides and the reference all look here.
+chooses, or a place in a list. Findings, overrides and the reference all look here.
 """
 
 from __future__ import annotations

@@ -22,7 +22,6 @@ from shipway.spec.document import read
 from shipway.spec.keys import OVERLAY
 from shipway.spec.merge import Merged
 from shipway.spec.model import Section, Spec
-from shipway.spec.pending import pending
 from shipway.spec.sound import sound
 from shipway.spec.words import listed, nearest
 
@@ -73,7 +72,6 @@ def load(
     alone = env is None and not overrides  # then the chosen one is the file itself
     seen = (base, *others) if alone else (base, chosen, *others)
     findings += [finding for one in seen for finding in _examine(one)]
-    findings += pending(document)
     if findings:
         raise SpecError(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))
     spec = Spec.model_validate(chosen.data)

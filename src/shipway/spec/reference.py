@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.spec import keys
 from shipway.spec.model import Section, Spec
-from shipway.spec.pending import PENDING
 from shipway.spec.positions import positions
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ def _tables() -> list[Pattern]:
 def _markdown_table(table: Pattern) -> list[str]:
     heading = f"[{'.'.join('NAME' if p == '*' else p for p in table)}]" if table else "Top level"
     lines = [f"## {heading}", ""]
-    if about := _not_yet(table) + described().get(table, ""):
+    if about := described().get(table, ""):
         lines += [about, ""]
     rows = [p for p, key in keys.known().items() if p[:-1] == table and p in _lines() and not key.is_table]
     if rows and not _is_overlay(table):
@@ -189,18 +188,10 @@ def _row(pattern: Pattern) -> str:
     words = "" if shown and key.expected in OBVIOUS else key.expected
     cells = (
         f"`{name}`",
-        _not_yet(pattern) + described().get(pattern, ""),
+        described().get(pattern, ""),
         ": ".join(filter(None, (words, shown))),
     )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _not_yet(pattern: Pattern) -> str:
-    """The mark of what pending.py refuses, whole or in part."""
-    wanted = {pattern, (*pattern[:-1], "*")}
-    wanted |= {pattern[:-1]} if _only_holds_tables(pattern[:-1]) else set()
-    missing = [row.missing for row in PENDING if tuple(row.pattern.split(".")) in wanted]
-    return f"**Not yet: {'; '.join(missing)}.** " if missing else ""
 
 
 # -- Command -----------------------------------------------------------------------------------------------

@@ -4,21 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from shipway.errors import SpecError
 from shipway.spec import keys, reference
 from shipway.spec.load import load
-from shipway.spec.pending import PENDING
 
 PATH = Path(reference.__file__).parent / "reference.toml"
 
 
-def test_loading_it_finds_nothing_but_what_is_not_there_yet() -> None:
-    with pytest.raises(SpecError) as refused:
-        load(PATH)
-    findings = refused.value.findings
-    assert {finding.rule for finding in findings} == {"not-yet"}
-    messages = "\n".join(finding.message for finding in findings)
-    assert [row.pattern for row in PENDING if f"asks for {row.missing}," not in messages] == []
+def test_loading_it_finds_nothing() -> None:
+    load(PATH)
 
 
 def test_it_has_every_key_of_the_model() -> None:
