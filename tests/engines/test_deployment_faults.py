@@ -220,7 +220,8 @@ class Inside(Machine):
     def serves(self, conversation: str = "") -> str:
         named = {"x-conversation-id": conversation or "any"}
         program = (
-            "import http.client, json; c = http.client.HTTPConnection('router', 8080, timeout=9); "
+            "import http.client, json; "
+            f"c = http.client.HTTPConnection('{self.part('router')}', 8080, timeout=9); "
             f"c.request('POST', '/v1/responses', '{{}}', {named}); "
             "print(json.loads(c.getresponse().read()).get('revision', ''))"
         )
