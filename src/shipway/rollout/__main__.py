@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from shipway.rollout.service.host import Host
 
-PROJECT = "project"
-"""A file in the controller's directory: whose controller this is."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -39,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = error.hint if isinstance(error, ShipwayError) else ""
         out.write(_one_line(Refusal(" ".join(str(error).split()), hint)))
         return 1
+    if asked.wakes:
+        from shipway.rollout.service.host import PROJECT
+
+        (asked.state / PROJECT).touch()
     if answer is not None:
         sys.stdout.write(contract.encode(answer))
     return 0
@@ -50,26 +51,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--socket", default=SOCKET, help=argparse.SUPPRESS)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Callable[[Host, Any], object]) -> argparse.ArgumentParser:
+    def command(
+        name: str, run: Callable[[Host, Any], object], *, wakes: bool = False
+    ) -> argparse.ArgumentParser:
         made = commands.add_parser(name)
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, wakes=wakes)
         return made
 
     command("serve", _serve).add_argument("project")
-    command("apply", _apply)
+    command("apply", _apply, wakes=True)
     command("status", _status)
-    ordered = command("order", _order)
+    ordered = command("order", _order, wakes=True)
     ordered.add_argument("what", choices=get_args(What))
     ordered.add_argument("--by", default="")
-    told = command("suite", _suite)
+    told = command("suite", _suite, wakes=True)
     told.add_argument("verdict", choices=get_args(Suite))
     told.add_argument("--canary", required=True)
     command("releases", _releases)
-    back = command("rollback", _rollback)
+    back = command("rollback", _rollback, wakes=True)
     back.add_argument("revision", nargs="?")
     back.add_argument("--by", default="")
     command("tokens", _tokens)
-    command("certificates", _certificates)
+    command("certificates", _certificates, wakes=True)
     tunnel = command("connect", _connect)
     tunnel.add_argument("host")
     tunnel.add_argument("port", type=int)
@@ -79,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
 def _host(asked: argparse.Namespace) -> Host:
     """Whose it is, `serve` was told; commands find it where that left it."""
     from shipway.errors import RolloutError
-    from shipway.rollout.service.host import Host
+    from shipway.rollout.service.host import PROJECT, Host
 
     file: Path = asked.state / PROJECT
     try:

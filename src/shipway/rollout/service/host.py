@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from shipway.rollout.state import Suite
 
 
+PROJECT = "project"
+"""A file in the controller's directory: whose controller it is. Commands touch it when they have written."""
+
+
 @dataclass(frozen=True)
 class Host:
     """What is at hand on this machine; what needs the engine is made when it is asked for first."""

@@ -81,13 +81,20 @@ class Records:
 
     def find(self, revision: str) -> Deployed | None:
         """The deployment of this revision."""
-        return next((one for one in self.all() if one.revision == revision), None)
+        return next(iter(self._select("WHERE revision = ?", revision)), None)
 
     def all(self) -> tuple[Deployed, ...]:
         """Every deployment, the newest first."""
-        query = "SELECT value, who, at, pruned FROM deployment ORDER BY at DESC"
+        return self._select("")
+
+    def kept(self) -> tuple[Deployed, ...]:
+        """Those whose images are kept, the newest first."""
+        return self._select("WHERE NOT pruned")
+
+    def _select(self, which: str, *values: str) -> tuple[Deployed, ...]:
+        query = f"SELECT value, who, at, pruned FROM deployment {which} ORDER BY at DESC"  # noqa: S608 - our words
         with self._database.transaction() as database:
-            rows = database.execute(query).fetchall()
+            rows = database.execute(query, values).fetchall()
         return tuple(
             Deployed(contract.decode(Deployment, value, "deployment"), by, at, bool(pruned))
             for value, by, at, pruned in rows

@@ -175,7 +175,7 @@ class Rounds:
         """Images of revisions of long ago."""
         host = self._host
         stable = host.records.stable
-        former = [one for one in host.records.all() if not one.pruned and one.revision != stable]
+        former = [one for one in host.records.kept() if one.revision != stable]
         for old in former[KEPT:]:
             containers = old.deployment.revision.containers
             parts.forget_images(host.engine, host.project, old.revision, containers)

@@ -18,6 +18,7 @@ from shipway.errors import RolloutError
 from shipway.plan.deployment import LABEL
 from shipway.rollout.docker.api import Engine
 from shipway.rollout.service import beat
+from shipway.rollout.service.host import PROJECT
 from shipway.rollout.service.notices import Notices
 from shipway.rollout.service.rounds import Rounds
 
@@ -42,49 +43,61 @@ def serve(host: Host) -> None:
         signal.signal(number, end)
     notices = Notices(host.file, lambda: _webhook(host))
     threading.Thread(target=notices.run, name="notices", daemon=True).start()
-    happened = threading.Event()
-    threading.Thread(target=_listen, args=(host, happened), name="events", daemon=True).start()
+    news = _News(host)
+    threading.Thread(target=news.listen, name="events", daemon=True).start()
     rounds = Rounds(host, notices)
     _say(f"controller of {host.project}")
     said: tuple[str, ...] = ()
     while not ended.is_set():
-        happened.clear()
+        news.forget()
         busy = rounds.round()
         beat.write(host.project, beat.Beat(time.time(), rounds.trouble))
         for line in rounds.trouble:
             if line not in said:
                 _say(line)
         said = rounds.trouble
-        _rest(host, BUSY_S if busy else IDLE_S, ended, happened)
+        until = time.monotonic() + (BUSY_S if busy else IDLE_S)
+        while time.monotonic() < until and not news.came and not ended.wait(LOOK_S):
+            pass
     notices.close()
     rounds.close()
     host.close()
 
 
-def _rest(host: Host, rest_s: float, ended: threading.Event, happened: threading.Event) -> None:
-    """Until it is time, a command has written something, or something has ended."""
-    until, changed = time.monotonic() + rest_s, _changed(host)
-    while time.monotonic() < until and not ended.wait(LOOK_S):
-        if happened.is_set() or _changed(host) != changed:
-            return
+class _News:
+    """Whether a round should come before its time: a command has written, or a container ended or started."""
 
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._happened = threading.Event()
+        self._written = 0
 
-def _listen(host: Host, happened: threading.Event) -> None:
-    """A container of this deployment that ends, or starts by itself, is looked after at once."""
-    engine = Engine(host.socket)
-    what = {"type": ["container"], "event": ["start", "die", "destroy"], "label": [f"{LABEL}={host.project}"]}
-    while True:
-        with contextlib.suppress(RolloutError):
-            for _ in engine.wait_for_events(json.dumps(what)):
-                happened.set()
-        time.sleep(BUSY_S)
+    def forget(self) -> None:
+        """A round begins, and looks at all that came before."""
+        self._happened.clear()
+        self._written = self._stamp()
 
+    @property
+    def came(self) -> bool:
+        return self._happened.is_set() or self._stamp() != self._written
 
-def _changed(host: Host) -> int:
-    try:
-        return host.file.stat().st_mtime_ns
-    except OSError:
-        return 0
+    def listen(self) -> None:
+        """To the engine, for good. In a thread of its own."""
+        engine = Engine(self._host.socket)
+        events = ["start", "die", "destroy"]
+        what = {"type": ["container"], "event": events, "label": [f"{LABEL}={self._host.project}"]}
+        while True:
+            with contextlib.suppress(RolloutError):
+                for _ in engine.wait_for_events(json.dumps(what)):
+                    self._happened.set()
+            time.sleep(BUSY_S)
+
+    def _stamp(self) -> int:
+        """Another one after each command that has written something."""
+        try:
+            return (self._host.state / PROJECT).stat().st_mtime_ns
+        except OSError:
+            return 0
 
 
 def _webhook(host: Host) -> str | None:
