@@ -199,6 +199,12 @@ class Machine:
     def refused_apply(self, deployment: Deployment) -> Refusal:
         return self.refused("apply", stdin=json.dumps(asdict(Apply(deployment, self.secrets, "bob"))))
 
+    def try_apply(self, deployment: Deployment) -> int:
+        """The exit code."""
+        return self._exec(
+            "apply", stdin=json.dumps(asdict(Apply(deployment, self.secrets, "bob")))
+        ).returncode
+
     def try_ask(self, *command: str) -> bool:
         return self._exec(*command).returncode == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.conftest import _engine
@@ -66,10 +67,8 @@ def test_secrets_that_are_others_reach_it_without_a_restart(shared: Machine) -> 
 
 
 def test_secrets_that_are_missing_are_named(shared: Machine) -> None:
-    kept, shared.secrets = shared.secrets, {}
-    refusal = shared.refused_apply(shared.deployment("another"))
-    shared.secrets = kept
-    assert refusal.error == "secrets without a value: KEY (for agent)"
+    refusal = shared.refused_apply(shared.deployment("another", shared.plan(Step(100), notify="HOOK")))
+    assert refusal.error == "secrets without a value: HOOK (for controller)"
 
 
 def test_a_router_that_was_removed_comes_back_and_sends_as_before(shared: Machine) -> None:
@@ -100,6 +99,16 @@ def test_a_rollout_goes_to_its_end_and_back_in_seconds(shared: Machine) -> None:
 def test_control_knows_how_it_went(shared: Machine) -> None:
     known = shared.control("/v1/rollout")
     assert known["rollout"]["phase"] == "promoted"
+
+
+def test_of_two_that_come_at_once_one_is_refused(shared: Machine) -> None:
+    wait = shared.plan(Step(50, 3600.0), Step(100))
+    with ThreadPoolExecutor() as pool:
+        asked = [pool.submit(shared.try_apply, shared.deployment(name, wait)) for name in ("a", "b")]
+        codes = sorted(one.result() for one in asked)
+    assert codes == [0, 1]
+    shared.order("abort")
+    shared.until_phase("aborted")
 
 
 def test_a_second_rollout_is_refused_while_one_goes_on_and_an_order_ends_it(shared: Machine) -> None:
