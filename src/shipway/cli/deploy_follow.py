@@ -120,7 +120,9 @@ def _end(deployed: Deployed, came: Came, status: Status) -> None:
                 say(line)
             say(f"control's page wants a token: shipway rollout token --env {environment}")
         case "users":
-            say(f"it goes on by itself: shipway rollout watch --env {environment}")
+            share = rollout.percent if rollout else 0
+            say(f"{share} % of new conversations go to it; it goes on by itself:")
+            say(f"    shipway rollout watch --env {environment}")
         case "paused":
             say(f"paused: {rollout.why if rollout else ''}")
             say(f"shipway rollout resume | promote | abort --env {environment}")

@@ -21,7 +21,6 @@ from shipway.deploy.planning import Subject
 from shipway.deploy.ports import Port
 from shipway.errors import RolloutError, StackError
 from shipway.local import dotenv
-from shipway.plan.control import CONTROL as CONTROL_SERVER
 from shipway.plan.controller import PROGRAM
 from shipway.plan.deployment import CERTIFICATES, MADE, Deployment, needed_secrets
 from shipway.plan.placement import Placement
@@ -110,4 +109,4 @@ def _images(engine: Engine, subject: Subject, say: Say) -> dict[str, str]:
     draft = subject.draft()
     named = images.wanted(subject.references, draft.project, draft.revision.id)
     ids = images.provide(engine, named, subject.layout, say)
-    return ids | own_images.provide(engine, (CONTROL_SERVER, PROGRAM), subject.root, say)
+    return ids | own_images.provide(engine, subject.root, say)

@@ -1,6 +1,7 @@
 """The images of shipway's own servers in an engine: made once for each version, and given to it once.
 
-In: the servers, the engine. Out: an id for each. Errors: BuildError and its kinds, StackError.
+In: the engine. Out: an id for each role: control, rollout (the controller), router. Errors: BuildError and
+its kinds, StackError.
 """
 
 from __future__ import annotations
@@ -14,40 +15,46 @@ from shipway.build import oci
 from shipway.build.cache import Cache, default_root
 from shipway.build.own_image import build_own, plan_own
 from shipway.build.registries.pool import Registries
+from shipway.errors import StackError
+from shipway.plan.control import CONTROL
+from shipway.plan.controller import PROGRAM
+from shipway.plan.router import plan_router
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from shipway.build.image import BuiltImage
     from shipway.deploy.engine import Engine
-    from shipway.plan.own_image import Server
 
     Say = Callable[[str], None]
 
 
-def provide(engine: Engine, servers: Sequence[Server], root: Path, say: Say) -> dict[str, str]:
+def provide(engine: Engine, root: Path, say: Say) -> dict[str, str]:
     """The engine's id for each role. Of the directory only uv's settings count."""
     cache = Cache(default_root())
     cache.remove_stale()
-    with Registries() as registries:
-        images = {
-            server.role: build_own(
-                plan_own(server, server.reference, (engine.platform,)), root, cache, say, registries
-            )
-            for server in servers
-        }
-    there = _there(engine, images.values())
-    lacking = [image for image in images.values() if image.role not in there]
+    images = _build(engine.platform, root, cache, say)
+    there = _look(engine, images)
+    lacking = [image for image in images if image.role not in there]
     if lacking:
         with tempfile.TemporaryDirectory(prefix="shipway-deploy-") as made:
             layout = Path(made) / "layout"
             oci.write_layout(layout, {image.repository: image.platforms for image in lacking}, cache)
             say(giving.give(engine.program, layout, is_far=not engine.is_local))
-        there = _there(engine, images.values())
+        there = _look(engine, images)
+    if lost := [image.repository for image in images if image.role not in there]:
+        raise StackError(f"{lost[0]} was given to Docker at {engine.host}, which does not know it")
     return there
 
 
-def _there(engine: Engine, images: Iterable[BuiltImage]) -> dict[str, str]:
+def _build(platform: str, root: Path, cache: Cache, say: Say) -> list[BuiltImage]:
+    here = (platform,)
+    servers = [plan_own(server, server.reference, here) for server in (CONTROL, PROGRAM)]
+    with Registries() as registries:
+        return [build_own(plan, root, cache, say, registries) for plan in (*servers, plan_router(here))]
+
+
+def _look(engine: Engine, images: Iterable[BuiltImage]) -> dict[str, str]:
     """Those that the engine has: by their config's digest, or, with containerd's store, their manifest's."""
     found = {}
     for image in images:

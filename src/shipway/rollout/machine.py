@@ -141,9 +141,9 @@ def _seen(plan: RolloutPlan, state: State, seen: Seen) -> State:
         case "paused":
             return _paused(state, seen)
         case "promoting":
-            return _enter(state, "promoted", seen.now) if seen.stable == "absent" else state
+            return _end(state, "promoted", seen.now) if seen.stable == "absent" else state
         case "aborting":
-            return _enter(state, "aborted", seen.now) if seen.canary == "absent" else state
+            return _end(state, "aborted", seen.now) if seen.canary == "absent" else state
         case "promoted" | "aborted":
             return state
 
@@ -266,6 +266,11 @@ def _enter(state: State, phase: Phase, now: float, words: str = "") -> State:
         why=words,
     )
     return _tell(entered, now, words) if words else entered
+
+
+def _end(state: State, phase: Phase, now: float) -> State:
+    """Why it ended so, it remembers."""
+    return replace(_enter(state, phase, now), why=state.why)
 
 
 def _tell(state: State, now: float, words: str) -> State:

@@ -150,7 +150,7 @@ def markdown() -> str:
         "[agent.schema.json](agent.schema.json). What can be wrong with it is in [findings.md](findings.md).",
         "",
         "Durations end in ms, s, m, h or d; sizes in kB, MB, GB (powers of 1000) or Ki, Mi, Gi (powers of "
-        "1024). **Not yet** marks what is refused until it is implemented.",
+        "1024).",
         "",
     ]
     for table in _tables():
