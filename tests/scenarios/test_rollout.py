@@ -131,8 +131,8 @@ def test_status_says_how_it_stands_and_what_is_wrong(control, tmp_path, shipway:
         ),
         (
             WHICH,
-            {"SHIPWAY_CONTROL_URL": ""},
-            "set SHIPWAY_CONTROL_URL and SHIPWAY_CONTROL_TOKEN, or give --url",
+            {"SHIPWAY_CONTROL_URL": "", "PATH": "/nowhere"},
+            "or give --url, its control's",
         ),
         (("--env", "prod"), {}, "agent.toml"),
     ],

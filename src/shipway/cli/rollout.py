@@ -113,10 +113,14 @@ def _source(
     """What it is called, and where it is heard of. Raises ControlError, StackError and SpecError."""
     from shipway.cli.rollout_source import AtControl, AtController
     from shipway.control_client import ControlClient
+    from shipway.errors import StackError
 
     url = url or os.environ.get(env.CONTROL_URL)
     if not url:
-        controller = deployed.find(directory, environment, name)
+        try:
+            controller = deployed.find(directory, environment, name)
+        except StackError as error:
+            raise StackError(str(error), f"{error.hint}; or give --url, its control's") from None
         return controller.project, AtController(controller)
     if environment is None:
         raise click.UsageError(f"control at {url} keeps several apart: say which, --env E")

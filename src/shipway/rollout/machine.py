@@ -108,7 +108,7 @@ def _asked(state: State, asked: Asked) -> State:
     who = asked.by + (f": {asked.reason}" if asked.reason else "")
     match asked.what:
         case "pause":
-            return state if state.phase == "paused" else _pause(state, asked.now, f"paused by {who}")
+            return state if state.phase == "paused" else _pause(state, asked.now, f"by {who}")
         case "resume":
             return _resume(state, asked.now, who)
         case "promote":
@@ -269,7 +269,7 @@ def _enter(state: State, phase: Phase, now: float, words: str = "") -> State:
 
 
 def _end(state: State, phase: Phase, now: float) -> State:
-    """Why it ended so, it remembers."""
+    """Why it came to that is known from then on, too."""
     return replace(_enter(state, phase, now), why=state.why)
 
 

@@ -98,7 +98,7 @@ class Store:
                 "UPDATE rollout SET state = ?, ended = ? WHERE id = ?",
                 (contract.encode(state), state.since if state.ended else None, rollout.id),
             )
-            for line in _lines(rollout.state, state, event):
+            for line in _lines(rollout, state, event):
                 _write(database, rollout.id, line)
         return Rollout(rollout.id, rollout.plan, state, rollout.begun)
 
@@ -158,15 +158,27 @@ def _other(slot: Slot) -> Slot:
     return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
 
 
-def _lines(before: State, after: State, event: Event) -> Iterator[Happened]:
+def _lines(rollout: Rollout, after: State, event: Event) -> Iterator[Happened]:
     """What people would want to read of a change; a look that changed nothing they care about is none."""
+    before = rollout.state
     who = event.by if isinstance(event, Asked) else "shipway"
     told = {notice.number for notice in before.notices}
     for notice in after.notices:
         if notice.number not in told:
             yield Happened(notice.at, who, notice.words)
     if before.phase != after.phase and after.told == before.told and isinstance(event, (Asked, Seen)):
-        yield Happened(event.now, who, after.phase)
+        yield Happened(event.now, who, _words(rollout.plan, after))
+
+
+def _words(plan: RolloutPlan, state: State) -> str:
+    """A phase that nobody was told of."""
+    words = {
+        "evaluating": "the paired suite asks both",
+        "stepping": f"{plan.steps[state.step].weight} % of new conversations go to {state.canary}",
+        "promoted": f"{state.canary} is stable",
+        "aborted": f"{state.stable} stays",
+    }
+    return words.get(state.phase, state.phase)
 
 
 def _write(database: sqlite3.Connection, rollout: int, line: Happened) -> None:

@@ -54,6 +54,10 @@ def test_a_rollout_is_read_and_aborted_by_the_keyboard_alone(visit: Visit, contr
     page.press("Enter")
     page.wait_for_text("Abort is ordered.")
     assert "INC-7: answers are short; the controller has not heard it yet" in page.text(".waiting")
+    page.click("main section > .buttons button")
+    page.wait("document.getElementById('order').open")
+    assert page.run("document.getElementById('order-reason').value") == ""
+    page.press("Escape")
     [order] = ordered(control)
     assert (order["what"], order["reason"], order["by"], order["canary"]) == (
         *("abort", "INC-7: answers are short"),

@@ -186,12 +186,13 @@ def test_what_happened_can_be_read(tmp_path: Path) -> None:
     words = [(line.who, line.words) for line in store.history(last)]
     assert words == [
         ("ann", "new is rolled out over old"),
-        ("shipway", "evaluating"),
-        ("shipway", "stepping"),
+        ("shipway", "the paired suite asks both"),
+        ("shipway", "5 % of new conversations go to new"),
         ("shipway", "25 % of new conversations go to new"),
         ("shipway", "back to old: it fails more"),
-        ("shipway", "aborted"),
+        ("shipway", "old stays"),
     ]
+    assert last.state.why == "back to old: it fails more"
     assert world.weights == [0, 5, 25, 0]
 
 

@@ -282,7 +282,7 @@ def test_a_pause_keeps_the_share_and_stops_the_clock_of_the_step() -> None:
     road.look()
     road.look(HOLD / 2)
     assert weight(road.plan, road.ask("pause", "lunch")) == 5
-    assert road.told[-1] == "paused: paused by ann: lunch"
+    assert road.told[-1] == "paused: by ann: lunch"
     road.look(10 * HOLD)
     road.ask("resume")
     assert road.look(HOLD / 2 - 1).step == 0

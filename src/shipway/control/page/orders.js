@@ -31,7 +31,8 @@ const ORDERS = {
   },
 };
 
-const draft = { what: null, reason: "", said: null, of: null }; // said: what the last order came to, and `of` which rollout
+// said: what the last order came to, and `of` which rollout. asked: how often, so that each question is a new form.
+const draft = { what: null, reason: "", said: null, of: null, asked: 0 };
 
 export function orders(parts) {
   const { known, context } = parts;
@@ -106,6 +107,7 @@ function buttons({ known, context }) {
 
 function ask(what, context) {
   draft.what = what;
+  draft.asked += 1;
   context.redraw();
   document.getElementById("order").showModal();
 }
@@ -121,6 +123,7 @@ function question(parts) {
     h(
       "form",
       {
+        key: draft.asked,
         onsubmit: (event) => {
           event.preventDefault();
           close();

@@ -16,6 +16,7 @@ import { now } from "./words.js";
 
 const VIEWS = { fleet, rollout, policy, evals, gates, conversations };
 const EVERY_MS = 5000;
+const SOON_MS = 1000; // while something is about to change that somebody waits for
 const LONGEST_MS = 30000;
 
 const state = { who: null, deployments: null, data: null, failure: null, since: null, place: readPlace() };
@@ -49,7 +50,7 @@ async function refresh() {
     const [deployments, data] = await Promise.all([get("/v1/deployments"), current().load(state.place)]);
     if (mine !== turn) return;
     Object.assign(state, { who, deployments, data, failure: null, since: null });
-    wait = EVERY_MS;
+    wait = data.soon ? SOON_MS : EVERY_MS;
     if (!state.place.name && deployments.length === 1) open(deployments[0]);
   } catch (error) {
     if (mine !== turn) return;

@@ -22,7 +22,7 @@ async function load({ name, environment }) {
     gateOf(known.rollout, deployment),
     get("/v1/errors", { ...deployment, since }),
   ]);
-  return { known, gate, failed };
+  return { known, gate, failed, soon: known.orders.length > 0 };
 }
 
 // The gate with its evidence over time; null while there is none.
