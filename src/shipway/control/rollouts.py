@@ -79,7 +79,10 @@ def known(transaction: Transaction, deployment: Deployment, now: float) -> Known
     rows = transaction.rows(_FIND, deployment=number) if number is not None else []
     if not rows:
         return Known()
-    snapshot, seen = contract.decode(Snapshot, rows[0][0], "rollout"), float(rows[0][1])
+    try:
+        snapshot, seen = contract.decode(Snapshot, rows[0][0], "rollout"), float(rows[0][1])
+    except ContractError as error:  # beside a newer control, of the same database
+        raise Refused(409, "newer", f"a newer shipway tells of this rollout: {str(error)[:300]}") from None
     unheard = () if snapshot.ended else orders(transaction, deployment, snapshot.heard)
     return Known(
         rollout=snapshot,

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.unit.control.conftest import AT, lines, outcome
 
+from shipway.control import fleet
 from shipway.control.deployments import Deployment
 from shipway.control.gates.watermarks import Watermarks
 from shipway.control.http.answers import Refused
@@ -62,6 +63,22 @@ def test_while_the_database_is_busy_only_so_many_may_wait(open_database):
             assert (intake.new, intake.again, intake.refused, intake.waiting) == (101, 0, 1, 0)
 
     asyncio.run(scenario())
+
+
+def test_what_many_requests_bring_is_committed_together_each_in_its_deployment(open_database):
+    database, there = open_database(), Deployment("support", "staging")
+
+    async def scenario() -> None:
+        async with running(database, most=1000) as intake:
+            sent = [taken(number % 7, 5) for number in range(20)]
+            sent += [rows.Taken(there, one.outcomes, one.at + 1) for one in sent[:3]]
+            await asyncio.gather(*(intake.take(one) for one in sent))
+            assert (intake.new, intake.again) == (35 + 15, 65)
+
+    asyncio.run(scenario())
+    with database.read() as transaction:
+        shown = [fleet.show(transaction, of, AT)["revisions"][0]["turns"] for of in (HERE, there)]
+    assert shown == [35, 15]
 
 
 def test_what_could_not_be_committed_is_told_and_can_come_again(open_database):

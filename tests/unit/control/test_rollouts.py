@@ -53,6 +53,15 @@ def test_the_newest_snapshot_is_what_is_known(database):
     assert known(database, AT + 6) == Known(snapshot(percent=25, step=1), AT + 5)
 
 
+def test_a_snapshot_of_a_newer_shipway_is_no_defect(database):
+    keep(database, snapshot())
+    with database.write() as transaction:
+        transaction.change("UPDATE main.rollout SET snapshot = :text", text='{"mood": 1}')
+    with pytest.raises(Refused, match="a newer shipway tells of this rollout") as refused:
+        known(database)
+    assert refused.value.status == 409
+
+
 def test_a_controller_that_is_silent_is_away_unless_its_rollout_has_ended(database):
     keep(database, snapshot())
     assert [known(database, AT + after).away for after in (AWAY_S - 1, AWAY_S + 1)] == [False, True]

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from shipway.control.http.answers import RETRY_S, Refused
-from shipway.control.outcomes.rows import keep
+from shipway.control.outcomes.rows import join, keep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,7 @@ class Intake:
                 done.set_result(said)
 
     def _commit(self, batch: Sequence[Taken]) -> int:
-        """Keep them in one transaction; returns how many were new."""
+        """Keep them in one transaction, those of a deployment together: statements cost more than rows.
+        Returns how many were new."""
         with self._database.write() as transaction:
-            return sum(keep(transaction, taken, self._watermarks, self._keep_s) for taken in batch)
+            return sum(keep(transaction, taken, self._watermarks, self._keep_s) for taken in join(batch))

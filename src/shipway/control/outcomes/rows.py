@@ -20,7 +20,7 @@ from shipway_runtime import contract
 from shipway_runtime.contract import ContractError, Outcome, TokenCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shipway.control.store.database import Row, Transaction
 
@@ -96,6 +96,21 @@ def _problems(outcome: Outcome) -> Iterator[str]:
         yield "turn, tokens and tool calls: expected whole numbers from 0"
     if outcome.score is not None and not 0 <= outcome.score <= 1:
         yield "score: expected a number from 0 to 1"
+
+
+def join(several: Iterable[Taken]) -> list[Taken]:
+    """What several requests brought, in one for each deployment."""
+    found: dict[Deployment, list[Taken]] = {}
+    for taken in several:
+        found.setdefault(taken.deployment, []).append(taken)
+    return [
+        Taken(
+            deployment,
+            tuple(outcome for taken in those for outcome in taken.outcomes),
+            max(taken.at for taken in those),
+        )
+        for deployment, those in found.items()
+    ]
 
 
 def identity(outcome: Outcome) -> str:

@@ -70,7 +70,7 @@ function nothing() {
     "No rollout has been heard of.",
     "It begins with ",
     h("code", {}, "shipway deploy"),
-    " of a second revision; then its steps, what the gate says, and the buttons are here.",
+    " of a second revision; then its steps, what the gate says, and the buttons are here. Of Argo Rollouts, ECS or Nomad the steps are there, and what is found is under Gates.",
   );
 }
 
