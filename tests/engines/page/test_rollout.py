@@ -32,6 +32,7 @@ def test_a_rollout_is_read_and_aborted_by_the_keyboard_alone(visit: Visit, contr
     judge(control)
     told = roll_out(control)
     page = visit()
+    assert "rollout stepping, 25 % of new conversations" in page.text(".lead a")
     tab_to(page, "nav a[href$=rollout]")
     page.press("Enter")
     page.wait("document.activeElement.matches('h1') && document.activeElement.innerText === 'Rollout'")

@@ -17,13 +17,14 @@ export const fleet = { label: "Fleet", load, show };
 
 async function load(place) {
   const { name, environment } = place;
-  const [seen, versions, judged, failed] = await Promise.all([
+  const [seen, versions, judged, failed, known] = await Promise.all([
     get("/v1/fleet", { name, environment }),
     versionsOf(place),
     get("/v1/gates", { name, environment }),
     get("/v1/errors", { name, environment }),
+    get("/v1/rollout", { name, environment }),
   ]);
-  return { revisions: seen.revisions, versions, judged, failed };
+  return { revisions: seen.revisions, versions, judged, failed, rollout: known.rollout };
 }
 
 // Worst first: not ready, away, ready.
@@ -49,13 +50,16 @@ function causes({ checks }) {
   }));
 }
 
-function show({ revisions, versions, judged, failed }, context) {
+function show({ revisions, versions, judged, failed, rollout }, context) {
   const replicas = revisions.flatMap((revision) => revision.replicas);
   if (!replicas.length && !revisions.length) return [heading("Fleet"), nothing()];
   const present = replicas.filter((replica) => !replica.away);
   const total = revisions.reduce((sum, { conversations }) => sum + conversations, 0);
   return [
-    heading("Fleet", h("p", { class: "lead" }, inWords(replicas, present, versions))),
+    heading(
+      "Fleet",
+      h("p", { class: "lead" }, inWords(replicas, present, versions), goesOn(rollout, context.place)),
+    ),
     problems(replicas),
     h(
       "section",
@@ -99,6 +103,17 @@ function inWords(replicas, present, versions) {
         : mark("good", `policy ${versions[0].version} everywhere`)
       : null,
   ];
+}
+
+// A rollout that goes on, in a few words, and the way to it.
+function goesOn(rollout, place) {
+  if (!rollout || ["promoted", "aborted"].includes(rollout.phase)) return null;
+  const words = `rollout ${rollout.phase}, ${rollout.percent}\u00a0% of new conversations`;
+  return h(
+    "a",
+    { class: "bare", href: address(place, "rollout") },
+    mark(rollout.phase === "paused" ? "warn" : "next", words),
+  );
 }
 
 // One line for each cause, however many replicas it has.
