@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.argo import Analysis, Phase
+from tests.argo import Analysis, ExpressionError, Phase, evaluate
 from tests.controlling import TOKENS, ControlProcess
 from tests.kubernetes import find
 from tests.rollouts import DEPLOYMENT, STABLE, Users, planned
@@ -167,3 +167,33 @@ def test_control_is_reached_from_argos_namespace(argo: Argo) -> None:
     policy = find(argo.rendered, "NetworkPolicy", "support-rollout")["spec"]
     assert "argo-rollouts" in json.dumps(policy["ingress"])
     assert policy["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "control"
+
+
+@pytest.mark.parametrize(
+    ("condition", "result", "value"),
+    [
+        ('result.verdict == "fail"', {"verdict": "fail"}, True),
+        ('result.verdict != "fail" && !result.pause', {"verdict": "pass", "pause": True}, False),
+        ("len(result) > 0 && result[0].n >= 2", [{"n": 2}], True),
+        ("len(result) > 0 && result[0].n >= 2", [], False),
+        ('(result.a == "x" || result.b) && !result.c', {"a": "x", "c": False}, True),
+    ],
+)
+def test_argos_conditions_are_understood(condition: str, result: Any, value: bool) -> None:
+    assert evaluate(condition, result) is value
+
+
+@pytest.mark.parametrize(
+    ("condition", "result"),
+    [
+        ("!result.pause", {}),
+        ("result[0].n == 1", []),
+        ("result.verdict", {"verdict": "pass"}),
+        ("asFloat(result) > 1", "2"),
+        ("result.n =~ 3", {"n": 3}),
+        ("result.a > result.b", {"a": "x", "b": 1}),
+    ],
+)
+def test_what_argo_would_not_take_is_an_error_here_too(condition: str, result: Any) -> None:
+    with pytest.raises(ExpressionError):
+        evaluate(condition, result)

@@ -1,4 +1,5 @@
-"""`shipway render ecs` and `nomad`, as somebody uses them: again and again, and with what is not there."""
+"""`shipway render` for engines with rollouts of their own, as it is used: again and again, and with what
+is not there."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.golden.test_plans import release
+from tests.rollouts import planned
 from tests.scenarios.conftest import Run
 from tests.stacks import AGENT, desk
 
@@ -71,3 +73,41 @@ def test_a_script_that_somebody_wrote_is_not_replaced(project: Path, shipway: Ru
     assert done.returncode == 1
     assert "deploy.sh is there, and was not written by shipway" in done.stderr
     assert script.read_text() == "echo mine\n"
+
+
+@pytest.fixture
+def rolling(tmp_path: Path) -> Path:
+    """A project with a rollout, whose release is there."""
+    plan, _ = planned(tmp_path)
+    (tmp_path / "support.py").write_text('async def agent(messages, ctx):\n    return "hello"\n')
+    (tmp_path / ".shipway").mkdir()
+    (tmp_path / ".shipway/release.json").write_text(contract.encode(release(plan)))
+    return tmp_path
+
+
+def test_a_rollout_is_argos_when_that_is_said(rolling: Path, shipway: Run) -> None:
+    done = shipway("render", "kubernetes", "--env", "prod", "--rollout", "argo", cwd=rolling)
+    assert done.returncode == 0, done.stderr
+    names = [line.removeprefix("deploy/kubernetes/prod/base/") for line in done.stdout.splitlines()]
+    assert {"rollout.yaml", "httproute.yaml", "analysis.yaml"} <= set(names)
+    assert "support-evals:0123456789ab, an image that you build: docs/reference/argo.md" in done.stderr
+    plain = shipway("render", "kubernetes", "--env", "prod", "-o", "plain", cwd=rolling)
+    assert plain.returncode == 0, plain.stderr
+    assert "plain/base/deployment.yaml" in plain.stdout.splitlines()
+    assert "--rollout argo, or by hand (docs/reference/kubernetes.md)" in plain.stderr
+
+
+def test_argo_without_steps_is_a_mistake(project: Path, shipway: Run) -> None:
+    done = shipway("render", "kubernetes", "--env", "prod", "--rollout", "argo", cwd=project)
+    assert done.returncode == 2
+    assert "--rollout argo needs steps: add [rollout] to agent.toml" in done.stderr
+    assert not (project / "deploy").exists()
+
+
+@pytest.mark.parametrize(("target", "file"), [("ecs", "hook.py"), ("nomad", "gate.nomad.hcl")])
+def test_what_decides_is_written_beside_the_rest(rolling: Path, shipway: Run, target: str, file: str) -> None:
+    for _ in range(2):  # it is shipway's, and written again
+        done = shipway("render", target, "--env", "prod", cwd=rolling)
+        assert done.returncode == 0, done.stderr
+        assert f"deploy/{target}/prod/{file}" in done.stdout.splitlines()
+    assert "steps of 5 %, 25 %, 100 %" in done.stderr
