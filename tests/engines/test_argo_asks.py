@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +32,8 @@ class Argo:
 
     def __init__(self, place: Path) -> None:
         self.plan, self.rollout = planned(place)
-        self.control = ControlProcess(place)
         self.rendered = render(self.plan, rollout=self.rollout)
+        self.control = ControlProcess(place)
         self.users = Users(self.control, self.canary, gate.body(self.rollout))
 
     @property
@@ -128,6 +133,70 @@ def test_a_token_of_another_role_begins_nothing(argo: Argo, token: str) -> None:
     argo.users.converse(stable=3, canary=0)
     begin = dataclasses.replace(argo.analysis("begin"), secrets={("support-rollout", "token"): TOKENS[token]})
     assert begin.measure() == "Error"
+
+
+class Agent:
+    """An agent of a revision, which says the same to everybody."""
+
+    def __init__(self, revision: str, says: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                part = {"type": "output_text", "text": says}
+                message = {"type": "message", "role": "assistant", "content": [part]}
+                text = json.dumps({"id": "resp_c_1", "object": "response", "output": [message]}).encode()
+                self.send_response(200)
+                self.send_header("x-shipway-revision", revision)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("says", "cases", "job", "phase"),
+    [("blue", 40, 0, "Successful"), ("red", 40, 1, "Failed"), ("red", 2, 0, "Inconclusive")],
+    ids=["as-good", "worse", "too-few"],
+)
+def test_the_suites_job_asks_both_and_control_has_the_run(
+    argo: Argo, tmp_path: Path, says: str, cases: int, job: int, phase: Phase
+) -> None:
+    """The Job's command, as it stands there but for addresses, with the real shipway on the path."""
+    (tmp_path / "evals").mkdir()
+    lines = [
+        json.dumps({"id": f"case-{n}", "input": "the sky?", "checks": [{"contains": "blue"}]})
+        for n in range(cases)
+    ]
+    (tmp_path / "evals/sky.jsonl").write_text("\n".join(lines))
+    (metric,) = find(argo.rendered, "AnalysisTemplate", "support-suite")["spec"]["metrics"]
+    (container,) = metric["provider"]["job"]["spec"]["template"]["spec"]["containers"]
+    *shell, script = container["command"]
+    stable, canary = Agent(STABLE, "blue"), Agent(argo.canary, says)
+    script = script.replace("http://support-canary", canary.url).replace("http://support ", stable.url + " ")
+    env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    env |= {"SHIPWAY_CONTROL_URL": argo.control.url, "SHIPWAY_CONTROL_TOKEN": TOKENS["report"]}
+    try:
+        command = [*shell, script.replace("/tmp/", f"{tmp_path}/")]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    finally:
+        stable.close()
+        canary.close()
+    assert done.returncode == job, done.stderr
+    runs = argo.control.ask("read", "GET", "/v1/evals", params=DEPLOYMENT).json()
+    assert [run["revision"] for run in runs] == [argo.canary, STABLE]
+    assert argo.analysis("suite-verdict").measure() == phase
 
 
 @pytest.mark.parametrize(
