@@ -49,7 +49,7 @@ golden: setup
 	$(BIN)/python -m shipway.render.targets.page --write
 	$(BIN)/python -m shipway_runtime.api.openapi > docs/reference/openapi.json
 
-bench: bench-cli bench-runtime bench-policy bench-control bench-image bench-relay bench-replay bench-gate
+bench: bench-cli bench-runtime bench-policy bench-control bench-image bench-relay bench-replay bench-gate bench-rollout
 
 bench-%: setup
 	$(BIN)/python bench/$*.py
