@@ -15,7 +15,7 @@ import uvicorn
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay import Relay
 
-BOUND = 30.0  # seconds; nothing waits that long unless something is wrong
+BOUND = 90.0  # seconds; nothing waits that long unless something is wrong
 
 
 class Server(uvicorn.Server):
