@@ -48,7 +48,10 @@ ENVIRONMENT = "prod"
 
 AGENT_PROGRAM = """
 import http.server, json, os, signal, sys, threading, time
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+def end(*_):
+    time.sleep(float(os.environ.get("ENDS_AFTER", 0)))
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
 if os.environ.get("CRASHES"): sys.exit(3)
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -136,7 +139,7 @@ class Machine:
             secrets={"KEY": "file", contract.env.CONTROL_TOKEN: "file"},
             joins=POD,
             memory=64 * 1024**2,
-            grace_s=5.0,
+            grace_s=20.0,
         )
         return Revision(revision, f"release-of-{revision}", (pod, replace(agent, mounts=data)))
 
@@ -154,8 +157,8 @@ class Machine:
     def status(self) -> Status:
         return self.ask(Status, "status")
 
-    def ask_done(self, *command: str) -> Done:
-        return self.ask(Done, *command)
+    def ask_done(self, *command: str, stdin: str = "") -> Done:
+        return self.ask(Done, *command, stdin=stdin)
 
     def through(self, host: str | None, port: int | None) -> str:
         """What a revision answers to who comes through the controller."""
@@ -227,11 +230,13 @@ class Machine:
         except (httpx2.TransportError, ValueError):
             return ""
 
-    def control(self, path: str) -> Any:
+    def control(self, method: str, path: str, body: Any = None, **query: str) -> httpx2.Response:
+        """As people ask it, with the token that the controller has made for them."""
         token = self.ask(Tokens, "tokens").operate
         url = f"http://127.0.0.1:{self.control_port}{path}"
-        who = {"name": self.name, "environment": ENVIRONMENT}
-        return httpx2.get(url, params=who, headers={"authorization": f"Bearer {token}"}).json()
+        who = {"name": self.name, "environment": ENVIRONMENT, **query}
+        shown = {"authorization": f"Bearer {token}"}
+        return httpx2.request(method, url, params=who, headers=shown, json=body, timeout=20.0)
 
     def part(self, *names: str) -> str:
         return "-".join((self.project, *names))

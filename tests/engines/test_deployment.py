@@ -97,7 +97,7 @@ def test_a_rollout_goes_to_its_end_and_back_in_seconds(shared: Machine) -> None:
 
 
 def test_control_knows_how_it_went(shared: Machine) -> None:
-    known = shared.control("/v1/rollout")
+    known = shared.control("GET", "/v1/rollout").json()
     assert known["rollout"]["phase"] == "promoted"
 
 
@@ -126,6 +126,27 @@ def test_a_second_rollout_is_refused_while_one_goes_on_and_an_order_ends_it(shar
     assert {shared.serves(name) for name in went} == {"one"}
     assert shared.part("three", "agent") not in shared.containers()
     assert shared.refused("order", "pause", "--by", "ann").error == "no rollout goes on"
+
+
+def test_a_gate_judges_it_and_people_end_it_from_controls_page(shared: Machine) -> None:
+    judged = shared.plan(Step(50, 3600.0), Step(100), metrics={"errors": 0.01})
+    shared.apply(shared.deployment("judged", judged))
+    shared.until(lambda: _gate(shared) == "inconclusive", 0.5)
+    shared.until(lambda: shared.control("GET", "/v1/rollout").json()["rollout"]["phase"] == "stepping")
+    assert shared.control("GET", "/v1/verdict", canary="judged").json()["verdict"] == "inconclusive"
+    ordered = shared.control(
+        "POST", "/v1/rollout/orders", body={"what": "abort", "reason": "INC-7", "canary": "judged"}
+    )
+    assert ordered.status_code < 300, ordered.text
+    shared.until_phase("aborted")
+    rollout = shared.status().rollout
+    assert rollout
+    assert "aborted by people: INC-7" in rollout.why
+
+
+def _gate(machine: Machine) -> str:
+    rollout = machine.status().rollout
+    return rollout.gate.verdict if rollout and rollout.gate else ""
 
 
 @pytest.mark.long

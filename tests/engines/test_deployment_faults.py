@@ -4,6 +4,7 @@ that are gone; and who is told."""
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import threading
 import time
@@ -18,7 +19,7 @@ from tests.conftest import _engine
 from tests.deploying import BOUND_S, Images, Machine, make_images
 from tests.ports import free_port
 
-from shipway.plan.deployment import LABEL, STATE
+from shipway.plan.deployment import CERTIFICATES, LABEL, STATE
 from shipway.plan.rollout import Step
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.long]
@@ -144,6 +145,37 @@ def test_a_suite_that_fails_is_told_and_people_are_told(machine: Machine) -> Non
         webhook.close()
 
 
+# -- Certificates --------------------------------------------------------------------------------------------
+
+
+def certificate(place: Path, name: str) -> str:
+    """One that signs itself, with its key."""
+    files = ("-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem"))
+    kind = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    subprocess.run(("openssl", "req", *kind, *files, "-subj", f"/CN={name}"), check=True, capture_output=True)
+    return (place / "cert.pem").read_text() + (place / "key.pem").read_text()
+
+
+def test_certificates_are_renewed_without_a_restart_and_kept_by_one(machine: Machine, tmp_path: Path) -> None:
+    def shown() -> str:
+        try:
+            return ssl.get_server_certificate(("127.0.0.1", machine.api), timeout=5).strip()
+        except OSError:
+            return ""
+
+    first, second = certificate(tmp_path, "one"), certificate(tmp_path, "two")
+    machine.secrets[CERTIFICATES] = first
+    deployment = machine.deployment("one")
+    machine.apply(replace(deployment, router=replace(deployment.router, secrets={CERTIFICATES: "file"})))
+    machine.until(lambda: shown() and shown() in first)
+    started = machine.run("inspect", "--format", "{{.State.StartedAt}}", machine.part("router"))
+    machine.ask_done("certificates", stdin=second)
+    machine.until(lambda: shown() and shown() in second)
+    assert machine.run("inspect", "--format", "{{.State.StartedAt}}", machine.part("router")) == started
+    machine.run("restart", "--time", "1", machine.part("router"))
+    machine.until(lambda: shown() and shown() in second)
+
+
 # -- Images, and revisions that never were ready -------------------------------------------------------------
 
 
@@ -171,6 +203,18 @@ def test_an_image_that_is_gone_is_named_as_the_cause(machine: Machine) -> None:
     machine.rollback()
     machine.until_phase("aborted")
     assert "images of two are not on this machine" in machine.refused("rollback", "two").error
+
+
+def test_a_way_back_to_one_that_is_ending_is_taken_when_it_has_ended(machine: Machine) -> None:
+    machine.deploy("one", ENDS_AFTER="15")
+    machine.apply(machine.deployment("two"), at_once=True)
+    machine.until_phase("promoting")
+    assert "one is finishing its turns" in machine.rollback().words
+    assert machine.serves() == "two"
+    machine.until(lambda: machine.serves() == "one")
+    machine.until_phase("promoted")
+    newest = machine.releases().releases[0]
+    assert (newest.revision, newest.stable) == ("one", True)
 
 
 # -- The engine ----------------------------------------------------------------------------------------------
