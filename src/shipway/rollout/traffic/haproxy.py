@@ -8,6 +8,7 @@ brings back what a controller has kept of `pins`.
 from __future__ import annotations
 
 import csv
+import re
 import socket
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from shipway.errors import RolloutError
 from shipway.rollout.traffic.split import CONVERSATION, SLOTS, Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from shipway.rollout.traffic.split import Backend, Slot, Split
 
@@ -24,6 +25,8 @@ TIMEOUT_S = 5.0
 _NEWS = ("IP changed", "port changed", "no need to change", "no change", "nothing changed")
 AT_ONCE = 200
 """Commands of one request to the socket, which takes lines of 16 KB."""
+
+_PIN = re.compile(r" key=(\S+) .*?server_id=([0-9]+)")
 
 _NUMBERS: dict[Slot, int] = {slot: number for number, slot in enumerate(SLOTS, 1)}
 
@@ -67,7 +70,7 @@ class HAProxy:
 
     def pins(self) -> dict[str, Slot]:
         """Where each conversation is pinned."""
-        return dict(_pins(self._ask(f"show table {BACKEND}")))
+        return _pins(self._ask(f"show table {BACKEND}"))
 
     def pin(self, pins: dict[str, Slot]) -> None:
         """Pin what is not pinned yet; names that are no conversation's are left out."""
@@ -123,10 +126,7 @@ def _is_news(line: str) -> bool:
     )
 
 
-def _pins(table: str) -> Iterator[tuple[str, Slot]]:
-    slots = {number: slot for slot, number in _NUMBERS.items()}
-    for line in table.splitlines():
-        fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        number = fields.get("server_id", "")
-        if "key" in fields and number.isdigit() and int(number) in slots:
-            yield fields["key"], slots[int(number)]
+def _pins(table: str) -> dict[str, Slot]:
+    """A line is `0x…: key=c1 use=0 exp=86399000 shard=0 server_id=1 server_key=a`; there may be 200,000."""
+    slots = {str(number): slot for slot, number in _NUMBERS.items()}
+    return {key: slots[number] for key, number in _PIN.findall(table) if number in slots}
