@@ -114,7 +114,7 @@ def test_a_canary_that_cannot_start_has_no_users(there: Deployment) -> None:
 @pytest.mark.long
 def test_a_first_revision_that_cannot_start_names_the_cause(there: Deployment) -> None:
     done = there.deploy("broken", code=1)
-    assert "error: the revision is not ready" in done.stderr
+    assert "is not ready\n" in done.stderr
     assert "the agent cannot start" in done.stderr
     mended = there.deploy("one")
     assert there.ask("hello") == "one hello"

@@ -63,11 +63,13 @@ def command(
     and a rollout goes on by itself. Exits with 0 when the revision has users, or with --wait when everybody
     has it; 3 when it was rolled back, 4 when it is paused.
     """
+    from shipway.build.interruption import interruptible
     from shipway.cli import deploy_follow
     from shipway.deploy.deploying import Options, deploy
 
     options = Options(directory, environment, release, at_once, port, tls, env_file)
-    deployed = deploy(options, say)
+    with interruptible():
+        deployed = deploy(options, say)
     click.echo(deployed.applied.revision)
     sys.exit(deploy_follow.follow(deployed, wait))
 

@@ -14,7 +14,6 @@ import click
 
 from shipway.deploy import following
 from shipway.errors import StackError
-from shipway.plan.deployment import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from shipway.rollout.service.messages import PortSeen, Status
 
 EVERY_S = 1.0
-FIRST_S = 300.0
+FIRST_S = 180.0
 """For a first revision to be ready. A canary has its own patience, the machine's."""
 
 LOG_LINES = 15
@@ -35,6 +34,9 @@ CODES: dict[Came, int] = {"ready": 0, "users": 0, "promoted": 0, "aborted": 3, "
 def follow(deployed: Deployed, wait: bool) -> int:
     """Until the revision has users, or `wait`: until the end. Returns the exit code."""
     say(deployed.applied.words)
+    if deployed.at_once and deployed.applied.what == "goes-on":
+        environment = deployed.deployment.environment
+        say(f"it began with steps: shipway rollout promote --env {environment} gives it to everybody")
     wanted = following.Wanted(deployed.applied.revision, end=wait)
     try:
         came, status = _watch(deployed, wanted)
@@ -102,10 +104,11 @@ def _failure(controller: Controller, status: Status) -> StackError:
     if revision is None:
         return StackError("\n".join(("nothing is there", *status.trouble)))
     causes = following.causes(revision) or status.trouble
-    told = ["the revision is not ready", *(f"  {cause}" for cause in causes)]
-    wrong = next((one.name for one in revision.containers if one.cause), AGENT)
+    told = [f"{revision.revision} is not ready", *(f"  {cause}" for cause in causes)]
+    wrong = following.suspect(revision)
     if log := controller.log(LOG_LINES, revision.revision, wrong):
-        told += [f"the log of {wrong} ends so:", *(f"  {line}" for line in log.splitlines())]
+        lines = (following.readable(line) for line in log.splitlines())
+        told += [f"the log of {wrong} ends so:", *(f"  {line}" for line in lines)]
     return StackError(
         "\n".join(told), "the machine goes on trying; deploy another one, and it takes its place"
     )

@@ -129,7 +129,7 @@ def _wait(controller: Controller) -> None:
         try:
             controller.status()
             return
-        except StackError as error:
+        except (StackError, RolloutError) as error:  # it says itself that it has not begun yet
             if time.monotonic() > deadline:
                 raise StackError(f"{error}\n{controller.log(20)}", error.hint) from None
         time.sleep(0.3)

@@ -21,6 +21,7 @@ from shipway.deploy.planning import Subject
 from shipway.deploy.ports import Port
 from shipway.errors import RolloutError, StackError
 from shipway.local import dotenv
+from shipway.local.ask import KEY
 from shipway.plan.controller import PROGRAM
 from shipway.plan.deployment import CERTIFICATES, MADE, Deployment, needed_secrets
 from shipway.plan.placement import Placement
@@ -54,6 +55,7 @@ class Deployed:
     controller: Controller
     deployment: Deployment
     applied: Applied
+    at_once: bool = False
 
 
 def deploy(options: Options, say: Say) -> Deployed:
@@ -64,6 +66,8 @@ def deploy(options: Options, say: Say) -> Deployed:
     engine = connect()
     before = _before(engine, draft.project)
     _check_free(before, draft.revision.id)
+    if not options.at_once:
+        _check_key(subject, before)
     tls = pem is not None or any(port.tls for port in before.ports)
     values = _secrets(options, subject, before, tls=tls) | ({CERTIFICATES: pem} if pem else {})
     for remark in planning.remarks(subject):
@@ -73,7 +77,7 @@ def deploy(options: Options, say: Say) -> Deployed:
     deployment = subject.place(Placement(ids, api.port, control, api.address, tls=tls))
     asked = controller.provide(engine, deployment.project, ids[PROGRAM.role], say)
     wanted = Apply(deployment, values, getpass.getuser(), at_once=options.at_once)
-    return Deployed(subject, engine, asked, deployment, asked.apply(wanted))
+    return Deployed(subject, engine, asked, deployment, asked.apply(wanted), options.at_once)
 
 
 def _before(engine: Engine, name: str) -> Status:
@@ -93,6 +97,16 @@ def _check_free(before: Status, revision: str) -> None:
         raise RolloutError(
             f"a rollout of {rollout.canary.revision} goes on ({rollout.phase})",
             "wait for it, or end it: shipway rollout abort",
+        )
+
+
+def _check_key(subject: Subject, before: Status) -> None:
+    """The evals are asked from here: without a key they would come to nothing, after the canary is up."""
+    auth = subject.loaded.spec.api.auth
+    if before.stable and subject.rollout.suite and auth != "none" and not os.environ.get(KEY):
+        raise StackError(
+            f"the evals of the rollout ask the canary, and [api] wants a key: {KEY} is not set",
+            f"set {KEY} to a key, or a token, of this agent; or --at-once, without evals",
         )
 
 

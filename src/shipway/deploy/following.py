@@ -6,9 +6,12 @@ Pure: no engine, and no clock but to show times.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from shipway.plan.deployment import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +88,8 @@ def stages(status: Status, wanted: Wanted) -> tuple[str, ...]:
 def troubles(status: Status, wanted: Wanted) -> tuple[str, ...]:
     """What is not well. While containers start that is a lot, and passes: worth saying when it lasts."""
     parts = [part for part in (status.router, status.control) if part and not part.healthy]
+    if status.ready_since is None:  # a router in front of nobody says no more than that
+        parts = [part for part in parts if part is not status.router or part.container.cause]
     revisions = [one for one in (status.stable, status.canary) if one and one.revision == wanted.revision]
     return (
         *(f"{part.container.name}: {part.cause or part.container.cause}" for part in parts),
@@ -118,8 +123,25 @@ def causes(revision: RevisionStatus) -> list[str]:
     for check in revision.checks:
         if check.state not in ("up", "no"):  # `draining` is "no" as long as all is well
             since = f" since {clock(check.since)}" if check.since else ""
-            found.append(f"{check.name}, {check.error or check.state}{since}")
+            found.append(f"{check.name.replace(':', ' ')}, {check.error or check.state}{since}")
     return found
+
+
+def suspect(revision: RevisionStatus) -> str:
+    """The container whose log may say more: one that does not run, one whose check is down, or the agent."""
+    names = [one.name for one in revision.containers]
+    ended = [one.name for one in revision.containers if one.cause]
+    down = [check.name.replace(":", "-") for check in revision.checks if check.state == "down"]
+    return next((name for name in (*ended, *down) if name in names), AGENT)
+
+
+def readable(line: str) -> str:
+    """A line of a log: of ours, which is JSON, what it says."""
+    try:
+        said = json.loads(line)
+        return f"{said['level']}: {said['message']}"
+    except (ValueError, KeyError, TypeError):
+        return line
 
 
 def clock(at: float) -> str:

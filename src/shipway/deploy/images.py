@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from shipway.build import engine as giving
 from shipway.build import layout_part
+from shipway.build.interruption import temporary
 from shipway.errors import StackError
 
 if TYPE_CHECKING:
@@ -132,11 +133,9 @@ def _is(one: Mapping[str, Any], image: Wanted, ids: Iterable[str]) -> bool:
 
 
 def _give(engine: Engine, layout: Path, loaded: Mapping[Wanted, Part], say: Say) -> None:
-    with tempfile.TemporaryDirectory(prefix=".deploying-", dir=layout.parent) as made:
-        layout_part.write_part(
-            layout, {image.name: part for image, part in loaded.items()}, directory := Path(made)
-        )
-        say(giving.give(engine.program, directory, is_far=not engine.is_local))
+    with temporary(lambda: Path(tempfile.mkdtemp(prefix=".deploying-", dir=layout.parent))) as part:
+        layout_part.write_part(layout, {image.name: one for image, one in loaded.items()}, part)
+        say(giving.give(engine.program, part, is_far=not engine.is_local))
 
 
 def _check(engine: Engine, image: Wanted, there: Mapping[Wanted, Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from shipway.build import engine as giving
 from shipway.build import oci
 from shipway.build.cache import Cache, default_root
+from shipway.build.interruption import temporary
 from shipway.build.own_image import build_own, plan_own
 from shipway.build.registries.pool import Registries
 from shipway.errors import StackError
@@ -37,8 +38,8 @@ def provide(engine: Engine, root: Path, say: Say) -> dict[str, str]:
     there = _look(engine, images)
     lacking = [image for image in images if image.role not in there]
     if lacking:
-        with tempfile.TemporaryDirectory(prefix="shipway-deploy-") as made:
-            layout = Path(made) / "layout"
+        with temporary(lambda: Path(tempfile.mkdtemp(prefix="shipway-deploy-"))) as made:
+            layout = made / "layout"
             oci.write_layout(layout, {image.repository: image.platforms for image in lacking}, cache)
             say(giving.give(engine.program, layout, is_far=not engine.is_local))
         there = _look(engine, images)

@@ -19,6 +19,7 @@ from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack
 from shipway.render.released import FILE, lacking, read_release
 from shipway.render.targets import asked
 from shipway.spec.load import Loaded, load
+from shipway.spec.project import read_project
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ _NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is deployed. `layout` is where its build left the images; it may be gone."""
+    """What is deployed. `layout` is where its build left the images; it may be gone. `named`: somebody said
+    which release."""
 
     loaded: Loaded
     stack: StackPlan
@@ -42,6 +44,7 @@ class Subject:
     rollout: RolloutPlan
     root: Path
     layout: Path
+    named: bool
 
     def place(self, placement: Placement) -> Deployment:
         """The deployment on a machine. Raises SpecError for names that are too long to be found by."""
@@ -75,14 +78,8 @@ def read(directory: Path, environment: str, file: Path | None) -> Subject:
     release = read_release(loaded.spec.name, place, _BUILD)
     stack = plan_stack(loaded, environment)
     _check(stack)
-    subject = Subject(
-        loaded,
-        stack,
-        release,
-        plan_rollout(loaded.spec, environment),
-        root,
-        place.resolve().parent / "images",
-    )
+    rollout, layout = plan_rollout(loaded.spec, environment), place.resolve().parent / "images"
+    subject = Subject(loaded, stack, release, rollout, root, layout, named=file is not None)
     try:
         _ = subject.references
     except KeyError as error:
@@ -125,16 +122,28 @@ def _too_long(host: str) -> Finding:
 
 
 def remarks(subject: Subject) -> list[str]:
-    """What this machine has in another way than agent.toml asks."""
+    """What this machine has in another way than agent.toml asks, and a release that is not of it."""
     stack = subject.stack
+    count = stack.agent.replicas
+    found = [f"one agent runs there, not {count}: replicas are for other targets"] if count > 1 else []
     shared = asked.sqlite(stack) if subject.loaded.spec.rollout else ()
-    return [
-        *(
-            f"one agent runs there, not {count}: replicas are for other targets"
-            for count in asked.replicas(stack)
-        ),
-        *(_SHARED.format(place) for place in shared),
-    ]
+    return [*_stale(subject), *found, *(_SHARED.format(place) for place in shared)]
+
+
+def _stale(subject: Subject) -> list[str]:
+    """Of a release that was named, nobody expects it. Sources that no commit names are not told apart."""
+    if subject.named:
+        return []
+    try:
+        here, built = read_project(subject.loaded), subject.release
+    except SpecError:  # what is deployed is the release: the project may be gone
+        return []
+    if here.prompts_digest != built.prompts:
+        return [f"the prompts here are not those of release {built.id}: `shipway build` takes them in"]
+    if here.source.revision and here.source.revision != built.source.revision:
+        made = (built.source.revision or "no commit")[:12]
+        return [f"release {built.id} was built from {made}, and here is {here.source.revision[:12]}"]
+    return []
 
 
 _SHARED = (

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from shipway.deploy.following import LASTING_S, Telling, Wanted, came_to, causes, clock, is_back
+from shipway.deploy.following import (
+    LASTING_S,
+    Telling,
+    Wanted,
+    came_to,
+    causes,
+    clock,
+    is_back,
+    readable,
+    suspect,
+)
 from shipway.rollout.service.messages import Check, ContainerSeen, RevisionStatus, Status
 from shipway.rollout_snapshot import Line, Phase, RevisionSeen, Snapshot, StepSeen
 
@@ -83,12 +93,26 @@ def test_a_rollout_of_another_one_is_not_ours() -> None:
 
 def test_causes_name_the_container_the_check_and_since_when() -> None:
     agent = replace(AGENT, state="restarting", cause="restarting since 12:04: exit code 137, out of memory")
-    checks = (Check("mcp git", "down", 3600.0, "connection refused"), Check("model", "up"))
+    checks = (Check("mcp:git", "down", 3600.0, "connection refused"), Check("model", "up"))
     found = causes(replace(STABLE, health="unready", containers=(agent,), checks=checks))
     assert found == [
         "agent: restarting since 12:04: exit code 137, out of memory",
         f"mcp git, connection refused since {clock(3600.0)}",
     ]
+
+
+def test_the_log_that_may_say_more_is_that_of_what_is_down() -> None:
+    git = replace(AGENT, name="mcp-git")
+    checks = (Check("model", "down"), Check("mcp:git", "down"))
+    seen = replace(STABLE, health="unready", containers=(AGENT, git), checks=checks)
+    assert suspect(seen) == "mcp-git"
+    assert suspect(replace(seen, containers=(replace(AGENT, cause="exited"), git))) == "agent"
+    assert suspect(replace(seen, checks=checks[:1])) == "agent"
+
+
+def test_lines_of_our_log_are_said_in_words() -> None:
+    assert readable('{"time": "…", "level": "warning", "message": "git is down"}') == "warning: git is down"
+    assert [readable(line) for line in ("Traceback", "[1]", "{}")] == ["Traceback", "[1]", "{}"]
 
 
 def test_what_lasts_is_said_once_and_what_passes_is_not() -> None:

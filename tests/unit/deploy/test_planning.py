@@ -82,3 +82,25 @@ def test_one_agent_runs_whatever_is_asked(tmp_path: Path) -> None:
     assert planning.remarks(planning.read(write(tmp_path, spec), "prod", None)) == [
         "one agent runs there, not 3: replicas are for other targets"
     ]
+
+
+def test_a_release_of_other_prompts_is_said_unless_it_was_named(tmp_path: Path) -> None:
+    write(tmp_path, SPEC.replace("[env", 'prompts = "prompts"\n[env', 1))
+    (tmp_path / "support.py").write_text("async def agent(messages, ctx):\n    return 'x'\n")
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/system.md").write_text("Be brief.\n")
+    said = "the prompts here are not those of release 0123456789ab: `shipway build` takes them in"
+    assert planning.remarks(planning.read(tmp_path, "prod", None)) == [said]
+    named = tmp_path / ".shipway/release.json"
+    assert planning.remarks(planning.read(tmp_path, "prod", named)) == []
+
+
+def test_two_revisions_with_one_sqlite_file_are_remarked(tmp_path: Path) -> None:
+    spec = (
+        SPEC
+        + '[storage]\npath = "/data"\n[rollout]\nsteps = [{ weight = 5, hold = "1h" }, { weight = 100 }]\n'
+    )
+    (said,) = planning.remarks(planning.read(write(tmp_path, spec), "prod", None))
+    assert said.startswith(
+        "while a rollout goes on, two revisions share /data, with the conversations in SQLite"
+    )
