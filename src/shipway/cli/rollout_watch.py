@@ -97,8 +97,8 @@ def changes(said: dict[str, str], known: Known, rollout: Snapshot, lost: str = "
             for one in rollout.trail
         ),
         ("phase", words.phase(rollout)),
-        ("canary", words.health(rollout.canary)),
-        ("stable", words.health(rollout.stable)),
+        ("canary", words.health(rollout.canary, ended=rollout.ended)),
+        ("stable", words.health(rollout.stable, ended=rollout.ended)),
         ("gate", f"gate: {gate.verdict}: {gate.words}" if gate else ""),
         ("trouble", f"trouble: {rollout.trouble}" if rollout.trouble else ""),
         *((f"order {one.number}", f"order: {words.waiting(one)}") for one in known.orders),

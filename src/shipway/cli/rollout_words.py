@@ -40,8 +40,8 @@ def view(title: str, known: Known, rollout: Snapshot, width: int = 100, height: 
         *(_said("", rollout.why, width) if rollout.why else ()),
         tuple(_split(rollout)),
         *(_gate(rollout.gate, width) if rollout.gate else ()),
-        *_health("canary", rollout.canary, width),
-        *_health("stable", rollout.stable, width),
+        *_health("canary", rollout.canary, width, ended=rollout.ended),
+        *_health("stable", rollout.stable, width, ended=rollout.ended),
         *(_said("trouble", rollout.trouble, width, "yellow") if rollout.trouble else ()),
         *(line for one in known.orders for line in _said("order", waiting(one), width, "yellow")),
         *(_said("silence", words, width, "bold yellow") if (words := silence(known)) else ()),
@@ -78,10 +78,12 @@ def phase(rollout: Snapshot) -> str:
             return f"rolled back at {clock(rollout.since)}: {stable} stays"
 
 
-def health(revision: RevisionSeen) -> str:
-    """Ready, or not and why."""
+def health(revision: RevisionSeen, *, ended: bool = False) -> str:
+    """Ready, or not and why; after the end of a rollout one of the two has ended, too."""
     if revision.health == "ready":
         return f"{revision.revision} is ready"
+    if ended and revision.health == "absent":
+        return f"{revision.revision} has ended"
     since = f" since {clock(revision.since)}" if revision.since else ""
     state = "not ready" if revision.health == "unready" else "not there"
     why = f": {'; '.join(revision.causes)}" if revision.causes else ""
@@ -216,9 +218,9 @@ def _evidence(evidence: float, threshold: float) -> Iterator[Piece]:
     yield f" {amount(evidence)} of {threshold:.4g}", ""
 
 
-def _health(label: str, revision: RevisionSeen, width: int) -> Iterator[Shown]:
-    style = {"ready": "green", "unready": "yellow", "absent": "red"}[revision.health]
-    return _said(label, health(revision), width, style)
+def _health(label: str, revision: RevisionSeen, width: int, *, ended: bool) -> Iterator[Shown]:
+    style = {"ready": "green", "unready": "yellow", "absent": "" if ended else "red"}[revision.health]
+    return _said(label, health(revision, ended=ended), width, style)
 
 
 def _trail(rollout: Snapshot, width: int) -> list[Shown]:

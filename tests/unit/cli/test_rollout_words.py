@@ -87,6 +87,12 @@ def test_everything_that_is_known_is_said():
         assert said in told
 
 
+def test_what_has_ended_with_the_rollout_is_no_alarm():
+    gone = snapshot(phase="aborted", course="aborted", canary=RevisionSeen("r-2", "absent"))
+    assert "r-2 has ended" in "\n".join(shown(gone))
+    assert "r-2 is not there" in "\n".join(shown(dataclasses.replace(gone, phase="stepping")))
+
+
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_words_are_wrapped_and_the_trail_is_as_long_as_the_height_lets_it_be(width):
     rollout = snapshot(gate=gate(), trail=snapshot().trail * 40, why="x " * 100)

@@ -3,7 +3,7 @@
 
 import { h } from "./dom.js";
 import { Lost, mayOperate, send } from "./session.js";
-import { time } from "./words.js";
+import { now, time } from "./words.js";
 
 const DECIDED = ["promoting", "aborting", "promoted", "aborted"];
 
@@ -31,14 +31,19 @@ const ORDERS = {
   },
 };
 
+const FOLLOWED_S = 20; // after an order, until what it does can be seen
+
 // said: what the last order came to, and `of` which rollout. asked: how often, so that each question is a new form.
-const draft = { what: null, reason: "", said: null, of: null, asked: 0 };
+const draft = { what: null, reason: "", said: null, of: null, asked: 0, given: -Infinity };
+
+// Whether something is about to change because somebody has ordered it.
+export const awaited = ({ orders: all }) => all.length > 0 || now() - draft.given < FOLLOWED_S;
 
 export function orders(parts) {
   const { known, context } = parts;
   const { rollout } = known;
   if (DECIDED.includes(rollout.phase)) return null;
-  const said = draft.of === idOf(rollout) ? draft.said : null;
+  const said = draft.of === idOf(rollout) || draft.said?.kind === "bad" ? draft.said : null;
   return h(
     "section",
     { "aria-labelledby": "orders" },
@@ -106,8 +111,7 @@ function buttons({ known, context }) {
 }
 
 function ask(what, context) {
-  draft.what = what;
-  draft.asked += 1;
+  Object.assign(draft, { what, said: null, asked: draft.asked + 1 });
   context.redraw();
   document.getElementById("order").showModal();
 }
@@ -164,6 +168,7 @@ async function give({ known, context }) {
   try {
     await send("POST", "/v1/rollout/orders", { query: { name, environment }, body });
     draft.reason = "";
+    draft.given = now();
     draft.said = { kind: "", words: `${ORDERS[what].label} is ordered. The controller hears it within seconds.` };
   } catch (failure) {
     if (failure instanceof Lost) draft.said = { kind: "bad", words: "Nothing was ordered: the session has ended." };

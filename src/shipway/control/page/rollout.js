@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 import { errors } from "./errors.js";
 import { evidence, scale, verdict } from "./evidence.js";
 import { empty, heading, mark } from "./marks.js";
-import { orders } from "./orders.js";
+import { awaited, orders } from "./orders.js";
 import { Refused, get } from "./session.js";
 import { evidence as amount, span, time } from "./words.js";
 
@@ -22,7 +22,7 @@ async function load({ name, environment }) {
     gateOf(known.rollout, deployment),
     get("/v1/errors", { ...deployment, since }),
   ]);
-  return { known, gate, failed, soon: known.orders.length > 0 };
+  return { known, gate, failed, soon: awaited(known) };
 }
 
 // The gate with its evidence over time; null while there is none.
@@ -228,8 +228,10 @@ function judged({ gate, canary }, place) {
 }
 
 const HEALTH = { ready: ["good", "ready"], unready: ["warn", "not ready"], absent: ["bad", "not there"] };
+const GONE = ["off", "has ended"];
 
-function health({ canary, stable }) {
+function health({ canary, stable, phase }) {
+  const over = ["promoted", "aborted"].includes(phase);
   const all = [
     ["Canary", canary],
     ["Stable", stable],
@@ -251,7 +253,7 @@ function health({ canary, stable }) {
             {},
             h("code", {}, revision),
             " ",
-            mark(...HEALTH[state]),
+            mark(...(over && state === "absent" ? GONE : HEALTH[state])),
             since && state !== "ready" ? [" since ", time(since)] : null,
             causes.map((cause) => h("p", { key: cause }, cause)),
           ),
