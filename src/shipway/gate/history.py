@@ -21,6 +21,9 @@ class History:
         self._step = 1
 
     def see(self, at: float, canary: int, evidence: float, metrics: dict[str, float]) -> None:
+        """Times of a plot do not go back; conversations that close within the same minute come by their
+        start."""
+        at = max(at, self._last.at) if self._last else at
         self._last = Point(at, canary, evidence, metrics)
         if self._seen % self._step == 0:
             self._points.append(self._last)

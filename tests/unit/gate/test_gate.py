@@ -270,6 +270,15 @@ def test_the_plot_has_a_bounded_number_of_points_and_the_newest() -> None:
     assert [point.canary for point in points] == sorted({point.canary for point in points})
 
 
+def test_the_plot_does_not_go_back_in_time() -> None:
+    """Of conversations that close within the same minute the one that began first comes first."""
+    gate = Gate(plan(live=0.02))
+    for number, closed in enumerate((1310.0, 1305.0, 1320.0)):
+        turn = outcome(revision=CANARY, score=0.5, started=1000.0 + number)
+        gate.see(Conversation((None, f"c{number}"), CANARY, 1000.0 + number, closed, (turn,)))
+    assert [point.at for point in gate.points] == [1310.0, 1310.0, 1320.0]
+
+
 def test_what_is_kept_does_not_grow() -> None:
     small = len(pickle.dumps(seen(Gate(plan()), traffic(1, 2000, share=0.5))))
     large = len(pickle.dumps(seen(Gate(plan()), traffic(1, 8000, share=0.5))))
