@@ -21,7 +21,7 @@ import sys
 import tempfile
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +31,17 @@ from demo_users import Users
 from shipway.control_client import ControlClient
 from shipway.deploy.processes import routers
 from shipway.deploy.processes.stacks import Stacks
-from shipway.errors import RolloutError, ShipwayError, StackError
+from shipway.errors import ControlError, RolloutError, ShipwayError, StackError
 from shipway.local.ports import LOOPBACK, next_free
 from shipway.plan.rollout import RolloutPlan, Step
 from shipway.rollout.controller import Controller
 from shipway.rollout.judge import Judge
 from shipway.rollout.machine import begin
-from shipway.rollout.state import Run, Weigh
+from shipway.rollout.service.snapshots import revision, snapshot
+from shipway.rollout.state import Asked, Run, Weigh
 from shipway.rollout.store import Store
 from shipway.rollout.world import OneMachine
+from shipway.rollout_snapshot import ORDERS_PATH, PATH
 from shipway_runtime.contract import env
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ MARGIN = 0.1
 PATIENCE_S = 240.0
 ROUND_S = 0.5
 SHOW_S = 5.0
+REPORT_S = 1.0
 INDENT = " " * 10
 START_S = 20.0
 
@@ -119,20 +122,21 @@ class Demonstration:
         self.control, tokens = stack.enter_context(control(place))
         self.gates = ControlClient(self.control, tokens["operate"], NAME, ENVIRONMENT)
         stack.callback(self.gates.close)
-        judge = Judge(self.control, tokens["operate"], self.plan, IDLE_S)
-        stack.callback(judge.close)
+        self.judge = Judge(self.control, tokens["operate"], self.plan, IDLE_S)
+        stack.callback(self.judge.close)
         variables = {env.CONTROL_URL: self.control, env.CONTROL_TOKEN: tokens["report"]}
         port = next_free(8090, set())
         self.traffic = stack.enter_context(router(options.router, port, place))
         self.stacks = Stacks(projects(place), place / "volume", variables)
         stack.callback(self.stacks.close)
         self.store = Store(place / "rollouts.db")
-        self.world = OneMachine(self.stacks, self.traffic, judge, self.tell, self.store)
+        self.world = OneMachine(self.stacks, self.traffic, self.judge, self.tell, self.store)
         stack.callback(self.world.close)
         self.controller = Controller(self.store, self.world, time.time)
         self.users = Users(f"http://{LOOPBACK}:{port}", options.users)
         stack.callback(self.users.close)
         self.token = tokens["operate"]
+        self.heard = 0
 
     def run(self) -> int:
         self.serve_stable()
@@ -161,13 +165,14 @@ class Demonstration:
                 raise RolloutError(f"{GOOD} is not ready after {PATIENCE_S:.0f} s")
             time.sleep(ROUND_S)
         say(f"{GOOD} serves users at {self.users.url}, through {type(self.traffic).__name__}")
-        say(f"control's page: {self.control}, token: {self.token}")
+        page = f"{self.control}/#/{NAME}/{ENVIRONMENT}/rollout"
+        say(f"control's page, where you may also pause and abort: {page}, token: {self.token}")
         self.users.come()
 
     def roll_out(self, canary: str, stable: str) -> Ended:
         """The controller's rounds, until the rollout has ended."""
         self.store.begin(self.plan, begin(canary, stable, time.time()), "demo")
-        decided, gate, shown = 0.0, {}, 0.0
+        decided, gate, shown, told = 0.0, {}, 0.0, 0.0
         deadline = time.monotonic() + PATIENCE_S
         while self.controller.tick():
             state = self.state
@@ -176,14 +181,41 @@ class Demonstration:
             if state.phase == "stepping" and time.monotonic() - shown > SHOW_S:
                 shown = time.monotonic()
                 self.show(self.gate(canary)["judgement"])
-            if state.phase == "paused":
+            if time.monotonic() - told > REPORT_S:
+                told = time.monotonic()
+                self.report()
+            if state.phase == "paused" and not state.why.startswith("by "):
                 raise RolloutError(f"nobody is here to look at what paused it: {state.why}")
             if time.monotonic() > deadline:
                 raise RolloutError(
                     f"after {PATIENCE_S:.0f} s {canary} is {state.phase}; {self.controller.trouble}"
                 )
             time.sleep(ROUND_S)
+        self.report()
         return Ended(self.state, decided, gate)
+
+    def report(self) -> None:
+        """How the rollout stands, for control's page and `shipway rollout watch`; what people order there is
+        for the next round. No rollout waits for control."""
+        rollout, now = self.store.last(), time.time()
+        assert rollout
+        state = rollout.state
+        with contextlib.suppress(ControlError, RolloutError):
+            for order in self.gates.ask("GET", ORDERS_PATH, query={"after": str(self.heard)}).json():
+                self.world.order(Asked(now, order["what"], order["by"], order["reason"]))
+                self.heard = order["number"]
+            seen = self.world.look(state, now)
+            told = snapshot(
+                rollout,
+                revision(state.canary, seen.canary, ()),
+                revision(state.stable, seen.stable, ()),
+                gate=self.judge.opinion(state.canary).gate if state.split_since else None,
+                trail=self.store.history(rollout),
+                trouble=self.controller.trouble,
+                heard=self.heard,
+                now=now,
+            )
+            self.gates.ask("PUT", PATH, json=asdict(told))
 
     @property
     def state(self) -> State:
