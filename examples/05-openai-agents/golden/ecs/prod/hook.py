@@ -24,6 +24,14 @@ Details = dict[str, Any]
 `since` when it was first asked with users on the canary."""
 
 
+class Refused(Exception):
+    """Control's answer that is no yes: its status, and its own words."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f"control answers {status}: {text}")
+        self.status, self.text = status, text
+
+
 def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
     """What ECS is to do. It takes a function that fails for a no, so this one does not fail."""
     details: Details = dict(event["hookDetails"])
@@ -33,18 +41,17 @@ def handler(event: dict[str, Any], _: object) -> dict[str, Any]:
         if weights.get(execution["targetServiceRevisionArn"]):
             return decide(details)
         return begin(details)
-    except urllib.error.HTTPError as refused:
-        return later(details, f"control refuses: {refused.code} {refused.read().decode(errors='replace')}")
-    except (OSError, ValueError) as away:
-        return later(details, f"control does not answer: {away}")
+    except (Refused, OSError, ValueError) as error:  # whoever is away, or has a wrong token, is asked again
+        print(error)
+        return later(details)
 
 
 def begin(details: Details) -> dict[str, Any]:
     """Control judges from now on. The first deployment has nothing to be compared with."""
     try:
         ask("PUT", details, f"/v1/gates/{details['canary']}", body=details["gate"])
-    except urllib.error.HTTPError as refused:
-        if refused.code != 409 or json.load(refused)["error"]["code"] != "no_stable":
+    except Refused as refused:
+        if "no_stable" not in refused.text:
             raise
     return {"hookStatus": "SUCCEEDED"}
 
@@ -53,28 +60,25 @@ def decide(details: Details) -> dict[str, Any]:
     """Worse: back, at once. Else, after the hold, what control says."""
     try:
         answer: dict[str, Any] = ask("GET", details, "/v1/verdict", f"&as=ecs{details['enough']}")
-    except urllib.error.HTTPError as refused:
-        if refused.code != 404:
+    except Refused as refused:
+        if refused.status != 404:
             raise
         return begin(details)
     since = details.setdefault("since", time.time())
-    if answer["hookStatus"] == "SUCCEEDED" and time.time() < since + details["hold_s"]:
-        return later(details, "")
-    if answer["hookStatus"] == "IN_PROGRESS":
-        return answer | {"hookDetails": details}
+    held = time.time() >= since + details["hold_s"]
+    if answer["hookStatus"] == "IN_PROGRESS" or (answer["hookStatus"] == "SUCCEEDED" and not held):
+        return later(details)
     ask("DELETE", details, f"/v1/gates/{details['canary']}")
     return answer
 
 
-def later(details: Details, why: str) -> dict[str, Any]:
-    """Asked again; `why` goes to the function's log."""
-    if why:
-        print(why)
+def later(details: Details) -> dict[str, Any]:
+    """ECS calls again, with what is known so far."""
     return {"hookStatus": "IN_PROGRESS", "callBackDelay": AGAIN_S, "hookDetails": details}
 
 
 def ask(method: str, details: Details, path: str, more: str = "", body: Any = None) -> Any:
-    """What control answers; None where that is nothing."""
+    """What control answers; None where that is nothing. Raises Refused, or OSError where it is away."""
     query = f"{details['deployment']}&canary={details['canary']}{more}"
     request = urllib.request.Request(  # noqa: S310 - the account's own address
         f"{os.environ['SHIPWAY_CONTROL_URL'].rstrip('/')}{path}?{query}",
@@ -82,6 +86,9 @@ def ask(method: str, details: Details, path: str, more: str = "", body: Any = No
         data=None if body is None else json.dumps(body).encode(),
         headers={"authorization": f"Bearer {os.environ['SHIPWAY_CONTROL_TOKEN']}"},
     )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-        text = answer.read()
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            text = answer.read()
+    except urllib.error.HTTPError as refused:
+        raise Refused(refused.code, refused.read().decode(errors="replace")) from None
     return json.loads(text) if text else None

@@ -38,36 +38,13 @@ _LATEST = "len(result) > 0 && result[0].verdict"
 _PROJECT = "/project"
 _STABLE = "/tmp/stable.json"  # noqa: S108 - the container's
 
+BEGIN, WATCH, HOLD, DECIDE = "begin", "watch", "hold", "decide"
+SUITE, SUITE_VERDICT = "suite", "suite-verdict"
 
-@dataclass(frozen=True, slots=True)
-class Templates:
-    """The names of the AnalysisTemplates of a rollout."""
 
-    rollout: RolloutPlan
-
-    @property
-    def begin(self) -> str:
-        return f"{self.rollout.name}-begin"
-
-    @property
-    def watch(self) -> str:
-        return f"{self.rollout.name}-watch"
-
-    @property
-    def hold(self) -> str:
-        return f"{self.rollout.name}-hold"
-
-    @property
-    def decide(self) -> str:
-        return f"{self.rollout.name}-decide"
-
-    @property
-    def suite(self) -> str:
-        return f"{self.rollout.name}-suite"
-
-    @property
-    def suite_verdict(self) -> str:
-        return f"{self.rollout.name}-suite-verdict"
+def template_name(rollout: RolloutPlan, part: str) -> str:
+    """Of one of these."""
+    return f"{rollout.name}-{part}"
 
 
 def secret_name(plan: StackPlan) -> str:
@@ -88,20 +65,22 @@ def suite_image(plan: StackPlan) -> str:
 
 def objects(plan: StackPlan, rollout: RolloutPlan, control: Control) -> list[Part]:
     """The templates that the steps name."""
-    names, ask = Templates(rollout), _Asking(plan, rollout, control)
+    ask = _Asking(plan, rollout, control)
     found = []
     if gate.metrics(rollout):
-        found += [
-            ask.template(names.begin, {"canary": None, "share": None}, _begin(ask)),
-            ask.template(names.watch, {"canary": None}, _watch(ask)),
-        ]
-        held = {step.hold_s is not None for step in rollout.steps if step.weight < gate.WHOLE}
         asked: dict[str, str | None] = {"canary": None, "looks": str(_AWAY)}
-        found += [ask.template(names.hold, asked, _passes(ask, "&enough=1"))] if True in held else []
-        found += [ask.template(names.decide, asked, _passes(ask, ""))] if False in held else []
+        held = {step.hold_s is not None for step in rollout.steps if step.weight < gate.WHOLE}
+        found += [
+            ask.template(BEGIN, {"canary": None, "share": None}, _begin(ask)),
+            ask.template(WATCH, {"canary": None}, _watch(ask)),
+            *([ask.template(HOLD, asked, _passes(ask, "&enough=1"))] if True in held else []),
+            *([ask.template(DECIDE, asked, _passes(ask, ""))] if False in held else []),
+        ]
     if rollout.suite:
-        found.append(ask.template(names.suite, {}, _suite(ask)))
-        found.append(ask.template(names.suite_verdict, {"canary": None}, _suite_verdict(ask)))
+        found += [
+            ask.template(SUITE, {}, _suite(ask)),
+            ask.template(SUITE_VERDICT, {"canary": None}, _suite_verdict(ask)),
+        ]
     return found
 
 
@@ -174,7 +153,7 @@ class _Asking:
         """From another namespace, which is Argo's."""
         return f"http://{self.control.host}.{self.plan.namespace}:{self.control.port}"
 
-    def template(self, name: str, arguments: dict[str, str | None], metric: Part) -> Part:
+    def template(self, part: str, arguments: dict[str, str | None], metric: Part) -> Part:
         token = {"secretKeyRef": {"name": secret_name(self.plan), "key": "token"}}
         args: list[dict[str, Any]] = [{"name": "control", "value": self.address}]
         args += [{"name": key} | ({"value": value} if value else {}) for key, value in arguments.items()]
@@ -182,7 +161,7 @@ class _Asking:
         return {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "AnalysisTemplate",
-            "metadata": metadata(self.plan, name, EVALS),
+            "metadata": metadata(self.plan, template_name(self.rollout, part), EVALS),
             "spec": {"args": args, "metrics": [metric]},
         }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shipway.render import gate
 from shipway.render.kubernetes import agent
 from shipway.render.kubernetes.argo import steps, traffic
-from shipway.render.kubernetes.argo.analysis import Templates
+from shipway.render.kubernetes.argo.analysis import WATCH
 from shipway.render.kubernetes.labels import AGENT, metadata, selector
 
 if TYPE_CHECKING:
@@ -59,5 +59,5 @@ def _canary(plan: StackPlan, planned: RolloutPlan) -> Part:
 
 
 def _watch(planned: RolloutPlan, canary: str) -> Part:
-    told = steps.analysis(Templates(planned).watch, {"canary": canary})["analysis"]
+    told = steps.asking(planned, WATCH, {"canary": canary})
     return {"startingStep": steps.judged_from(planned), **told}

@@ -10,7 +10,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from shipway.render import gate
-from shipway.render.kubernetes.argo.analysis import EVERY_S, Templates
+from shipway.render.kubernetes.argo import analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +24,8 @@ _FOR_EVER = 365 * 24 * 3600
 
 def steps(rollout: RolloutPlan, canary: str) -> list[Part]:
     """All of them, the paired suite first."""
-    templates = Templates(rollout)
-    found = list(_suite(templates, canary)) if rollout.suite else []
-    return [*found, *(part for step in rollout.steps for part in _step(templates, step, canary))]
+    found = list(_suite(rollout, canary)) if rollout.suite else []
+    return [*found, *(part for step in rollout.steps for part in _step(rollout, step, canary))]
 
 
 def judged_from(rollout: RolloutPlan) -> int:
@@ -35,33 +34,32 @@ def judged_from(rollout: RolloutPlan) -> int:
     return before + 2
 
 
-def _suite(templates: Templates, canary: str) -> Iterator[Part]:
+def asking(rollout: RolloutPlan, part: str, arguments: dict[str, str]) -> Part:
+    """What runs a template: in a step, or in the background."""
+    args = [{"name": name, "value": value} for name, value in arguments.items()]
+    name = analysis.template_name(rollout, part)
+    return {"templates": [{"templateName": name}], **({"args": args} if args else {})}
+
+
+def _suite(rollout: RolloutPlan, canary: str) -> Iterator[Part]:
     """One pod that nobody is sent to. The Job fails where the canary is worse; what control keeps of its run
     tells a conclusion from none."""
     yield {"setCanaryScale": {"replicas": 1}}
-    yield analysis(templates.suite, {})
-    yield analysis(templates.suite_verdict, {"canary": canary})
+    yield {"analysis": asking(rollout, analysis.SUITE, {})}
+    yield {"analysis": asking(rollout, analysis.SUITE_VERDICT, {"canary": canary})}
     yield {"setCanaryScale": {"matchTrafficWeight": True}}
 
 
-def _step(templates: Templates, step: Step, canary: str) -> Iterator[Part]:
-    judged = bool(gate.metrics(templates.rollout))
-    whole = step.weight == gate.WHOLE
+def _step(rollout: RolloutPlan, step: Step, canary: str) -> Iterator[Part]:
+    judged, whole = bool(gate.metrics(rollout)), step.weight == gate.WHOLE
     yield {"setWeight": step.weight}
     if judged and not (whole and step.hold_s is None):
         share = gate.share(step.weight)
-        yield analysis(
-            templates.begin, {"canary": canary, "share": "null" if share is None else f"{share:g}"}
-        )
+        told = {"canary": canary, "share": "null" if share is None else f"{share:g}"}
+        yield {"analysis": asking(rollout, analysis.BEGIN, told)}
     if step.hold_s is not None:
         yield {"pause": {"duration": f"{ceil(step.hold_s)}s"}}
     if judged and not whole:
-        template = templates.decide if step.hold_s is None else templates.hold
-        looks = ceil((step.hold_s or _FOR_EVER) / EVERY_S)
-        yield analysis(template, {"canary": canary, "looks": str(looks)})
-
-
-def analysis(template: str, arguments: dict[str, str]) -> Part:
-    """A step that waits for what a template says."""
-    args = [{"name": name, "value": value} for name, value in arguments.items()]
-    return {"analysis": {"templates": [{"templateName": template}], **({"args": args} if args else {})}}
+        part = analysis.DECIDE if step.hold_s is None else analysis.HOLD
+        looks = ceil((step.hold_s or _FOR_EVER) / analysis.EVERY_S)
+        yield {"analysis": asking(rollout, part, {"canary": canary, "looks": str(looks)})}
