@@ -93,7 +93,7 @@ class Analysis:
         if wanted and counts["ok"] >= wanted:
             return "Successful"
         taken = counts["ok"] + counts["no"] + counts["open"]
-        if "count" in metric and taken >= metric["count"]:
+        if "count" in metric and taken >= int(metric["count"]):
             return "Successful"
         return "Running"
 

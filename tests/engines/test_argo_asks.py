@@ -108,12 +108,27 @@ def test_a_hold_without_data_lasts_twice_as_long_and_is_then_a_persons(argo: Arg
     argo.users.begin()
     argo.users.wait("too-little")
     hold = argo.analysis("hold")
-    assert hold.arguments["looks"] == "30", "minutes, as many as the step's hold has"
+    assert hold.arguments["open"] == "30", "minutes, as many as the step's hold has"
     for _ in range(30):
         assert hold.measure() == "Inconclusive"
     assert hold.assess() == "Running"
     assert hold.measure() == "Inconclusive"
     assert hold.assess() == "Inconclusive"
+
+
+def test_argo_takes_every_template_where_it_stands(argo: Argo) -> None:
+    """Its own rules: what a step waits for has a count, and one that is not below its limits."""
+    steps = find(argo.rendered, "Rollout")["spec"]["strategy"]["canary"]["steps"]
+    named = [step["analysis"] for step in steps if "analysis" in step]
+    assert len(named) == 6
+    for said in named:
+        (name,) = (one["templateName"] for one in said["templates"])
+        template = find(argo.rendered, "AnalysisTemplate", name)
+        given = {argument["name"]: argument["value"] for argument in said.get("args", ())}
+        for arguments in (given, {key: "dummy-value" for key in given if key in ("canary", "share")}):
+            metric = Analysis(template, arguments, SECRETS).metric
+            assert "interval" not in metric or int(metric["count"]) > 0, name
+            assert int(metric.get("count", 1)) >= int(metric.get("inconclusiveLimit", 0)), name
 
 
 def test_a_control_that_is_away_is_asked_for_an_hour(argo: Argo) -> None:

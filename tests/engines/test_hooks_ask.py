@@ -187,7 +187,6 @@ class Nomad:
             "ID": "d-1",
             "Status": "running",
             "StatusDescription": "Deployment is running but requires manual promotion",
-            "CreateTime": 1,
             "TaskGroups": {"agent": group},
         }
         self.posted: list[tuple[str, Any, str]] = []
@@ -197,13 +196,16 @@ class Nomad:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 nomad_api.looks.release()
-                known = self.path == "/v1/job/support/deployment"
+                known = self.path == "/v1/job/support/deployment?namespace=agents"
                 self._answer(200 if known else 404, nomad_api.deployment)
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                nomad_api.posted.append((self.path, body, self.headers["x-nomad-token"]))
-                self._answer(200, {"EvalID": "e"})
+                path, _, namespace = self.path.partition("?namespace=")
+                said = body.get("DeploymentID") == path.rpartition("/")[2]  # Nomad wants both
+                if said and namespace == "agents":
+                    nomad_api.posted.append((path, body, self.headers["x-nomad-token"]))
+                self._answer(200 if said else 400, {"EvalID": "e"})
 
             def _answer(self, status: int, document: Any) -> None:
                 text = json.dumps(document).encode()
@@ -251,6 +253,7 @@ class Gate:
             "GATE": json.dumps(self.details),
             "NOMAD_ADDR": engine.url,
             "NOMAD_TOKEN": "workload-identity",
+            "NOMAD_NAMESPACE": "agents",
             "SHIPWAY_CONTROL_URL": control.url,
             "SHIPWAY_CONTROL_TOKEN": TOKENS["operate"],
         }
@@ -273,8 +276,17 @@ def test_nomads_canary_is_promoted_when_the_hold_is_over(
     users.begin()
     users.wait("no-harm")
     assert Gate(tmp_path, plans, hold_s=60).run(control, engine) == (0, "promoted\n")
-    assert engine.posted == [("/v1/deployment/promote/d-1", {"All": True}, "workload-identity")]
+    body = {"DeploymentID": "d-1", "All": True}
+    assert engine.posted == [("/v1/deployment/promote/d-1", body, "workload-identity")]
     assert gates(control)[0]["ended"]
+
+
+def test_without_gates_only_time_counts(
+    tmp_path: Path, plans: Plans, control: ControlProcess, engine: Nomad
+) -> None:
+    assert Gate(tmp_path, plans, gate=None, hold_s=0).run(control, engine) == (0, "promoted\n")
+    assert len(engine.posted) == 1
+    assert gates(control) == []
 
 
 def test_nomads_canary_is_failed_when_it_is_worse(

@@ -58,23 +58,24 @@ def look(details: Details, deployment: dict[str, Any]) -> int | None:
         return say("no canary waits", PASS)
     if group["HealthyAllocs"] < group["DesiredCanaries"]:
         return None
-    verdict, since = judge(details, deployment)
+    verdict, since = judge(details)
     held = time.time() - since
     if verdict == FAIL:
-        nomad("POST", f"/v1/deployment/fail/{deployment['ID']}", {})
+        nomad("POST", f"/v1/deployment/fail/{deployment['ID']}", {"DeploymentID": deployment["ID"]})
         return say("control found the canary worse: failed", end(details, FAIL))
     if verdict == PASS and held >= details["hold_s"]:
-        nomad("POST", f"/v1/deployment/promote/{deployment['ID']}", {"All": True})
+        every = {"DeploymentID": deployment["ID"], "All": True}
+        nomad("POST", f"/v1/deployment/promote/{deployment['ID']}", every)
         return say("promoted", end(details, PASS))
     if held >= details["patience_s"]:
         return say("not decided: promote or fail it yourself", UNDECIDED)
     return None
 
 
-def judge(details: Details, deployment: dict[str, Any]) -> tuple[int, float]:
-    """What control says, and since when it judges. Without gates the canaries' age counts alone."""
+def judge(details: Details) -> tuple[int, float]:
+    """What control says, and since when it judges. Without gates time counts, since they were healthy."""
     if details["gate"] is None:
-        return PASS, deployment["CreateTime"] / 1e9
+        return PASS, details.setdefault("since", time.time())
     begun = control("PUT", details, f"/v1/gates/{details['canary']}", body=details["gate"])
     said = control("GET", details, "/v1/verdict", f"&as=exit{details['enough']}")
     return int(said), float(begun["since"])
@@ -104,7 +105,8 @@ def latest(details: Details) -> dict[str, Any]:
 
 
 def nomad(method: str, path: str, body: Any = None) -> Any:
-    """Nomad's API."""
+    """Nomad's API, in the namespace of this task."""
+    path += "?namespace=" + os.environ.get("NOMAD_NAMESPACE", "default")
     headers = {"X-Nomad-Token": os.environ.get("NOMAD_TOKEN", "")}
     own = Path(os.environ.get("NOMAD_SECRETS_DIR", ""), "api.sock")
     if own.is_socket():

@@ -47,6 +47,11 @@ def template_name(rollout: RolloutPlan, part: str) -> str:
     return f"{rollout.name}-{part}"
 
 
+def looks(still_open: int) -> dict[str, str]:
+    """Arguments of an analysis that may be open so often."""
+    return {"looks": str(still_open + 1), "open": str(still_open)}
+
+
 def secret_name(plan: StackPlan) -> str:
     """The Secret with what the rollout needs: `token` for control, and what the suite asks with."""
     return f"{plan.name}-rollout"
@@ -68,7 +73,7 @@ def objects(plan: StackPlan, rollout: RolloutPlan, control: Control) -> list[Par
     ask = _Asking(plan, rollout, control)
     found = []
     if gate.metrics(rollout):
-        asked: dict[str, str | None] = {"canary": None, "looks": str(_AWAY)}
+        asked: dict[str, str | None] = {"canary": None, **looks(_AWAY)}
         held = {step.hold_s is not None for step in rollout.steps if step.weight < gate.WHOLE}
         found += [
             ask.template(BEGIN, {"canary": None, "share": None}, _begin(ask)),
@@ -112,12 +117,14 @@ def _watch(ask: _Asking) -> Part:
 
 
 def _passes(ask: _Asking, more: str) -> Part:
-    """The first look that passes is the last one. Those that are inconclusive are counted, not in a row."""
+    """The first look that passes is the last one, and one that is open once too often. Argo wants a count of
+    whatever a step waits for; it is never reached otherwise."""
     return {
         "name": "verdict",
         "interval": f"{EVERY_S}s",
+        "count": "{{args.looks}}",
         "consecutiveSuccessLimit": 1,
-        "inconclusiveLimit": "{{args.looks}}",
+        "inconclusiveLimit": "{{args.open}}",
         "consecutiveErrorLimit": _AWAY,
         "failureCondition": _WORSE,
         "successCondition": 'result.verdict == "pass"',

@@ -61,5 +61,5 @@ def _step(rollout: RolloutPlan, step: Step, canary: str) -> Iterator[Part]:
         yield {"pause": {"duration": f"{ceil(step.hold_s)}s"}}
     if judged and not whole:
         part = analysis.DECIDE if step.hold_s is None else analysis.HOLD
-        looks = ceil((step.hold_s or _FOR_EVER) / analysis.EVERY_S)
-        yield {"analysis": asking(rollout, part, {"canary": canary, "looks": str(looks)})}
+        looks = analysis.looks(ceil((step.hold_s or _FOR_EVER) / analysis.EVERY_S))
+        yield {"analysis": asking(rollout, part, {"canary": canary, **looks})}
