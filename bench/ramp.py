@@ -7,6 +7,7 @@ has begun says something more.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -56,15 +57,21 @@ def moved(router: Router, kind: Callable[..., httpx2.Response]) -> int:
             for number in range(EACH):
                 answer = _answered(kind(http, None, weight * EACH + number))
                 begun[answer.headers[NAME]] = answer.headers["x-slot"], number
-            went |= set(_moved(http, kind, begun))
+            went |= set(_moved(http, kind, begun, random.Random(weight)))  # noqa: S311
         router.weigh(0)
     return len(went)
 
 
 def _moved(
-    http: httpx2.Client, kind: Callable[..., httpx2.Response], begun: dict[str, tuple[str, int]]
+    http: httpx2.Client,
+    kind: Callable[..., httpx2.Response],
+    begun: dict[str, tuple[str, int]],
+    chance: random.Random,
 ) -> Iterator[str]:
-    for name, (slot, number) in begun.items():
+    """Out of order: else a round robin gives each the same again, by accident."""
+    said = list(begun.items())
+    chance.shuffle(said)
+    for name, (slot, number) in said:
         if _answered(kind(http, name, number)).headers["x-slot"] != slot:
             yield name
 
