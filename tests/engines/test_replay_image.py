@@ -325,6 +325,7 @@ class Containers:
         return done.stdout + done.stderr
 
 
+@pytest.mark.long  # two stacks, one after the other
 def test_in_containers_an_agent_answers_as_in_processes(
     docker: Docker, image: str, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
