@@ -44,6 +44,12 @@ class RolloutPlan:
     suite: bool = False
     notify: str | None = None
 
+    @property
+    def watched(self) -> dict[str, float | None]:
+        """What live conversations are compared by. Evals are not among it: the paired suite before the first
+        step has judged by those, and nobody reports pairs while users are served."""
+        return {name: margin for name, margin in self.metrics.items() if name != "evals"}
+
 
 def plan_rollout(spec: model.Spec, environment: str) -> RolloutPlan:
     """The plan. Without `[rollout]` everybody gets a new revision at once, and nothing judges it."""

@@ -17,10 +17,8 @@ WHOLE = 100
 
 
 def metrics(rollout: RolloutPlan) -> dict[str, dict[str, float]]:
-    """What live conversations are compared by. Evals are not among them: the paired suite before the first
-    step has judged by those, and nobody reports pairs while users are served."""
-    live = {name: margin for name, margin in rollout.metrics.items() if name != "evals"}
-    return {name: {} if margin is None else {"margin": margin} for name, margin in live.items()}
+    """What live conversations are compared by."""
+    return {name: {} if margin is None else {"margin": margin} for name, margin in rollout.watched.items()}
 
 
 def body(rollout: RolloutPlan) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Judge:
     def begin(self, canary: str, stable: str, share: float | None, since: float) -> None:
         """Judge a canary from `since` on, or tell the gate that judges it of another share."""
         metrics = {
-            name: {} if margin is None else {"margin": margin} for name, margin in self._plan.metrics.items()
+            name: {} if margin is None else {"margin": margin} for name, margin in self._plan.watched.items()
         }
         body = {
             "stable": stable,

@@ -91,7 +91,7 @@ def actions(plan: RolloutPlan, state: State) -> tuple[Action, ...]:
 
 
 def _judge(plan: RolloutPlan, state: State, percent: int) -> tuple[Judge, ...]:
-    if not plan.metrics or state.split_since is None or not percent:
+    if not plan.watched or state.split_since is None or not percent:
         return ()
     share = percent / 100 if percent < 100 else None
     return (Judge(state.canary, state.stable, share, state.split_since),)
@@ -188,12 +188,12 @@ def _held(plan: RolloutPlan, state: State, seen: Seen) -> State:
     if seen.canary != "ready":
         return state
     if hold is None:
-        decided = not plan.metrics or seen.verdict == "pass" or current.weight == AT_ONCE
+        decided = not plan.watched or seen.verdict == "pass" or current.weight == AT_ONCE
         return _next(plan, state, seen.now) if decided else state
     held = state.held_s + seen.now - state.since
     if held < hold * (2 if state.extended else 1):
         return state
-    if not (plan.metrics and seen.too_little) or state.heard:
+    if not (plan.watched and seen.too_little) or state.heard:
         return _next(plan, state, seen.now)
     if not state.extended:
         words = "too little data to judge: the step lasts twice as long"

@@ -378,3 +378,17 @@ def test_what_was_not_told_yet_is_told_again() -> None:
     state, _ = step(PLAN, state, Told(1))
     assert state.notices == ()
     assert state.told == 1
+
+
+def test_evals_alone_judge_before_the_first_step_and_hold_nobody_up_later() -> None:
+    """Nobody reports pairs while users are served: a gate by them would never come to an end."""
+    plan = replace(PLAN, metrics={"evals": None}, steps=(Step(5, HOLD), Step(25), Step(100)))
+    state = begin("new", "old", 0.0)
+    state, _ = step(plan, state, Seen(1.0, "ready", "ready"))
+    assert state.phase == "evaluating"
+    state, _ = step(plan, state, Seen(2.0, "ready", "ready", "pass"))
+    for now in (3.0 + HOLD, 4.0 + HOLD):
+        assert state.phase == "stepping"
+        state, wanted = step(plan, state, Seen(now, "ready", "ready", too_little=True))
+        assert not any(isinstance(one, Judge) for one in wanted)
+    assert state.step == 2

@@ -136,7 +136,7 @@ class Rounds:
         known = (url, rollout.id if rollout else None)
         if self._world is None or known != self._known:
             self._forget_world()
-            if rollout and rollout.plan.metrics:
+            if rollout and rollout.plan.watched:
                 self._judge = Judge(url, self._host.secrets.own_token, rollout.plan)
             self._world = OneMachine(
                 self._host.revisions,

@@ -65,7 +65,7 @@ def _wants_suite(host: Host, rollout: Rollout) -> bool:
 
 def _gate(host: Host, deployment: Deployment, rollout: Rollout | None) -> GateSeen | None:
     """What the gate says; nothing where there is none, or control is away."""
-    if rollout is None or not rollout.plan.metrics or rollout.state.split_since is None:
+    if rollout is None or not rollout.plan.watched or rollout.state.split_since is None:
         return None
     judge = Judge(host.control_url(deployment), host.values.own_token, rollout.plan)
     try:
