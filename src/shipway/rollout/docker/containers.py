@@ -76,15 +76,21 @@ class Containers:
         if found and _differs(found, body, network, pod):
             self.remove(name, body["StopTimeout"])
             found = None
+        if found and _is_well(found, pod):
+            return found
         if found is None:
             self.engine.do("POST", "/containers/create", body, name=name)
-        elif found.state == "paused":
-            self.engine.do("POST", f"/containers/{name}/unpause")
-        elif found.runs and pod and (found.started or 0.0) < (pod.started or 0.0):
-            self.engine.do("POST", f"/containers/{name}/restart", t=1)
-        if found is None or found.state in ("created", "exited"):
-            self.engine.do("POST", f"/containers/{name}/start")
+        self._start(name, found.state if found else "created")
         return self.find(name) or self._vanished(name)
+
+    def _start(self, name: str, state: State) -> None:
+        match state:
+            case "paused":
+                self.engine.do("POST", f"/containers/{name}/unpause")
+            case "running":
+                self.engine.do("POST", f"/containers/{name}/restart", t=1)
+            case _:
+                self.engine.do("POST", f"/containers/{name}/start")
 
     def stop(self, name: str, grace_s: float) -> None:
         """Stop one and wait for it; one that is not there has stopped."""
@@ -98,6 +104,13 @@ class Containers:
 
     def _vanished(self, name: str) -> Found:
         raise RolloutError(f"somebody removed {name} while it was started; it is tried again")
+
+
+def _is_well(found: Found, pod: Found | None) -> bool:
+    """It runs, in the network that it should; or the engine starts it again by itself."""
+    if found.state == "restarting":
+        return True
+    return found.runs and (pod is None or (found.started or 0.0) >= (pod.started or 0.0))
 
 
 def _differs(found: Found, body: Mapping[str, Any], network: str, pod: Found | None) -> bool:

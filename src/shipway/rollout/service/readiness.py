@@ -6,9 +6,9 @@ not answer is not ready, and that is the cause.
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
-
-import httpx2
 
 from shipway.rollout.service.messages import Check
 from shipway_runtime import contract
@@ -23,14 +23,18 @@ def ask(host: str | None) -> tuple[Health, tuple[Check, ...]]:
     """Of the pod at this address; None: it is nowhere."""
     if host is None:
         return "absent", ()
+    connection = HTTPConnection(host, contract.ADMIN_PORT, timeout=TIMEOUT_S)
     try:
-        with httpx2.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-            answer = client.get(f"http://{host}:{contract.ADMIN_PORT}/readyz")
-    except httpx2.HTTPError as error:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, HTTPException) as error:
         said = str(error) or type(error).__name__
         return "unready", (Check("agent", "down", error=f"does not answer: {said}"),)
-    health: Health = "ready" if answer.status_code == 200 else "unready"
-    return health, checks(_document(answer))
+    finally:
+        connection.close()
+    health: Health = "ready" if answer.status == 200 else "unready"
+    return health, checks(_document(text))
 
 
 def checks(document: dict[str, Any]) -> tuple[Check, ...]:
@@ -49,9 +53,9 @@ def causes(found: tuple[Check, ...]) -> tuple[str, ...]:
     return tuple(f"{one.name}: {one.error or one.state}" for one in wrong)
 
 
-def _document(answer: httpx2.Response) -> dict[str, Any]:
+def _document(text: bytes) -> dict[str, Any]:
     try:
-        found = answer.json()
+        found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
