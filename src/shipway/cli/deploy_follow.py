@@ -107,8 +107,7 @@ def _failure(controller: Controller, status: Status) -> StackError:
     told = [f"{revision.revision} is not ready", *(f"  {cause}" for cause in causes)]
     wrong = following.suspect(revision)
     if log := controller.log(LOG_LINES, revision.revision, wrong):
-        lines = (following.readable(line) for line in log.splitlines())
-        told += [f"the log of {wrong} ends so:", *(f"  {line}" for line in lines)]
+        told += [f"the log of {wrong} ends so:", *(f"  {line}" for line in following.readable(log))]
     return StackError(
         "\n".join(told), "the machine goes on trying; deploy another one, and it takes its place"
     )

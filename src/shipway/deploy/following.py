@@ -16,7 +16,7 @@ from shipway.plan.deployment import AGENT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shipway.rollout.service.messages import RevisionStatus, Status
+    from shipway.rollout.service.messages import ContainerSeen, RevisionStatus, Status
 
 Came = Literal["ready", "users", "promoted", "aborted", "paused", "failing"]
 """ready: everybody has it. users: its first users. promoted, aborted: the rollout's end. paused: somebody has
@@ -119,7 +119,7 @@ class Telling:
 
 def causes(revision: RevisionStatus) -> list[str]:
     """Why it is not ready: its containers first, then its checks."""
-    found = [f"{one.name}: {one.cause}" for one in revision.containers if one.cause]
+    found = [f"{one.name}: {why}" for one in revision.containers if (why := one.cause or _again(one))]
     for check in revision.checks:
         if check.state not in ("up", "no"):  # `draining` is "no" as long as all is well
             since = f" since {clock(check.since)}" if check.since else ""
@@ -135,13 +135,22 @@ def suspect(revision: RevisionStatus) -> str:
     return next((name for name in (*ended, *down) if name in names), AGENT)
 
 
-def readable(line: str) -> str:
-    """A line of a log: of ours, which is JSON, what it says."""
+def _again(container: ContainerSeen) -> str:
+    """Of one that runs at the moment."""
+    return f"ended and was started again, {container.restarts} times so far" if container.restarts > 1 else ""
+
+
+def readable(log: str) -> list[str]:
+    """The lines of a log, each once: of ours, which are JSON, what they say."""
+    return list(dict.fromkeys(line for entry in log.splitlines() for line in _said(entry)))
+
+
+def _said(entry: str) -> list[str]:
     try:
-        said = json.loads(line)
-        return f"{said['level']}: {said['message']}"
-    except (ValueError, KeyError, TypeError):
-        return line
+        said = json.loads(entry)
+        return [f"{said['level']}: {said['message']}", *said.get("exception", "").splitlines()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return [entry]
 
 
 def clock(at: float) -> str:

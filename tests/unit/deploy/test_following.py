@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -110,9 +111,16 @@ def test_the_log_that_may_say_more_is_that_of_what_is_down() -> None:
     assert suspect(replace(seen, checks=checks[:1])) == "agent"
 
 
-def test_lines_of_our_log_are_said_in_words() -> None:
-    assert readable('{"time": "…", "level": "warning", "message": "git is down"}') == "warning: git is down"
-    assert [readable(line) for line in ("Traceback", "[1]", "{}")] == ["Traceback", "[1]", "{}"]
+def test_a_log_of_ours_is_said_in_words_with_what_went_wrong() -> None:
+    entry = {"time": "…", "level": "critical", "message": "no import", "exception": "Traceback\nOSError: x"}
+    log = "\n".join([json.dumps(entry), "its own words", json.dumps(entry | {"time": "later"})])
+    assert readable(log) == ["critical: no import", "Traceback", "OSError: x", "its own words"]
+    assert readable("[1]\n{}") == ["[1]", "{}"]
+
+
+def test_a_container_that_runs_after_it_ended_says_so() -> None:
+    again = replace(STABLE, health="unready", containers=(replace(AGENT, restarts=3),))
+    assert causes(again) == ["agent: ended and was started again, 3 times so far"]
 
 
 def test_what_lasts_is_said_once_and_what_passes_is_not() -> None:
