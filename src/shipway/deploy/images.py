@@ -72,12 +72,12 @@ def provide(engine: Engine, roles: Mapping[str, Wanted], layout: Path, say: Say)
 
 def pull(engine: Engine, image: Wanted, say: Say) -> None:
     """By its reference. Raises StackError."""
-    say(f"pulling {image.reference}")
     if image.digest and not image.has_registry:
         raise StackError(
             f"{image.reference} is not in Docker at {engine.host}, and the layout of its build is gone",
             "run `shipway build` again, or deploy from the directory where it was built",
         )
+    say(f"pulling {image.reference}")
     done = engine.run("pull", "--quiet", image.reference)
     if done.returncode:
         said = " ".join(done.stderr.replace("Error response from daemon:", "").split())
