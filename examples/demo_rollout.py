@@ -12,47 +12,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import secrets
+import dataclasses
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import textwrap
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx2
+from demo_machine import Machine
 from demo_users import Users
 
-from shipway.control_client import ControlClient
-from shipway.deploy.processes import routers
-from shipway.deploy.processes.stacks import Stacks
-from shipway.errors import ControlError, RolloutError, ShipwayError, StackError
-from shipway.local.ports import LOOPBACK, next_free
-from shipway.plan.rollout import RolloutPlan, Step
-from shipway.rollout.controller import Controller
-from shipway.rollout.judge import Judge
-from shipway.rollout.machine import begin
-from shipway.rollout.service.snapshots import revision, snapshot
-from shipway.rollout.state import Asked, Run, Weigh
-from shipway.rollout.store import Store
-from shipway.rollout.world import OneMachine
-from shipway.rollout_snapshot import ORDERS_PATH, PATH
-from shipway_runtime.contract import env
+from shipway.errors import RolloutError, ShipwayError
+from shipway.plan.rollout import RolloutPlan, Step, plan_rollout
+from shipway.spec.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from shipway.rollout.state import Notice, State
-    from shipway.rollout.traffic.split import Traffic
+    from shipway.rollout.state import Notice
 
 EXAMPLE = Path(__file__).parent / "07-canary"
 PROMPT = "prompts/system.md"
-NAME, ENVIRONMENT = "orders", "development"
 GOOD, WORSE, BETTER = "r1", "r2", "r3"
 GUIDED = "Look an order up with the tool `order` before you say where it is. Never guess."
 PROMPTS = {
@@ -60,26 +42,24 @@ PROMPTS = {
     WORSE: (GUIDED, "Answer at once. Nobody likes to wait for the tool `order`."),
     BETTER: ("a shop for gardeners.", "a shop for gardeners. Be kind."),
 }
-IDLE_S = 8.0
-"""A conversation is over when nothing was said for so long; outside a demonstration, five minutes. It is
-longer than a live score takes on a machine that is busy with all of this."""
+STEPS = (Step(25, 20.0), Step(50), Step(100))
+"""Instead of hours: 20 seconds, and then until the gates have decided."""
 
 MARGIN = 0.1
 """How much worse a canary may be. Less takes more conversations than a demonstration has time for."""
 
+IDLE_S = 8.0
+"""A conversation is over when nothing was said for so long; outside a demonstration, five minutes. It is
+longer than a live score takes on a machine that is busy with all of this."""
+
 PATIENCE_S = 240.0
-ROUND_S = 0.5
 SHOW_S = 5.0
-REPORT_S = 1.0
 INDENT = " " * 10
-START_S = 20.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--router", choices=["haproxy", "embedded"], help="default: HAProxy where it is on PATH"
-    )
+    parser.add_argument("--router", choices=["haproxy", "embedded"], help="default: HAProxy where it is here")
     parser.add_argument("--users", type=int, default=8, help="how many people talk at once")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -101,136 +81,56 @@ def main() -> int:
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a rollout: its last state, when it was decided, and the gate of then."""
+    """What became of a rollout: how it ended and why, when that was decided, and the gate of then."""
 
-    state: State
+    phase: str
+    why: str
     decided: float
     gate: dict[str, Any]
 
 
 class Demonstration:
-    """Everything that runs; what `stack` is given ends with it."""
+    """The story; what `stack` is given ends with it."""
 
     def __init__(self, place: Path, options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         self.began = time.monotonic()
-        self.plan = RolloutPlan(
-            name=NAME,
-            environment=ENVIRONMENT,
-            steps=(Step(25, 20.0), Step(50), Step(100)),
-            metrics={"live": MARGIN, "errors": MARGIN},
-        )
-        self.control, tokens = stack.enter_context(control(place))
-        self.gates = ControlClient(self.control, tokens["operate"], NAME, ENVIRONMENT)
-        stack.callback(self.gates.close)
-        self.judge = Judge(self.control, tokens["operate"], self.plan, IDLE_S)
-        stack.callback(self.judge.close)
-        variables = {env.CONTROL_URL: self.control, env.CONTROL_TOKEN: tokens["report"]}
-        port = next_free(8090, set())
-        self.traffic = stack.enter_context(router(options.router, port, place))
-        self.stacks = Stacks(projects(place), place / "volume", variables)
-        stack.callback(self.stacks.close)
-        self.store = Store(place / "rollouts.db")
-        self.world = OneMachine(self.stacks, self.traffic, self.judge, self.tell, self.store)
-        stack.callback(self.world.close)
-        self.controller = Controller(self.store, self.world, time.time)
-        self.users = Users(f"http://{LOOPBACK}:{port}", options.users)
+        projects = {revision: project(place / revision, *change) for revision, change in PROMPTS.items()}
+        self.machine = Machine(place, projects, plan(), IDLE_S, tell, options.router, stack)
+        self.users = Users(self.machine.url, options.users)
         stack.callback(self.users.close)
-        self.token = tokens["operate"]
-        self.heard = 0
 
     def run(self) -> int:
-        self.serve_stable()
-        say(f"{WORSE} is rolled out over {GOOD}; its prompt is worse:")
-        show_change(WORSE)
-        worse = self.roll_out(WORSE, GOOD)
-        if worse.state.phase != "aborted":
-            return fail(f"expected {WORSE} to be rolled back, and it is {worse.state.phase}")
-        say(f"{BETTER} is rolled out over {GOOD}:")
-        show_change(BETTER)
-        better = self.roll_out(BETTER, GOOD)
+        self.machine.serve(GOOD, WORSE)
+        say(f"{GOOD} serves users at {self.machine.url}, through {self.machine.router}")
+        say(f"control's page, to look and to pause or abort: {self.machine.page}, token: {self.machine.token}")
+        self.users.come()
+        worse = self.roll_out(WORSE)
+        if worse.phase != "aborted":
+            return fail(f"expected {WORSE} to be rolled back, and it is {worse.phase}: {worse.why}")
+        better = self.roll_out(BETTER)
         self.users.close()
-        if better.state.phase != "promoted" or self.stacks.stable != BETTER:
-            return fail(
-                f"expected {BETTER} to be promoted, and it is {better.state.phase}: {better.state.why}"
-            )
+        if better.phase != "promoted" or self.machine.stable != BETTER:
+            return fail(f"expected {BETTER} to be promoted, and it is {better.phase}: {better.why}")
         return self.conclude(worse, better)
 
-    def serve_stable(self) -> None:
-        """What was there before any rollout, and its users."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not answers(f"{self.users.url}/readyz"):
-            for action in (Run(GOOD), Weigh(WORSE, GOOD, 0)):
-                self.world.do(action)
-            if time.monotonic() > deadline:
-                raise RolloutError(f"{GOOD} is not ready after {PATIENCE_S:.0f} s")
-            time.sleep(ROUND_S)
-        say(f"{GOOD} serves users at {self.users.url}, through {type(self.traffic).__name__}")
-        page = f"{self.control}/#/{NAME}/{ENVIRONMENT}/rollout"
-        say(f"control's page, where you may also pause and abort: {page}, token: {self.token}")
-        self.users.come()
-
-    def roll_out(self, canary: str, stable: str) -> Ended:
+    def roll_out(self, canary: str) -> Ended:
         """The controller's rounds, until the rollout has ended."""
-        self.store.begin(self.plan, begin(canary, stable, time.time()), "demo")
-        decided, gate, shown, told = 0.0, {}, 0.0, 0.0
+        say(f"{canary} is rolled out over {GOOD}; what changes of its prompt:")
+        print("{0}- {1}\n{0}+ {2}".format(INDENT, *PROMPTS[canary]), flush=True)
+        phase, why, decided, gate, shown = "", "", 0.0, {}, 0.0
         deadline = time.monotonic() + PATIENCE_S
-        while self.controller.tick():
-            state = self.state
-            if state.phase in ("aborting", "promoting") and not decided:
-                decided, gate = state.since, self.gate(canary)
-            if state.phase == "stepping" and time.monotonic() - shown > SHOW_S:
+        for state in self.machine.roll_out(canary, GOOD):
+            phase, why = state.phase, state.why
+            if phase in ("aborting", "promoting") and not decided:
+                decided, gate = state.since, self.machine.gate(canary)
+            if phase == "stepping" and time.monotonic() - shown > SHOW_S:
                 shown = time.monotonic()
-                self.show(self.gate(canary)["judgement"])
-            if time.monotonic() - told > REPORT_S:
-                told = time.monotonic()
-                self.report()
-            if state.phase == "paused" and not state.why.startswith("by "):
-                raise RolloutError(f"nobody is here to look at what paused it: {state.why}")
+                self.show(self.machine.gate(canary)["judgement"])
+            if phase == "paused" and not self.machine.was_ordered:
+                raise RolloutError(f"nobody is here to look at what paused it: {why}")
             if time.monotonic() > deadline:
-                raise RolloutError(
-                    f"after {PATIENCE_S:.0f} s {canary} is {state.phase}; {self.controller.trouble}"
-                )
-            time.sleep(ROUND_S)
-        self.report()
-        return Ended(self.state, decided, gate)
-
-    def report(self) -> None:
-        """How the rollout stands, for control's page and `shipway rollout watch`; what people order there is
-        for the next round. No rollout waits for control."""
-        rollout, now = self.store.last(), time.time()
-        assert rollout
-        state = rollout.state
-        with contextlib.suppress(ControlError, RolloutError):
-            for order in self.gates.ask("GET", ORDERS_PATH, query={"after": str(self.heard)}).json():
-                self.world.order(Asked(now, order["what"], order["by"], order["reason"]))
-                self.heard = order["number"]
-            seen = self.world.look(state, now)
-            told = snapshot(
-                rollout,
-                revision(state.canary, seen.canary, ()),
-                revision(state.stable, seen.stable, ()),
-                gate=self.judge.opinion(state.canary).gate if state.split_since else None,
-                trail=self.store.history(rollout),
-                trouble=self.controller.trouble,
-                heard=self.heard,
-                now=now,
-            )
-            self.gates.ask("PUT", PATH, json=asdict(told))
-
-    @property
-    def state(self) -> State:
-        last = self.store.last()
-        assert last
-        return last.state
-
-    def gate(self, canary: str) -> dict[str, Any]:
-        """What the gate says now, and its evidence over time, as control's page has them."""
-        return self.gates.ask("GET", f"/v1/gates/{canary}").json()
-
-    def tell(self, notices: tuple[Notice, ...]) -> None:
-        """What a webhook would get."""
-        for notice in notices:
-            say(notice.words)
+                raise RolloutError(f"after {PATIENCE_S:.0f} s {canary} is {phase}: {why}")
+        return Ended(phase, why, decided, gate)
 
     def show(self, judgement: dict[str, Any]) -> None:
         users, canary, stable = self.users, judgement["canary"], judgement["stable"]
@@ -258,6 +158,21 @@ class Demonstration:
         return fail("turns were lost, or conversations moved") if self.users.lost or moved else 0
 
 
+def plan() -> RolloutPlan:
+    """The example's own, at the pace of a demonstration."""
+    loaded = load(EXAMPLE)
+    own = plan_rollout(loaded.spec, "development")
+    return dataclasses.replace(own, steps=STEPS, metrics=dict.fromkeys(own.metrics, MARGIN), suite=False)
+
+
+def project(copy: Path, before: str, after: str) -> Path:
+    """The example as a revision has it, with its own prompt."""
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".shipway", "golden", "__pycache__"))
+    prompt = copy / PROMPT
+    prompt.write_text(prompt.read_text().replace(before, after))
+    return copy
+
+
 def words(gate: dict[str, Any]) -> str:
     """What decided: of a canary that was found, the moment when it was; of another what is known."""
     judgement, points = gate["judgement"], gate["points"]
@@ -270,72 +185,15 @@ def amount(judgement: dict[str, Any]) -> str:
     return f"{judgement['evidence']:.1f} against {judgement['threshold']:.0f}"
 
 
-# -- What runs beside the agents -----------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def control(place: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Control as a process: its address, and a token for each role."""
-    tokens = {role: secrets.token_hex(16) for role in ("report", "operate")}
-    lines = "\n".join(f"{role} demo-{role} {token}" for role, token in tokens.items())
-    port = next_free(8083, set())
-    command = (sys.executable, "-m", "shipway.control", "--port", str(port), "--data", str(place / "control"))
-    with (
-        (place / "control.log").open("wb") as log,
-        subprocess.Popen(
-            command, env={**os.environ, env.CONTROL_TOKENS: lines}, stderr=log, start_new_session=True
-        ) as process,
-    ):
-        try:
-            wait_for(f"http://{LOOPBACK}:{port}/readyz", process)
-            yield f"http://{LOOPBACK}:{port}", tokens
-        finally:
-            process.terminate()
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if answers(url):
-            return
-        time.sleep(0.1)
-    raise StackError(f"control is not ready at {url}")
-
-
-def answers(url: str) -> bool:
-    with contextlib.suppress(httpx2.HTTPError):
-        return httpx2.get(url, trust_env=False).status_code == 200
-    return False
-
-
-def router(wanted: str | None, port: int, place: Path) -> contextlib.AbstractContextManager[Traffic]:
-    if wanted == "haproxy":
-        return routers.haproxy("haproxy", LOOPBACK, port, place)
-    return routers.embedded(LOOPBACK, port) if wanted else routers.router(LOOPBACK, port, place)
-
-
-def projects(place: Path) -> dict[str, Path]:
-    """A copy of the example for each revision, with its own prompt."""
-    return {revision: project(place / revision, *change) for revision, change in PROMPTS.items()}
-
-
-def project(copy: Path, before: str, after: str) -> Path:
-    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".shipway", "golden", "__pycache__"))
-    prompt = copy / PROMPT
-    prompt.write_text(prompt.read_text().replace(before, after))
-    return copy
-
-
-def show_change(revision: str) -> None:
-    before, after = PROMPTS[revision]
-    print(f"{INDENT}- {before}\n{INDENT}+ {after}", flush=True)
+def tell(notices: tuple[Notice, ...]) -> None:
+    """What a webhook would get."""
+    for notice in notices:
+        say(notice.words)
 
 
 def say(message: str) -> None:
-    lines = textwrap.fill(
-        message, 110, initial_indent=f"{time.strftime('%H:%M:%S')}  ", subsequent_indent=INDENT
-    )
-    print(lines, flush=True)
+    clock = f"{time.strftime('%H:%M:%S')}  "
+    print(textwrap.fill(message, 110, initial_indent=clock, subsequent_indent=INDENT), flush=True)
 
 
 def fail(message: str) -> int:
