@@ -102,7 +102,9 @@ class Demonstration:
     def run(self) -> int:
         self.machine.serve(GOOD, WORSE)
         say(f"{GOOD} serves users at {self.machine.url}, through {self.machine.router}")
-        say(f"control's page, to look and to pause or abort: {self.machine.page}, token: {self.machine.token}")
+        say(
+            f"control's page, to look and to pause or abort: {self.machine.page}, token: {self.machine.token}"
+        )
         self.users.come()
         worse = self.roll_out(WORSE)
         if worse.phase != "aborted":
