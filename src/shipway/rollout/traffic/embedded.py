@@ -17,7 +17,7 @@ import httpx2
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, StreamingResponse
 
-from shipway.rollout.traffic.split import BODY_LIMIT, CONVERSATION, SLOTS, Served
+from shipway.rollout.traffic.split import BODY_LIMIT, CHECK_S, CONVERSATION, SLOTS, Served
 from shipway_runtime import contract
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shipway.rollout.traffic.split import Backend, Slot, Split
 
 PINS = 200_000
-CHECK_S = 1.0
+EVERY_S = 1.0
 FALL = 3
 """Checks in a row that fail until a backend gets no more requests; one that succeeds brings it back."""
 
@@ -89,15 +89,19 @@ class Embedded:
 
     async def check(self) -> None:
         """Ask the backends whether they are ready, again and again."""
-        async with httpx2.AsyncClient(timeout=2.0, trust_env=False) as client:
+        async with httpx2.AsyncClient(timeout=CHECK_S, trust_env=False) as client:
             while True:
-                for slot, backend in list(self._backends.items()):
-                    try:
-                        ready = (await client.get(f"{_url(backend)}/readyz")).status_code == 200
-                    except httpx2.HTTPError:
-                        ready = False
-                    self._failures[slot] = 0 if ready else self._failures[slot] + 1
-                await asyncio.sleep(CHECK_S)
+                backends = list(self._backends.values())
+                await asyncio.gather(*(self._check(client, backend) for backend in backends))
+                await asyncio.sleep(EVERY_S)
+
+    async def _check(self, client: httpx2.AsyncClient, backend: Backend) -> None:
+        try:
+            ready = (await client.get(f"{_url(backend)}/readyz")).status_code == 200
+        except httpx2.HTTPError:
+            ready = False
+        if self._backends.get(backend.slot) == backend:  # another one may have its place by now
+            self._failures[backend.slot] = 0 if ready else self._failures[backend.slot] + 1
 
     async def close(self) -> None:
         """End the connections to the backends."""

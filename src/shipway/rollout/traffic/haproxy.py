@@ -121,9 +121,7 @@ def _fill(backend: Backend) -> list[str]:
 
 def _is_news(line: str) -> bool:
     """Nothing but what was asked for; 2.6 and 3.0 have different words."""
-    return line.startswith(
-        ("IP changed", "port changed", "no need to change", "no change", "nothing changed")
-    )
+    return line.startswith(_NEWS)
 
 
 def _pins(table: str) -> dict[str, Slot]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shipway.rollout.traffic.split import BODY_LIMIT, SLOTS
+from shipway.rollout.traffic.split import BODY_LIMIT, CHECK_S, SLOTS
 from shipway_runtime import contract
 
 PINS = 200_000
@@ -59,6 +59,7 @@ defaults
     mode http
     log global
     timeout connect 3s
+    timeout check {CHECK_S}s
     timeout client {place.idle_s}s
     timeout server {place.idle_s}s
     timeout queue 5s

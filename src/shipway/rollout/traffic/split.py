@@ -19,6 +19,10 @@ SLOTS: tuple[Slot, Slot] = ("a", "b")
 CONVERSATION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a pin is made of; anything else is nobody's conversation."""
 
+CHECK_S = 5
+"""Seconds for an answer to a check. One that is merely busy keeps its conversations: three checks have to
+fail, so it takes a quarter of a minute of silence, but only three seconds where nothing listens any more."""
+
 BODY_LIMIT = 64_000
 """Bytes of a request in which a conversation is looked for; a larger one has to name it in the header."""
 
