@@ -129,6 +129,8 @@ def test_a_first_deployment_and_no_secret_of_it_is_to_be_read(there: Deployment)
     revision = revision_of(done.stdout)
     assert there.ask("hello") == "one hello"  # it has its secret, and says so
     assert there.status()["stable"]["revision"] == revision
+    policy = there.run("policy", "show", "--env", there.environment)  # through Docker, without any token
+    assert (policy.returncode, policy.stdout.split()[-2:]) == (0, ["in", "force"]), policy.stderr
     found = [done.stderr]
     for container in there.containers():
         found += [there("inspect", container), there("logs", container), there("top", container)]

@@ -39,6 +39,18 @@ def find(directory: Path, environment: str | None, name: str | None = None) -> C
     return controller.find(connect(), environment, name or _name(directory))
 
 
+def reach_control(directory: Path, environment: str) -> tuple[str, str]:
+    """The URL of a deployment's control until the command ends, and people's token: through the engine."""
+    from shipway.deploy.tunnel import tunnel
+    from shipway_runtime.contract import CONTROL_PORT
+
+    controller = find(directory, environment)
+    status = controller.status()
+    command = controller.connect(f"{status.name}-control", CONTROL_PORT)
+    url = click.get_current_context().with_resource(tunnel(command))
+    return url, controller.tokens().operate
+
+
 def _name(directory: Path) -> str | None:
     """The agent of the directory, where it has one: its deployments are meant, and nobody else's."""
     from shipway.spec.load import load

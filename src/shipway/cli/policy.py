@@ -35,7 +35,11 @@ def _where(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("-C", "--directory", type=click.Path(path_type=Path), default=".", help="The project."),
         click.option("--json", "as_json", is_flag=True, help="What each replica said, as a JSON list."),
-        click.option("--control", metavar="URL", help="With --env; default: SHIPWAY_CONTROL_URL."),
+        click.option(
+            "--control",
+            metavar="URL",
+            help="With --env; default: SHIPWAY_CONTROL_URL, else the deployment in Docker.",
+        ),
         click.option(
             "--env",
             metavar="E",

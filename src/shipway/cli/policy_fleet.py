@@ -17,7 +17,7 @@ import click
 
 from shipway.cli import policy_words as words
 from shipway.cli import tables
-from shipway.errors import ControlError
+from shipway.errors import ControlError, StackError
 from shipway_runtime.contract import Kill, Policy, encode, env
 
 if TYPE_CHECKING:
@@ -80,18 +80,28 @@ def _open(asked: Asked) -> tuple[Fleet, Policy]:
     from shipway.plan.settings import settings
     from shipway.spec.load import load
 
-    url = asked.control or os.environ.get(env.CONTROL_URL)
+    url, token = asked.control or os.environ.get(env.CONTROL_URL), os.environ.get(env.CONTROL_TOKEN)
     if not url:
-        raise ControlError(
-            f"--env {asked.environment}: where its control is, nobody says",
-            f"set {env.CONTROL_URL} and {env.CONTROL_TOKEN}, or give --control URL",
-        )
+        url, token = _in_docker(asked)
     file = asked.directory / "agent.toml"
     spec = load(file).spec
     if asked.environment in spec.env:
         spec = load(file, asked.environment).spec
-    fleet = Fleet(url, os.environ.get(env.CONTROL_TOKEN), spec.name, asked.environment)
+    fleet = Fleet(url, token, spec.name, asked.environment)
     return fleet, Policy(limits=settings(spec).limits)
+
+
+def _in_docker(asked: Asked) -> tuple[str, str]:
+    """Control of a deployment on the machine that docker talks to, and people's token."""
+    from shipway.cli import deployed
+
+    try:
+        return deployed.reach_control(asked.directory, asked.environment)
+    except StackError as error:
+        raise ControlError(
+            f"--env {asked.environment}: where its control is, nobody says: {error}",
+            f"set {env.CONTROL_URL} and {env.CONTROL_TOKEN}, or give --control URL",
+        ) from None
 
 
 # -- What came of it -----------------------------------------------------------------------------------------
