@@ -153,6 +153,22 @@ def test_a_restart_is_mended_by_saying_everything_again(
     assert {conversation: router.slot(conversation) for conversation in before} == before
 
 
+def test_haproxy_that_starts_anew_serves_at_once_where_everybody_goes_to_one(
+    tmp_path: Path, engine: Callable[[str], str], revisions: dict[Slot, Revision]
+) -> None:
+    """Before anybody has spoken to it. Where users are split it waits to be told the pins."""
+    with haproxy(engine("haproxy"), tmp_path) as router:
+        router.traffic.apply(split(revisions, 0))
+        router.until_ready("a")
+        router.restart()
+        router.until_ready("a")
+        assert router.slot() == "a"
+        router.traffic.apply(split(revisions, 50))
+        router.until_ready("a", "b")
+        router.restart()
+        assert router.ask().status_code == 503
+
+
 def test_what_is_known_is_not_pinned_over(router: Router, revisions: dict[Slot, Revision]) -> None:
     router.traffic.apply(split(revisions, 0))
     router.until_ready("a", "b")

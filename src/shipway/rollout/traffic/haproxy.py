@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import re
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.errors import RolloutError
+from shipway.rollout.traffic.haproxy_config import STATE
 from shipway.rollout.traffic.split import CONVERSATION, SLOTS, Served
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class HAProxy:
                 if not weight
             ]
         self._say(commands)
+        self._keep(100 in weights.values())
 
     def served(self) -> dict[Slot, Served]:
         """What each slot has had since HAProxy started."""
@@ -91,6 +94,22 @@ class HAProxy:
         if "Success" not in done:
             said = " ".join(f"{taken} {done}".split())
             raise RolloutError(f"HAProxy refuses the certificates: {said}")
+
+    def _keep(self, alone: bool) -> None:
+        """Where everybody goes to one revision, a HAProxy that starts anew may send them there at once.
+
+        Where they are split it must not: it would send conversations anywhere before it is told their pins.
+        """
+        file = Path(self._path).with_name(STATE)
+        try:
+            if not alone:
+                file.unlink(missing_ok=True)
+                return
+            fresh = file.with_suffix(".new")
+            fresh.write_text(self._ask(f"show servers state {BACKEND}"))
+            fresh.replace(file)
+        except OSError as error:
+            raise RolloutError(f"{file} is not written: {error.strerror}") from None
 
     def _say(self, commands: Sequence[str]) -> None:
         """Commands that answer nothing where they succeed, or say what they changed."""

@@ -8,6 +8,7 @@ so that no rollout restarts what users are connected to.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from shipway.rollout.traffic.split import BODY_LIMIT, CHECK_S, SLOTS
 from shipway_runtime import contract
@@ -23,6 +24,9 @@ BUFFER = 65_536
 
 CONVERSATION_OF = "regsub(^resp_,),regsub(_[0-9]+$,)"
 """What is left of a response's id, as `contract.response_id` makes it."""
+
+STATE = "haproxy.state"
+"""Beside the socket: what a HAProxy that starts knows of its servers before anybody has spoken to it."""
 
 NOBODY = '{"error":{"code":"unavailable","message":"no revision of the agent is ready"}}'
 
@@ -44,6 +48,7 @@ class Place:
 
 def config(place: Place) -> str:
     """The configuration. Its two servers are nowhere until the controller says where they are."""
+    state = PurePosixPath(place.socket).with_name(STATE)
     tls = f" ssl crt {place.certificates} alpn h2,http/1.1" if place.certificates else ""
     port = f" port {place.health_port}" if place.health_port else ""
     nowhere = f"127.0.0.1:1 weight 0 disabled check{port} inter 1s fall 3 rise 1"
@@ -52,6 +57,7 @@ def config(place: Place) -> str:
 global
     stats socket {place.socket} mode 600 level admin
     stats timeout 30s
+    server-state-file {state}
     tune.bufsize {BUFFER}
     log stdout format raw local0 notice
 
@@ -85,6 +91,7 @@ frontend api
 
 backend agent
     balance roundrobin
+    load-server-state-from-file global
     option httpchk
     http-check send meth GET uri /readyz
     http-check expect status 200
