@@ -241,4 +241,12 @@ def test_a_certificate_is_shown_kept_and_renewed(there: Deployment, tmp_path: Pa
     began = there("inspect", "-f", "{{.State.StartedAt}}", router)
     there.deploy("one", *make("second"))
     assert until(lambda: "CN = second" in shown())
+    make("third")
+    text = "".join((tmp_path / f"third.{kind}").read_text() for kind in ("key", "crt"))
+    pipe = (there.docker, "exec", "-i", f"{there.project}-controller", "python", "-m", "shipway.rollout")
+    done = subprocess.run(
+        (*pipe, "certificates"), input=text, capture_output=True, text=True
+    )  # as a hook does
+    assert done.returncode == 0, done.stdout
+    assert until(lambda: "CN = third" in shown())
     assert there("inspect", "-f", "{{.State.StartedAt}}", router) == began

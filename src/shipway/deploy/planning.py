@@ -127,7 +127,7 @@ def remarks(subject: Subject) -> list[str]:
     count = stack.agent.replicas
     found = [f"one agent runs there, not {count}: replicas are for other targets"] if count > 1 else []
     shared = asked.sqlite(stack) if subject.loaded.spec.rollout else ()
-    return [*_stale(subject), *found, *(_SHARED.format(place) for place in shared)]
+    return [*_stale(subject), *_unwritable(subject), *found, *(_SHARED.format(place) for place in shared)]
 
 
 def _stale(subject: Subject) -> list[str]:
@@ -144,6 +144,20 @@ def _stale(subject: Subject) -> list[str]:
         made = (built.source.revision or "no commit")[:12]
         return [f"release {built.id} was built from {made}, and here is {here.source.revision[:12]}"]
     return []
+
+
+def _unwritable(subject: Subject) -> list[str]:
+    """A volume belongs to whom its path belongs to in the image, and this image has no such path."""
+    storage, contents = subject.stack.storage, subject.release.contents
+    if storage is None or contents is None:
+        return []
+    built = contents.settings.storage
+    if built and built.path == storage.path:
+        return []
+    return [
+        f"release {subject.release.id} was built without [storage] {storage.path}: the agent may not write "
+        "there; `shipway build` takes it in"
+    ]
 
 
 _SHARED = (

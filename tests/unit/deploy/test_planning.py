@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_two_revisions_with_one_sqlite_file_are_remarked(tmp_path: Path) -> None
     assert said.startswith(
         "while a rollout goes on, two revisions share /data, with the conversations in SQLite"
     )
+
+
+def test_storage_that_the_image_does_not_have_is_said(tmp_path: Path) -> None:
+    subject = planning.read(write(tmp_path, SPEC + '[storage]\npath = "/data"\n'), "prod", None)
+    assert planning.remarks(subject) == []  # what it was built with is not known
+    for built, said in ((None, 1), ("/data", 0), ("/other", 1)):
+        storage = contract.Storage(built) if built else None
+        settings = dataclasses.replace(subject.stack.config.settings, storage=storage)
+        contents = contract.Contents("support:agent", settings)
+        release = dataclasses.replace(RELEASE, contents=contents)
+        found = planning.remarks(dataclasses.replace(subject, release=release))
+        assert sum("0123456789ab was built without [storage] /data" in line for line in found) == said
