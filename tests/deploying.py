@@ -94,7 +94,7 @@ class Machine:
         self.secrets = {"KEY": "one"}
         self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.api}", timeout=20.0, trust_env=False)
         self.prepare()
-        self.run(*controller.run(self.name, ENVIRONMENT, images.controller, socket))
+        self.run(*controller.run(self.project, images.controller, socket))
         self.until(lambda: self.try_ask("status"))
 
     def prepare(self) -> None:
@@ -153,6 +153,7 @@ class Machine:
         """The first one, until it serves."""
         self.apply(self.deployment(revision, **env))
         self.until(lambda: self.serves() == revision)
+        self.until(lambda: self.status().ready_since)  # which the next round writes down
 
     def status(self) -> Status:
         return self.ask(Status, "status")
@@ -212,7 +213,7 @@ class Machine:
         return self._exec(*command).returncode == 0
 
     def _exec(self, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        words = (self.docker, *controller.ask(self.name, ENVIRONMENT, *command))
+        words = (self.docker, *controller.ask(self.project, *command))
         return subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=BOUND_S)
 
     # -- What users see, and what happens to a machine -------------------------------------------------------

@@ -73,7 +73,7 @@ class Controller:
 
     def connect(self, host: str, port: int) -> tuple[str, ...]:
         """The command whose stdin and stdout are a connection to there."""
-        return (self.engine.program, *plan.ask(*_parts(self.project), "connect", host, str(port)))
+        return (self.engine.program, *plan.ask(self.project, "connect", host, str(port)))
 
     def log(self, lines: int, revision: str = "", container: str = CONTROLLER) -> str:
         """The last lines of a container, as they come: its own, where no other is named."""
@@ -82,7 +82,7 @@ class Controller:
         return (done.stdout + done.stderr).strip()
 
     def _ask(self, answer: type[T], *command: str, given: str = "") -> T:
-        done = self.engine.run(*plan.ask(*_parts(self.project), *command), given=given)
+        done = self.engine.run(*plan.ask(self.project, *command), given=given)
         if done.returncode == 0:
             return contract.decode(answer, done.stdout, f"the answer of {self.container}")
         try:
@@ -115,7 +115,7 @@ def provide(engine: Engine, project: str, image: str, say: Callable[[str], None]
         engine.ask("rm", "--force", controller.container)
         found = []
     if not found:
-        done = engine.run(*plan.run(*_parts(project), image, engine.socket))
+        done = engine.run(*plan.run(project, image, engine.socket))
         if done.returncode and "is already in use" not in done.stderr:  # somebody else deploys as well
             engine.run("rm", "--force", controller.container)
             raise StackError(f"the controller cannot be started: {' '.join(done.stderr.split())}")
@@ -169,9 +169,3 @@ def _fits(project: str, environment: str | None, name: str | None) -> bool:
     if environment and not project.endswith(f"-{environment}"):
         return False
     return not name or (project == f"{name}-{environment}" if environment else project.startswith(f"{name}-"))
-
-
-def _parts(project: str) -> tuple[str, str]:
-    """Two words that make the project; where either has a hyphen, maybe not those that it was made of."""
-    name, _, environment = project.rpartition("-")
-    return name, environment

@@ -6,7 +6,7 @@ In: a project, an image's id. Out: arguments for the engine's command line, and 
 
 from __future__ import annotations
 
-from shipway.plan.deployment import LABEL, SOCKET, STATE, controller, project
+from shipway.plan.deployment import LABEL, SOCKET, STATE, controller
 from shipway.plan.own_image import Server
 
 PROGRAM = Server(
@@ -20,21 +20,29 @@ PROGRAM = Server(
 root's powers it keeps two: to write what others own, and to give away (secrets belong to who reads them)."""
 
 
-def run(name: str, environment: str, image: str, socket: str = SOCKET) -> tuple[str, ...]:
+def run(project: str, image: str, socket: str = SOCKET) -> tuple[str, ...]:
     """What follows `docker` to start it. `socket` is the engine's, on its machine."""
-    whole = project(name, environment)
-    called = controller(whole)
+    called = controller(project)
     return (
-        *("run", "--detach", "--name", called, "--restart", "unless-stopped", "--label", f"{LABEL}={whole}"),
-        *("--mount", f"type=volume,source={called},target={STATE},volume-label={LABEL}={whole}"),
+        *(
+            "run",
+            "--detach",
+            "--name",
+            called,
+            "--restart",
+            "unless-stopped",
+            "--label",
+            f"{LABEL}={project}",
+        ),
+        *("--mount", f"type=volume,source={called},target={STATE},volume-label={LABEL}={project}"),
         *("--mount", f"type=bind,source={socket},target={SOCKET}"),
         *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--cap-add", "CHOWN"),  # noqa: S108 - its own
         *("--cap-add", "DAC_OVERRIDE", "--security-opt", "no-new-privileges", "--memory", "256m"),
         *("--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=3"),
-        *(image, whole),
+        *(image, project),
     )
 
 
-def ask(name: str, environment: str, *command: str) -> tuple[str, ...]:
+def ask(project: str, *command: str) -> tuple[str, ...]:
     """What follows `docker` to ask it something: rollout/service/messages.py says what, and its answers."""
-    return ("exec", "-i", controller(project(name, environment)), "python", "-m", "shipway.rollout", *command)
+    return ("exec", "-i", controller(project), "python", "-m", "shipway.rollout", *command)
