@@ -24,6 +24,10 @@ BOUND_S = 30.0
 HEADER = contract.CONVERSATION_HEADER
 
 
+HOST = "127.0.0.2"
+"""Another address than the one that a router's configuration has before it is told where revisions are."""
+
+
 class Revision:
     """A backend that answers as an agent does: it says who it is, and gives a conversation its id."""
 
@@ -69,8 +73,8 @@ class Revision:
 
             def log_message(self, *_: object) -> None: ...
 
-        self._server = _Quiet(("127.0.0.1", free_port()), Handler)
-        self.backend = Backend(slot, "127.0.0.1", self._server.server_port)
+        self._server = _Quiet((HOST, free_port()), Handler)
+        self.backend = Backend(slot, HOST, self._server.server_port)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def end(self) -> None:

@@ -51,7 +51,8 @@ def config(place: Place) -> str:
     state = PurePosixPath(place.socket).with_name(STATE)
     tls = f" ssl crt {place.certificates} alpn h2,http/1.1" if place.certificates else ""
     port = f" port {place.health_port}" if place.health_port else ""
-    nowhere = f"127.0.0.1:1 weight 0 disabled check{port} inter 1s fall 3 rise 1"
+    # By a name: HAProxy takes the address of what it knew before for nothing else.
+    nowhere = f"localhost:1 init-addr last,127.0.0.1 weight 0 disabled check{port} inter 1s fall 3 rise 1"
     servers = "\n".join(f"    server {slot} {nowhere}" for slot in SLOTS)
     return f"""\
 global
