@@ -126,7 +126,10 @@ class Embedded:
             try:
                 await self._pass_on(slot, request, body, send)
                 return
-            except httpx2.ConnectError:  # nothing was sent: the other one may have it
+            except (
+                httpx2.ConnectError,
+                httpx2.ConnectTimeout,
+            ):  # nothing was sent: the other one may have it
                 self._failures[slot] = FALL
         error = {"code": "unavailable", "message": "no revision of the agent is ready"}
         await JSONResponse({"error": error}, 503, {"retry-after": "1"})(scope, receive, send)
@@ -162,7 +165,7 @@ class Embedded:
                 self._pins.popitem(last=False)
 
     async def _pass_on(self, slot: Slot, request: Request, body: _Body, send: Send) -> None:
-        """Give the request to a revision, and its answer to the caller. Raises httpx2.ConnectError."""
+        """Give the request to a revision, and its answer to the caller. Raises where it cannot connect."""
         self._total[slot] += 1
         self._active[slot] += 1
         try:
