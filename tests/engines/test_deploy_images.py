@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.scenarios.deploying import far_engine
+from tests.far_engine import far_engine
 
 from shipway.build.cache import Cache
 from shipway.build.layers import Entry

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.scenarios import deploying
-from tests.scenarios.deploying import SECRET, Deployment, revision_of, until
+from tests.far_engine import far_engine
+from tests.scenarios import deployments
+from tests.scenarios.deployments import SECRET, Deployment, revision_of, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
@@ -22,7 +23,7 @@ QUICK = '[rollout]\nsteps = [{ weight = 50, hold = "1s" }, { weight = 100 }]\n'
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory, engine: Callable[[str], str]) -> Path:
     root = tmp_path_factory.mktemp("releases")
-    deploying.build(root, engine("docker"))
+    deployments.build(root, engine("docker"))
     return root
 
 
@@ -94,19 +95,19 @@ def test_a_canary_that_cannot_start_has_no_users(there: Deployment) -> None:
     there.rollout = CANARY
     there.deploy("one")
     there.choose("broken")
-    deploying_it = there.start("deploy", "--env", there.environment)
+    terminal = there.start("deploy", "--env", there.environment)
     try:
         status = ("status", "--env", there.environment)
         assert until(lambda: "is not ready: agent: restarting since " in there.run(*status).stdout)
         assert there.run(*status).returncode == 1
         assert {there.ask(conversation=f"c-{number}").split()[0] for number in range(10)} == {"one"}
-        deploying_it.send_signal(signal.SIGINT)
-        _, said = deploying_it.communicate(timeout=deploying.PATIENCE_S)
+        terminal.send_signal(signal.SIGINT)
+        _, said = terminal.communicate(timeout=deployments.PATIENCE_S)
         assert "shipway rollout abort" in said
-        assert deploying_it.returncode == 130
+        assert terminal.returncode == 130
     finally:
-        deploying_it.kill()
-        deploying_it.communicate()
+        terminal.kill()
+        terminal.communicate()
     assert there.run("rollout", "abort", "--env", there.environment).returncode == 0
     assert there.run("rollout", "watch", "--env", there.environment).returncode == 3
 
@@ -156,7 +157,7 @@ def test_two_who_deploy_at_once(there: Deployment) -> None:
     there.deploy("one")
     there.choose("two")
     both = [there.start("deploy", "--env", there.environment) for _ in range(2)]
-    said = [one.communicate(timeout=2 * deploying.PATIENCE_S) for one in both]
+    said = [one.communicate(timeout=2 * deployments.PATIENCE_S) for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert said[0][0] == said[1][0]
     words = [next(line for line in err.splitlines() if "roll" in line) for _, err in said]
@@ -168,7 +169,7 @@ def test_two_who_deploy_at_once(there: Deployment) -> None:
 @pytest.mark.long
 def test_an_engine_of_another_machine(there: Deployment) -> None:
     """Reached through a port, as one far away would be: images are sent whole, and nothing is mounted."""
-    with deploying.far_engine() as host:
+    with far_engine() as host:
         done = there.deploy("one", DOCKER_HOST=host)
         assert "because it could not pull: the engine is on another machine" in done.stderr
         assert there.run("releases", "--env", there.environment, DOCKER_HOST=host).returncode == 0

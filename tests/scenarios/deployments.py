@@ -6,25 +6,21 @@ removed by its label, as the documentation says.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import socket
-import socketserver
 import subprocess
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from shipway.plan.deployment import LABEL, SOCKET
+from shipway.plan.deployment import LABEL
 
 SHIPWAY = Path(sys.executable).with_name("shipway")
 PATIENCE_S = 180.0
@@ -157,38 +153,6 @@ class Deployment:
                 self(*command, *found)
         if images:
             self("image", "rm", *images.split())
-
-
-@contextlib.contextmanager
-def far_engine() -> Iterator[str]:
-    """A DOCKER_HOST that leads to this machine's engine by TCP."""
-
-    class Connection(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with socket.socket(socket.AF_UNIX) as engine:
-                engine.connect(SOCKET)
-                up = threading.Thread(target=_pump, args=(self.request, engine))
-                up.start()
-                _pump(engine, self.request)
-                up.join()
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        block_on_close = False
-
-    with Server(("127.0.0.1", 0), Connection) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"tcp://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-        target.shutdown(socket.SHUT_WR)
 
 
 def until(condition: Callable[[], bool]) -> bool:
