@@ -55,6 +55,8 @@ class AtControl:
 
     def order(self, what: What, reason: str) -> str:
         """Say to the rollout that goes on what it is to do; returns what becomes of that, in words."""
+        if not reason:
+            raise ControlError(f"control keeps who orders to {what}, and why", "say it: --reason TEXT")
         rollout = self.known().rollout
         canary = {"canary": rollout.canary.revision} if rollout else {}
         body = {"what": what, "reason": reason} | canary
