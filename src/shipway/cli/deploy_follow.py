@@ -14,6 +14,7 @@ import click
 
 from shipway.deploy import following
 from shipway.errors import StackError
+from shipway.plan.placement import EVERYWHERE, LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +137,7 @@ def addresses(machine: str, ports: tuple[PortSeen, ...]) -> Iterator[str]:
     """Where users and operators go."""
     for port in ports:
         if port.of == "router":
-            host = machine if port.address in ("0.0.0.0", "127.0.0.1") else port.address  # noqa: S104
+            host = machine if port.address in (EVERYWHERE, LOOPBACK) else port.address
             yield f"api      {'https' if port.tls else 'http'}://{host}:{port.port}"
         elif machine == "localhost":
             yield f"control  http://localhost:{port.port}"

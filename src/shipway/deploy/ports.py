@@ -37,7 +37,7 @@ class Port:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}"
+        return f"{self.address}:{self.port}" if self.address else str(self.port)
 
 
 def parse(text: str) -> Port:

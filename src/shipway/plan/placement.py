@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from shipway.plan.stack import Sidecar, StackPlan
 
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - users come from outside
+EVERYWHERE = ""
+"""Every address of the machine, of IPv4 and of IPv6: users come from outside."""
 
 
 @dataclass(frozen=True, slots=True)

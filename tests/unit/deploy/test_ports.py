@@ -8,7 +8,7 @@ from shipway.deploy.ports import Port, parse
 
 
 def test_a_port_may_have_an_address() -> None:
-    assert parse("443") == Port("0.0.0.0", 443)
+    assert parse("443") == Port("", 443)
     assert parse("127.0.0.1:8080") == Port("127.0.0.1", 8080)
 
 

@@ -132,7 +132,7 @@ def test_two_revisions_side_by_side_have_servers_of_their_own(planned: Planned) 
 def test_users_reach_the_router_and_only_this_machine_control(planned: Planned) -> None:
     plan = planned(tls=True)
     (front,), (behind,) = plan.router.published, plan.control.published
-    assert (front.address, front.port, behind.address) == ("0.0.0.0", 80, "127.0.0.1")
+    assert (front.address, front.port, behind.address) == ("", 80, "127.0.0.1")
     assert plan.router.secrets
     assert not planned().router.secrets
     assert not any(one.published for one in plan.revision.containers)
