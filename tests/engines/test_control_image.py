@@ -149,7 +149,7 @@ def test_it_keeps_what_it_knows_in_postgresql_too(
         server = Server(docker, image, *given, arguments=("--port", str(port)))
         server.url = f"http://127.0.0.1:{port}"
         server.wait()
-        body = {"policy": {"kill": {"tools": ["rm"]}}}
+        body = {"policy": {"kill": {"tools": ["rm"]}}, "reason": "INC-7"}
         assert server.ask("PUT", "/v1/policy", headers={"if-match": "*"}, json=body).status_code == 200
         with psycopg.connect(database.url) as connection:
             (count,) = connection.execute("SELECT count(*) FROM shipway_control.policy").fetchone() or ()

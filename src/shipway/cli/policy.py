@@ -60,9 +60,12 @@ def _where(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _why(function: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--reason", default="", metavar="TEXT", help="Goes to the log of each replica.")(
-        function
-    )
+    return click.option(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        help="Why; default: what is changed. Goes to the log of each replica, and to control's audit trail.",
+    )(function)
 
 
 @command.command("show")

@@ -30,6 +30,10 @@ ARRIVE_S = 15.0
 """A replica asks for its policy each second, or each four after control was away, and says when it has it."""
 
 
+REASON_LENGTH = 400
+"""Of a reason that is made up; control takes 500 characters."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which environment is meant, of which project, and how it is answered for."""
@@ -53,14 +57,20 @@ def join(asked: Asked, more: Policy, reason: str) -> NoReturn:
     """Add to what control holds; at first that is what agent.toml says."""
     from shipway.local.replicas import join as joined
 
-    _change(asked, lambda held, own: joined(held, more), reason)
+    _change(asked, lambda held, own: joined(held, more), reason or f"set {_words(more)}")
 
 
 def clear(asked: Asked, kill: Kill, reason: str) -> NoReturn:
     """Take these kills away; without any, go back to what agent.toml says."""
     from shipway.local.replicas import revive
 
-    _change(asked, lambda held, own: own if kill == Kill() else revive(held, kill), reason)
+    what = _words(Policy(kill)) if kill != Kill() else "all that was set"
+    _change(asked, lambda held, own: own if kill == Kill() else revive(held, kill), reason or f"clear {what}")
+
+
+def _words(policy: Policy) -> str:
+    """What a change is about: who has to stop something now need not say why as well."""
+    return words.say(json.loads(encode(policy)))[:REASON_LENGTH]
 
 
 def _change(asked: Asked, change: Callable[[Policy, Policy], Policy], reason: str) -> NoReturn:

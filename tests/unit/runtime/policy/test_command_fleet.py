@@ -61,6 +61,7 @@ def test_what_is_set_reaches_every_replica_and_ends_when_it_is_cleared(start, co
     assert "in force" in found.stdout
     assert running.ask().status_code == 503
     again = policy("clear", "--kill", "all")
+    assert "operate-of-tests: clear kill all" in again.stdout
     assert "requests=600/min, tokens=5000/day" in again.stdout
     assert running.ask().status_code == 200
     cleared = json.loads(policy("clear", "--json").stdout)
