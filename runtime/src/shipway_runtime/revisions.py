@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any
 
 UNRELEASED = "unreleased"
 """In a release's place, where nobody said which one it is: in development, and in a plain `docker run`."""
@@ -20,10 +21,21 @@ _RELEASE = re.compile(r"(?P<release>[0-9a-f]{12})(-[0-9a-f]{6})?")
 
 
 def config_digest(config: str) -> str:
-    """Six digits for a config's JSON. Spacing, the order of keys and `provenance` do not count."""
-    said: dict[str, object] = json.loads(config)
+    """Six digits for a config's JSON. Spacing, the order of keys and `provenance` do not count; nor does
+    whether a secret's value comes as a file or in the environment, where an engine has but one of the two."""
+    said: dict[str, Any] = json.loads(config)
+    for secret in _secrets(said):
+        if secret.get("source") == "file":
+            secret["source"] = "env"
     text = json.dumps(said | {"provenance": {}}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def _secrets(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """What `settings.secrets` says of each; nothing where somebody's config is no config of ours."""
+    settings = config.get("settings")
+    secrets = settings.get("secrets") if isinstance(settings, dict) else None
+    return [one for one in secrets.values() if isinstance(one, dict)] if isinstance(secrets, dict) else []
 
 
 def name_revision(release: str, config: str | None) -> str:

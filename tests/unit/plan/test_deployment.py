@@ -120,6 +120,12 @@ def test_the_revision_is_that_of_the_config_which_the_agent_reads(planned: Plann
     assert agent.env[contract.env.REVISION] == plan.revision.id
 
 
+def test_it_is_the_revision_that_other_targets_would_run(planned: Planned, tmp_path: Path) -> None:
+    plan = planned()
+    stack = plan_stack(load(tmp_path / "agent.toml", "prod"), "prod", RELEASE)
+    assert plan.revision.id == stack.revision
+
+
 def test_two_revisions_side_by_side_have_servers_of_their_own(planned: Planned) -> None:
     first = planned()
     second = planned(SPEC + "[config]\ngreeting = 'short'\n")

@@ -77,6 +77,23 @@ def test_spelling_and_provenance_are_no_change():
     assert contract.config_digest(packed) == contract.config_digest(CONFIG)
 
 
+def test_how_a_secret_comes_is_no_change():
+    """An engine that has no files is told another source, and runs the same revision."""
+    value = contract.decode(Config, CONFIG, "config")
+
+    def digest(source):
+        secrets = {"KEY": contract.Secret(source)}
+        settings = dataclasses.replace(value.settings, secrets=secrets)
+        return contract.config_digest(contract.encode(dataclasses.replace(value, settings=settings)))
+
+    assert digest("env") == digest("file") != digest("broker")
+
+
+@pytest.mark.parametrize("text", ['{"settings": 1}', '{"settings": {"secrets": [1]}}', "{}"])
+def test_a_config_of_another_shape_has_digits_too(text):
+    assert len(contract.config_digest(text)) == 6
+
+
 def test_a_revision_that_no_header_can_carry(tmp_path):
     with pytest.raises(StartError, match=r"SHIPWAY_REVISION: expected letters, digits.*at most 128; saw"):
         deployment(tmp_path, "r-1\r\nset-cookie: x")

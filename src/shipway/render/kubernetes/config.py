@@ -1,12 +1,14 @@
 """Config and policy, where the runtime looks for them.
 
-In: a stack. Out: a ConfigMap with config.json, named after its part of the revision, so that pods of the last
+In: a stack. Out: a ConfigMap with config.json, named after what is in it, so that pods of the last
 one keep theirs while a rollout goes on; and the volume that puts it beside policy.json. The policy's
 ConfigMap is the overlay's, and keeps its name: a change reaches running pods, within a minute or so.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,9 @@ def config_map(plan: StackPlan) -> Part:
 
 
 def _name(plan: StackPlan) -> str:
-    return f"{plan.name}-config-{contract.config_digest(contract.encode(plan.config))}"
+    """By all that it says: a revision is the same when a secret becomes a file, but its pods are others."""
+    text = contract.encode(dataclasses.replace(plan.config, provenance={}))
+    return f"{plan.name}-config-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def policy_name(plan: StackPlan) -> str:

@@ -55,6 +55,14 @@ def test_botocore_refuses_what_it_should() -> None:
     assert problems("CreateService", {**service, "launchType": "FARGET"})
 
 
+def test_what_runs_is_the_revision_that_was_rendered(plan: StackPlan) -> None:
+    """Also where a secret that is a file elsewhere is a variable here."""
+    assert "file" in plan.agent.secrets.values()
+    revision = contract.name_revision("0123456789ab", contract.encode(plan.config))
+    said = {one["name"]: one["value"] for one in containers(plan)["agent"]["environment"]}
+    assert contract.running_revision(revision, said[contract.env.CONFIG_JSON]) == revision
+
+
 def test_secrets_come_from_where_agent_toml_says_or_from_parameters(plan: StackPlan) -> None:
     agent = {one["name"]: one["valueFrom"] for one in containers(plan)["agent"]["secrets"]}
     assert agent == {

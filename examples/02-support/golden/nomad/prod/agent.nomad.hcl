@@ -79,7 +79,7 @@ job "support" {
       }
 
       env {
-        SHIPWAY_REVISION = "0123456789ab-76c675"
+        SHIPWAY_REVISION = "0123456789ab-875245"
       }
 
       resources {
@@ -118,7 +118,7 @@ job "support" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-76c675"
+        SHIPWAY_REVISION = "0123456789ab-875245"
       }
 
       template {
