@@ -30,7 +30,7 @@ PACKAGES = ("@kubernetes-models/argo-rollouts@0.3.2", "@kubernetes-models/gatewa
 """The last ones with schemas that tell which keys there are; newer ones have code made of them."""
 ELSEWHERE = re.compile(r"\.template\..*: no schema knows it$|\.consecutiveSuccessLimit: no schema knows it$")
 """Pods, which Kubernetes' newer schemas judge, and what Argo has had since 1.8: these schemas are older."""
-GOLDEN = sorted(Path("examples").glob("*/golden/argo/*"))
+GOLDEN = sorted(path.parent for path in Path("examples").glob("*/golden/argo/*/kustomization.yaml"))
 Judge = Callable[[list[dict[str, Any]]], list[str]]
 
 

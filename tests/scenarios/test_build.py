@@ -17,7 +17,6 @@ from tests.scenarios.conftest import Run
 
 Write = Callable[[Mapping[str, str]], Path]
 AGENT = "async def agent(messages, ctx):\n    return 'x'\n"
-NOTIFIED = '[notify]\nwebhook = "HOOK"\n[secrets]\nHOOK = "env"\n'
 SPEC = 'name = "a"\nentrypoint = "agent:agent"\n'
 
 
@@ -155,9 +154,8 @@ def test_an_index_that_nobody_signed_is_refused(
         ({"agent.toml": 'name = "a\n'}, "does not end on its line [syntax]"),
         ({"agent.toml": SPEC}, "entrypoint"),
         ({"agent.toml": SPEC + "[rollout]\nsteps = []\n", "agent.py": AGENT}, "rollout"),
-        ({"agent.toml": SPEC + NOTIFIED, "agent.py": AGENT}, "not do yet"),
     ],
-    ids=["no agent.toml", "syntax", "no entry point", "wrong value", "not yet"],
+    ids=["no agent.toml", "syntax", "no entry point", "wrong value"],
 )
 def test_wrong_input_is_exit_code_2_and_one_message(
     shipway: Run, project: Write, files: dict[str, str], message: str

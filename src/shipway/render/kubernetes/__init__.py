@@ -74,7 +74,7 @@ def _base(plan: StackPlan, plain: bool, rollout: RolloutPlan | None) -> dict[str
         **(_rolled_out(plan, rollout, plain) if rollout else _deployed(plan, plain)),
         "networkpolicy": [network.ingress(plan)],
     }
-    if claims := storage.claims(plan):
+    if not rollout and (claims := storage.claims(plan)):
         files["pvc"] = claims
     if plan.agent.replicas > 1:
         files["poddisruptionbudget"] = [disruption.budget(plan)]

@@ -47,12 +47,15 @@ def deployment(plan: StackPlan, *, plain: bool) -> Part:
     }
 
 
-def template(plan: StackPlan, *, plain: bool, pod_hash: str = "pod-template-hash") -> Part:
-    """Its pods. `pod_hash` is the label by which who makes them tells revisions apart."""
-    return {"metadata": {"labels": labels(plan, AGENT)}, "spec": _pod(plan, plain, pod_hash)}
+def template(
+    plan: StackPlan, *, plain: bool, pod_hash: str = "pod-template-hash", canaries: bool = False
+) -> Part:
+    """Its pods. `pod_hash` is the label by which who makes them tells revisions apart; with `canaries` two of
+    them run side by side."""
+    return {"metadata": {"labels": labels(plan, AGENT)}, "spec": _pod(plan, plain, pod_hash, canaries)}
 
 
-def _pod(plan: StackPlan, plain: bool, pod_hash: str) -> Part:
+def _pod(plan: StackPlan, plain: bool, pod_hash: str, canaries: bool) -> Part:
     beside = [servers.sidecar(plan, server, plain=plain) for server in plan.sidecars]
     files, file_mounts = secrets.volumes(plan)
     etc, etc_mount = config.volume(plan)
@@ -70,7 +73,7 @@ def _pod(plan: StackPlan, plain: bool, pod_hash: str) -> Part:
             "volumes": [
                 etc,
                 *files,
-                *storage.volumes(plan),
+                *storage.volumes(plan, each=canaries),
                 tmp,
                 *(volume for server in plan.sidecars for volume in servers.volumes(server)),
             ],

@@ -1,7 +1,7 @@
 """The agent's volume.
 
-In: a stack. Out: a PersistentVolumeClaim that one pod has at a time; of several replicas each claims a volume
-of its own that ends with it, because their conversations are in PostgreSQL.
+In: a stack. Out: a PersistentVolumeClaim that one pod has at a time; of several replicas, and of a canary and
+a stable one, each claims a volume of its own that ends with it: their conversations are in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ def claims(plan: StackPlan) -> list[Part]:
     return [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": own, "spec": spec}]
 
 
-def volumes(plan: StackPlan) -> list[Part]:
+def volumes(plan: StackPlan, *, each: bool = False) -> list[Part]:
+    """`each`: every pod has its own, as many replicas do: of a canary and a stable one both run."""
     if not plan.storage:
         return []
-    if is_claimed(plan):
+    if is_claimed(plan) and not each:
         return [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": _claim_name(plan)}}]
     return [{"name": _VOLUME, "ephemeral": {"volumeClaimTemplate": {"spec": _claimed(plan.storage)}}}]
 

@@ -104,6 +104,18 @@ def test_a_rollout_replaces_the_deployment_and_nothing_else(tmp_path: Path) -> N
     assert "Deployment" not in kinds
 
 
+def test_a_canary_and_a_stable_pod_do_not_wait_for_one_volume(tmp_path: Path) -> None:
+    """It would be the first pod's, and a second one on another node would never start."""
+    storage = POSTGRES.replace("url", 'path = "/data"\nurl')
+    plan, rollout = planned(tmp_path, (POSTGRES, storage), ("replicas = 3", "replicas = 1"))
+    assert "base/pvc.yaml" in render(plan).owned
+    argo = render(plan, rollout=rollout)
+    assert "base/pvc.yaml" not in argo.owned
+    volumes = find(argo, "Rollout")["spec"]["template"]["spec"]["volumes"]
+    (data,) = [one for one in volumes if one["name"] == "data"]
+    assert data["ephemeral"]["volumeClaimTemplate"]["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
 def test_templates_do_not_change_with_the_revision(tmp_path: Path) -> None:
     """But for the image of the suite, which is of a release."""
     plan, rollout = planned(tmp_path)

@@ -73,7 +73,7 @@ job "reception" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-9e51ba"
+        SHIPWAY_REVISION = "0123456789ab-7e6c9f"
       }
 
       template {
@@ -106,15 +106,15 @@ job "reception" {
     "policy.concurrency": "default",
     "policy.requests": "default",
     "policy.spend": "default",
-    "policy.tokens": "default",
+    "policy.tokens": "agent.toml:30",
     "resources.cpu": "default",
     "resources.memory": "default",
-    "resources.replicas": "env.prod, agent.toml:40",
-    "secrets.DATABASE_URL": "env.prod, agent.toml:43",
+    "resources.replicas": "env.prod, agent.toml:43",
+    "secrets.DATABASE_URL": "env.prod, agent.toml:46",
     "secrets.OPENAI_API_KEY": "agent.toml:15",
     "storage.path": "default",
     "storage.size": "default",
-    "storage.url.secret": "env.prod, agent.toml:46"
+    "storage.url.secret": "env.prod, agent.toml:49"
   },
   "settings": {
     "api": {
@@ -141,7 +141,10 @@ job "reception" {
       "concurrency": null,
       "requests": null,
       "spend_usd": null,
-      "tokens": null
+      "tokens": [
+        2000000,
+        86400
+      ]
     },
     "model": {
       "fallbacks": [],
@@ -188,7 +191,10 @@ EOT
     "concurrency": null,
     "requests": null,
     "spend_usd": null,
-    "tokens": null
+    "tokens": [
+      2000000,
+      86400
+    ]
   },
   "model": null,
   "tenants": {}

@@ -39,7 +39,7 @@ job "reception-gate" {
       }
 
       env {
-        GATE = "{\"job\": \"reception\", \"group\": \"agent\", \"deployment\": \"name=reception&environment=prod\", \"canary\": \"0123456789ab-9e51ba\", \"gate\": {\"stable\": null, \"metrics\": {\"errors\": {\"margin\": 0.01}, \"latency\": {}}, \"alpha\": 0.05, \"share\": null}, \"hold_s\": 7200, \"patience_s\": 14400, \"every_s\": 15, \"enough\": \"&enough=1\"}"
+        GATE = "{\"job\": \"reception\", \"group\": \"agent\", \"deployment\": \"name=reception&environment=prod\", \"canary\": \"0123456789ab-7e6c9f\", \"gate\": {\"stable\": null, \"metrics\": {\"errors\": {\"margin\": 0.01}, \"latency\": {}}, \"alpha\": 0.05, \"share\": null}, \"hold_s\": 7200, \"patience_s\": 14400, \"every_s\": 15, \"enough\": \"&enough=1\"}"
       }
 
       template {

@@ -39,7 +39,7 @@ def rollout(plan: StackPlan, planned: RolloutPlan, *, plain: bool) -> Part:
             "rollbackWindow": {"revisions": _BACK},
             "strategy": {"canary": _canary(plan, planned)},
             "selector": {"matchLabels": selector(plan, AGENT)},
-            "template": agent.template(plan, plain=plain, pod_hash=POD_HASH),
+            "template": agent.template(plan, plain=plain, pod_hash=POD_HASH, canaries=True),
         },
     }
 
