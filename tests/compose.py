@@ -144,4 +144,4 @@ class Compose:
         body = {"input": question} | ({"conversation": conversation} if conversation else {})
         answer = httpx2.post(f"{self.api}/v1/responses", json=body, timeout=PATIENCE_S).json()
         assert answer.get("status") == "completed", answer
-        return "".join(part["text"] for item in answer["output"] for part in item["content"])
+        return "".join(part["text"] for item in answer["output"] for part in item.get("content", ()))

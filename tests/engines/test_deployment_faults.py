@@ -4,8 +4,10 @@ that are gone; and who is told."""
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -225,15 +227,16 @@ class OwnEngine:
     of the machine sees nothing of it."""
 
     def __init__(self, place: Path, dockerd: str, docker: str) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._exec = tempfile.mkdtemp(prefix="exec")  # short: sockets lie in it, whose paths have 107 bytes
         self.socket = f"{place}/docker.sock"
         self._place, self._dockerd = place, dockerd
         self.docker = str(place / "docker")
         Path(self.docker).write_text(f'#!/bin/sh\nexec {docker} -H unix://{self.socket} "$@"\n')
         Path(self.docker).chmod(0o755)
-        self.start()
 
     def start(self) -> None:
-        roots = (f"--data-root={self._place}/data", f"--exec-root={self._place}/exec")
+        roots = (f"--data-root={self._place}/data", f"--exec-root={self._exec}")
         files = (f"--pidfile={self._place}/pid", f"--host=unix://{self.socket}")
         daemon = " ".join((self._dockerd, *roots, *files, "--storage-driver=overlay2"))
         words = (
@@ -255,7 +258,16 @@ class OwnEngine:
     def stop(self) -> None:
         pid = int((self._place / "pid").read_text())
         subprocess.run(("kill", "-TERM", str(pid)), check=True)
+        assert self._process
         self._process.wait(BOUND_S)
+
+    def close(self) -> None:
+        """End it, whatever it came to; it leaves its data mounted."""
+        if self._process and self._process.poll() is None:
+            self._process.kill()  # and with it what `unshare` started
+            self._process.wait(BOUND_S)
+        subprocess.run(("umount", "--lazy", f"{self._place}/data"), capture_output=True)
+        shutil.rmtree(self._exec, ignore_errors=True)
 
 
 class Inside(Machine):
@@ -277,6 +289,7 @@ def test_everything_is_back_after_the_engine_was_restarted(images: Images, tmp_p
     docker = _engine("docker")
     own = OwnEngine(tmp_path, _engine("dockerd"), docker)
     try:
+        own.start()
         ids = [images.controller, images.router, images.control]
         with subprocess.Popen((docker, "save", *ids), stdout=subprocess.PIPE) as saved:
             subprocess.run((own.docker, "load"), stdin=saved.stdout, check=True, capture_output=True)
@@ -294,5 +307,6 @@ def test_everything_is_back_after_the_engine_was_restarted(images: Images, tmp_p
         machine.order("promote")
         machine.until_phase("promoted")
         machine.close()
-    finally:
         own.stop()
+    finally:
+        own.close()

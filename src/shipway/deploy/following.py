@@ -55,10 +55,12 @@ def came_to(status: Status, wanted: Wanted) -> Came | None:
 
 
 def _first(status: Status, wanted: Wanted) -> Came | None:
+    """Ready is what users would find so: through the router, which has its own mind of who is."""
     stable = status.stable
     if stable is None or stable.revision != wanted.revision:
         return None
-    if status.ready_since is not None and stable.health == "ready":
+    served = status.router is not None and status.router.healthy
+    if status.ready_since is not None and stable.health == "ready" and served:
         return "ready"
     endings = any(one.restarts >= RESTARTS for one in stable.containers)
     return "failing" if endings and status.ready_since is None else None

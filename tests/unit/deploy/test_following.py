@@ -18,12 +18,13 @@ from shipway.deploy.following import (
     readable,
     suspect,
 )
-from shipway.rollout.service.messages import Check, ContainerSeen, RevisionStatus, Status
+from shipway.rollout.service.messages import Check, ContainerSeen, PartStatus, RevisionStatus, Status
 from shipway.rollout_snapshot import Line, Phase, RevisionSeen, Snapshot, StepSeen
 
 AGENT = ContainerSeen("agent", "running")
 STABLE = RevisionStatus("r-1", "r", "ready", (AGENT,))
 CANARY = replace(STABLE, revision="r-2")
+ROUTER = PartStatus(ContainerSeen("router", "running"), healthy=True)
 STEPS = (StepSeen(5, 60.0), StepSeen(100))
 
 
@@ -45,7 +46,15 @@ def rollout(phase: Phase, percent: int = 0, steps: tuple[StepSeen, ...] = STEPS)
 
 def status(seen: Snapshot | None = None, stable: RevisionStatus = STABLE, ready: bool = True) -> Status:
     return Status(
-        "s-prod", "s", "prod", stable, CANARY if seen else None, 1.0 if ready else None, seen, at=2.0
+        project="s-prod",
+        name="s",
+        environment="prod",
+        stable=stable,
+        canary=CANARY if seen else None,
+        ready_since=1.0 if ready else None,
+        rollout=seen,
+        router=ROUTER,
+        at=2.0,
     )
 
 
@@ -54,6 +63,8 @@ def test_a_first_revision_is_waited_for_until_it_has_users() -> None:
     assert came_to(status(), wanted) == "ready"
     assert came_to(status(ready=False), wanted) is None
     assert came_to(status(stable=replace(STABLE, health="unready")), wanted) is None
+    nobody = replace(ROUTER, healthy=False, cause="no revision is ready: users get 503")
+    assert came_to(replace(status(), router=nobody), wanted) is None
 
 
 def test_one_that_ends_again_and_again_is_not_waited_for() -> None:
