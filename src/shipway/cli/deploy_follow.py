@@ -104,7 +104,8 @@ def _failure(controller: Controller, status: Status) -> StackError:
     revision = status.stable
     if revision is None:
         return StackError("\n".join(("nothing is there", *status.trouble)))
-    causes = following.causes(revision) or status.trouble
+    router = (status.router.cause,) if status.router and status.router.cause else ()
+    causes = following.causes(revision) or status.trouble or router
     told = [f"{revision.revision} is not ready", *(f"  {cause}" for cause in causes)]
     wrong = following.suspect(revision)
     if log := controller.log(LOG_LINES, revision.revision, wrong):
