@@ -26,6 +26,7 @@ from shipway.plan.deployment import (
     Published,
     Revision,
 )
+from shipway.plan.settings import delivered
 from shipway.plan.stack import released
 from shipway_runtime import contract
 
@@ -74,12 +75,7 @@ def plan_deployment(
 
 def _filed(stack: StackPlan) -> StackPlan:
     """Secrets of the environment as files: those are renewed without a restart, and shown by no `inspect`."""
-    settings = stack.config.settings
-    secrets = {
-        name: dataclasses.replace(secret, source="file") if secret.source == "env" else secret
-        for name, secret in settings.secrets.items()
-    }
-    config = dataclasses.replace(stack.config, settings=dataclasses.replace(settings, secrets=secrets))
+    config = delivered(stack.config, "file")
     sources: dict[str, Literal["env", "file", "broker"]] = {
         name: "file" if source == "env" else source for name, source in stack.agent.secrets.items()
     }

@@ -45,10 +45,12 @@ class RolloutPlan:
     notify: str | None = None
 
     @property
-    def watched(self) -> dict[str, float | None]:
-        """What live conversations are compared by. Evals are not among it: the paired suite before the first
-        step has judged by those, and nobody reports pairs while users are served."""
-        return {name: margin for name, margin in self.metrics.items() if name != "evals"}
+    def watched(self) -> dict[str, dict[str, float]]:
+        """What live conversations are compared by, as control takes it for a gate. Evals are not among it:
+        the paired suite before the first step has judged by those, and nobody reports pairs while users are
+        served."""
+        live = {name: margin for name, margin in self.metrics.items() if name != "evals"}
+        return {name: {} if margin is None else {"margin": margin} for name, margin in live.items()}
 
 
 def plan_rollout(spec: model.Spec, environment: str) -> RolloutPlan:

@@ -7,7 +7,8 @@ tenant, for the config alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Literal
 
 from shipway_runtime import contract
 
@@ -28,6 +29,15 @@ def settings(spec: model.Spec) -> contract.Settings:
         health=contract.Health(spec.health.when_model_down, spec.health.grace),
         limits=_limits(spec.policy),
     )
+
+
+def delivered(config: contract.Config, way: Literal["env", "file"]) -> contract.Config:
+    """The config where an engine brings secrets one way only; those of a broker are fetched as ever."""
+    secrets = {
+        name: secret if secret.source == "broker" else dataclasses.replace(secret, source=way)
+        for name, secret in config.settings.secrets.items()
+    }
+    return dataclasses.replace(config, settings=dataclasses.replace(config.settings, secrets=secrets))
 
 
 def live(spec: model.Spec) -> contract.Live | None:

@@ -16,14 +16,9 @@ WHOLE = 100
 """The weight, in percent, at which there is nobody left to compare with."""
 
 
-def metrics(rollout: RolloutPlan) -> dict[str, dict[str, float]]:
-    """What live conversations are compared by."""
-    return {name: {} if margin is None else {"margin": margin} for name, margin in rollout.watched.items()}
-
-
 def body(rollout: RolloutPlan) -> dict[str, Any]:
     """The body of PUT /v1/gates/CANARY but for the share, which changes with each step."""
-    return {"stable": None, "metrics": metrics(rollout), "alpha": rollout.alpha}
+    return {"stable": None, "metrics": rollout.watched, "alpha": rollout.alpha}
 
 
 def share(weight: int) -> float | None:

@@ -50,13 +50,10 @@ class Judge:
 
     def begin(self, canary: str, stable: str, share: float | None, since: float) -> None:
         """Judge a canary from `since` on, or tell the gate that judges it of another share."""
-        metrics = {
-            name: {} if margin is None else {"margin": margin} for name, margin in self._plan.watched.items()
-        }
         body = {
             "stable": stable,
             "share": share,
-            "metrics": metrics,
+            "metrics": self._plan.watched,
             "alpha": self._plan.alpha,
             "since": since,
             **self._idle,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,8 @@ from shipway.errors import SpecError
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed")
+def made(tmp_path_factory: pytest.TempPathFactory, engine: Callable[[str], str]) -> Path:
+    engine("openssl")
     place = tmp_path_factory.mktemp("certificates")
     for name in ("one", "other"):
         subprocess.run(

@@ -29,7 +29,7 @@ _DAY_MINUTES = 24 * 60
 
 def is_gated(rollout: RolloutPlan | None) -> bool:
     """Whether control decides."""
-    return rollout is not None and bool(gate.metrics(rollout)) and rollout.steps[0].weight < gate.WHOLE
+    return rollout is not None and bool(rollout.watched) and rollout.steps[0].weight < gate.WHOLE
 
 
 def deployment(plan: StackPlan, rollout: RolloutPlan | None) -> dict[str, Any]:

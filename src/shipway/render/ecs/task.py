@@ -10,13 +10,13 @@ that is away is no reason for that.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from shipway.plan import container
 from shipway.plan.control import Control
+from shipway.plan.settings import delivered
 from shipway.render.ecs import fargate
 from shipway_runtime import contract
 
@@ -191,12 +191,7 @@ def _name(server: Sidecar) -> str:
 
 def _config(plan: StackPlan) -> str:
     """The config in one line; what is a secret's file elsewhere comes in the environment here."""
-    settings = plan.config.settings
-    secrets = {
-        name: dataclasses.replace(secret, source="env") if secret.source == "file" else secret
-        for name, secret in settings.secrets.items()
-    }
-    config = dataclasses.replace(plan.config, settings=dataclasses.replace(settings, secrets=secrets))
+    config = delivered(plan.config, "env")
     return json.dumps(json.loads(contract.encode(config)), separators=(",", ":"), ensure_ascii=False)
 
 

@@ -89,7 +89,7 @@ def details(plan: StackPlan, rollout: RolloutPlan) -> dict[str, Any]:
         "group": "agent",
         "deployment": gates.deployment(rollout),
         "canary": plan.revision,
-        "gate": gates.body(rollout) | {"share": None} if gates.metrics(rollout) else None,
+        "gate": gates.body(rollout) | {"share": None} if rollout.watched else None,
         "hold_s": hold_s,
         "patience_s": _WEEK_S if decides else 2 * hold_s,
         "every_s": _EVERY_S,

@@ -72,7 +72,7 @@ def objects(plan: StackPlan, rollout: RolloutPlan, control: Control) -> list[Par
     """The templates that the steps name."""
     ask = _Asking(plan, rollout, control)
     found = []
-    if gate.metrics(rollout):
+    if rollout.watched:
         asked: dict[str, str | None] = {"canary": None, **looks(_AWAY)}
         held = {step.hold_s is not None for step in rollout.steps if step.weight < gate.WHOLE}
         found += [

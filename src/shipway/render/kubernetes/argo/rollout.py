@@ -46,7 +46,7 @@ def rollout(plan: StackPlan, planned: RolloutPlan, *, plain: bool) -> Part:
 
 def _canary(plan: StackPlan, planned: RolloutPlan) -> Part:
     canary = plan.revision or ""
-    watched = bool(gate.metrics(planned)) and planned.steps[0].weight < gate.WHOLE
+    watched = bool(planned.watched) and planned.steps[0].weight < gate.WHOLE
     return {
         **traffic.routing(plan),
         "abortScaleDownDelaySeconds": _LINGER_S,

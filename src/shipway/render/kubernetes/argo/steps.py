@@ -51,7 +51,7 @@ def _suite(rollout: RolloutPlan, canary: str) -> Iterator[Part]:
 
 
 def _step(rollout: RolloutPlan, step: Step, canary: str) -> Iterator[Part]:
-    judged, whole = bool(gate.metrics(rollout)), step.weight == gate.WHOLE
+    judged, whole = bool(rollout.watched), step.weight == gate.WHOLE
     yield {"setWeight": step.weight}
     if judged and not (whole and step.hold_s is None):
         share = gate.share(step.weight)
