@@ -2,17 +2,15 @@
 
 07-canary has users. First a revision with a worse prompt is rolled out: the gate finds it by the
 conversations that it had, and it is rolled back. Then one with a better prompt goes all the way. Everything
-but the users is what a deployment has: the controller and its store, control, HAProxy (the embedded router
-where there is none), agents and their replayed model; revisions are stacks of `shipway up`, so that no
-container engine is needed. Exits with 0 only if the first one was rolled back, the second one promoted, and
-no turn was lost and no conversation moved while its revision had users.
+but the users and the model, which is replayed, is what a deployment has: where Docker answers it is one, made
+by `shipway deploy`; elsewhere its parts run as processes. Exits with 0 only if the first one was rolled back,
+the second one promoted, and no turn was lost and no conversation moved while its revision had users.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import shutil
 import signal
 import sys
@@ -23,15 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demo_machine import Machine
+from demo_docker import ENVIRONMENT, Docker
+from demo_processes import Processes
 from demo_users import Users
 
-from shipway.errors import RolloutError, ShipwayError
-from shipway.plan.rollout import RolloutPlan, Step, plan_rollout
-from shipway.spec.load import load
+from shipway.deploy.engine import connect
+from shipway.errors import RolloutError, ShipwayError, StackError
+from shipway.rollout_snapshot import DECIDED
 
 if TYPE_CHECKING:
-    from shipway.rollout.state import Notice
+    from demo_machine import Machine
+
+    from shipway.rollout_snapshot import GateSeen
 
 EXAMPLE = Path(__file__).parent / "07-canary"
 PROMPT = "prompts/system.md"
@@ -42,15 +43,19 @@ PROMPTS = {
     WORSE: (GUIDED, "Answer at once. Nobody likes to wait for the tool `order`."),
     BETTER: ("a shop for gardeners.", "a shop for gardeners. Be kind."),
 }
-STEPS = (Step(25, 20.0), Step(50), Step(100))
-"""Instead of hours: 20 seconds, and then until the gates have decided."""
+PACE = f"""\
+[rollout]
+steps = [{{ weight = 25, hold = "30s" }}, {{ weight = 50 }}, {{ weight = 100 }}]
 
-MARGIN = 0.1
-"""How much worse a canary may be. Less takes more conversations than a demonstration has time for."""
+[rollout.gates]
+live = {{ margin = 0.1 }}
+errors = {{ margin = 0.1 }}
 
-IDLE_S = 8.0
-"""A conversation is over when nothing was said for so long; outside a demonstration, five minutes. It is
-longer than a live score takes on a machine that is busy with all of this."""
+[env.{ENVIRONMENT}.secrets]
+ANTHROPIC_BASE_URL = "env"              # the address of a model gateway
+"""
+"""Instead of hours half a minute, and then until the gates have decided. A canary may be so much worse:
+to tell less takes more conversations than a demonstration has time for."""
 
 PATIENCE_S = 240.0
 SHOW_S = 5.0
@@ -59,7 +64,8 @@ INDENT = " " * 10
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--router", choices=["haproxy", "embedded"], help="default: HAProxy where it is here")
+    parser.add_argument("--on", choices=["docker", "processes"], help="default: Docker where it answers")
+    parser.add_argument("--router", choices=["haproxy", "embedded"], help="of processes; default: HAProxy")
     parser.add_argument("--users", type=int, default=8, help="how many people talk at once")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -95,56 +101,60 @@ class Demonstration:
     def __init__(self, place: Path, options: argparse.Namespace, stack: contextlib.ExitStack) -> None:
         self.began = time.monotonic()
         projects = {revision: project(place / revision, *change) for revision, change in PROMPTS.items()}
-        self.machine = Machine(place, projects, plan(), IDLE_S, tell, options.router, stack)
+        on = "processes" if options.router else options.on
+        if on != "processes" and (on or _docker_answers()):
+            self.machine: Machine = Docker(place, projects, stack)
+        else:
+            self.machine = Processes(place, projects, say, options.router, stack)
         self.users = Users(self.machine.url, options.users)
         stack.callback(self.users.close)
 
     def run(self) -> int:
-        self.machine.serve(GOOD, WORSE)
-        say(f"{GOOD} serves users at {self.machine.url}, through {self.machine.router}")
-        say(
-            f"control's page, to look and to pause or abort: {self.machine.page}, token: {self.machine.token}"
-        )
+        router = self.machine.serve(GOOD)
+        say(f"{GOOD} serves users at {self.machine.url}, through {router}")
+        page, token = self.machine.page()
+        say(f"control's page, to look and to pause or abort: {page}, token: {token}")
         self.users.come()
         worse = self.roll_out(WORSE)
         if worse.phase != "aborted":
             return fail(f"expected {WORSE} to be rolled back, and it is {worse.phase}: {worse.why}")
         better = self.roll_out(BETTER)
         self.users.close()
-        if better.phase != "promoted" or self.machine.stable != BETTER:
+        if better.phase != "promoted" or self.users.served_by() != self.machine.revision(BETTER):
             return fail(f"expected {BETTER} to be promoted, and it is {better.phase}: {better.why}")
         return self.conclude(worse, better)
 
     def roll_out(self, canary: str) -> Ended:
-        """The controller's rounds, until the rollout has ended."""
+        """As it goes, until it has ended."""
         say(f"{canary} is rolled out over {GOOD}; what changes of its prompt:")
         print("{0}- {1}\n{0}+ {2}".format(INDENT, *PROMPTS[canary]), flush=True)
         phase, why, decided, gate, shown = "", "", 0.0, {}, 0.0
         deadline = time.monotonic() + PATIENCE_S
-        for state in self.machine.roll_out(canary, GOOD):
-            phase, why = state.phase, state.why
-            if phase in ("aborting", "promoting") and not decided:
-                decided, gate = state.since, self.machine.gate(canary)
-            if phase == "stepping" and time.monotonic() - shown > SHOW_S:
+        for now in self.machine.roll_out(canary):
+            phase, why = now.phase, now.why
+            if phase in DECIDED and not decided:
+                decided, gate = now.since, self.machine.gate(canary)
+            if phase == "stepping" and now.gate and time.monotonic() - shown > SHOW_S:
                 shown = time.monotonic()
-                self.show(self.machine.gate(canary)["judgement"])
-            if phase == "paused" and not self.machine.was_ordered:
+                self.show(now.gate)
+            if phase == "paused" and all(line.who == "shipway" for line in now.trail):
                 raise RolloutError(f"nobody is here to look at what paused it: {why}")
             if time.monotonic() > deadline:
                 raise RolloutError(f"after {PATIENCE_S:.0f} s {canary} is {phase}: {why}")
         return Ended(phase, why, decided, gate)
 
-    def show(self, judgement: dict[str, Any]) -> None:
-        users, canary, stable = self.users, judgement["canary"], judgement["stable"]
+    def show(self, gate: GateSeen) -> None:
+        users = self.users
         print(
-            f"{INDENT}{users.turns} turns, {len(users.lost)} lost; judged by {canary} conversations of the "
-            f"canary, {stable} of stable: evidence {amount(judgement)}",
+            f"{INDENT}{users.turns} turns, {len(users.lost)} lost; judged by {gate.canary} conversations of "
+            f"the canary, {gate.stable} of stable: evidence {amount(gate.evidence, gate.threshold)}",
             flush=True,
         )
 
     def conclude(self, worse: Ended, better: Ended) -> int:
         """The summary, and whether anything was lost."""
-        allowed = {WORSE: worse.decided, BETTER: float("inf"), GOOD: better.decided}
+        ends = {WORSE: worse.decided, BETTER: float("inf"), GOOD: better.decided}
+        allowed = {self.machine.revision(name): end for name, end in ends.items()}
         moved = [move for move in self.users.moves if move.at < allowed[move.left]]
         went_on = len(self.users.moves) - len(moved)
         print(f"""
@@ -160,18 +170,22 @@ class Demonstration:
         return fail("turns were lost, or conversations moved") if self.users.lost or moved else 0
 
 
-def plan() -> RolloutPlan:
-    """The example's own, at the pace of a demonstration."""
-    loaded = load(EXAMPLE)
-    own = plan_rollout(loaded.spec, "development")
-    return dataclasses.replace(own, steps=STEPS, metrics=dict.fromkeys(own.metrics, MARGIN), suite=False)
+def _docker_answers() -> bool:
+    try:
+        connect()
+    except StackError as error:
+        say(f"{error}: on processes, then")
+        return False
+    return True
 
 
 def project(copy: Path, before: str, after: str) -> Path:
-    """The example as a revision has it, with its own prompt."""
+    """The example as a revision has it, with its own prompt; its rollouts have another pace."""
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".shipway", "golden", "__pycache__"))
     prompt = copy / PROMPT
     prompt.write_text(prompt.read_text().replace(before, after))
+    spec = copy / "agent.toml"
+    spec.write_text(spec.read_text().partition("[[rollout.steps]]")[0] + PACE)
     return copy
 
 
@@ -180,17 +194,12 @@ def words(gate: dict[str, Any]) -> str:
     judgement, points = gate["judgement"], gate["points"]
     found = next((point for point in points if point["evidence"] >= judgement["threshold"]), points[-1])
     what = "found after" if judgement["verdict"] == "fail" else "no worse in"
-    return f"{what} {found['canary']} of its conversations, evidence {amount(judgement | found)}"
+    evidence = amount(found["evidence"], judgement["threshold"])
+    return f"{what} {found['canary']} of its conversations, evidence {evidence}"
 
 
-def amount(judgement: dict[str, Any]) -> str:
-    return f"{judgement['evidence']:.1f} against {judgement['threshold']:.0f}"
-
-
-def tell(notices: tuple[Notice, ...]) -> None:
-    """What a webhook would get."""
-    for notice in notices:
-        say(notice.words)
+def amount(evidence: float, threshold: float) -> str:
+    return f"{evidence:.1f} against {threshold:.0f}"
 
 
 def say(message: str) -> None:

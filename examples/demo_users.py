@@ -49,6 +49,12 @@ class Users:
             if thread.ident is None:
                 thread.start()
 
+    def served_by(self) -> str:
+        """The revision that one more user meets."""
+        with httpx2.Client(base_url=self.url, timeout=60, trust_env=False) as http:
+            answer = self._ask(http, {"input": QUESTIONS[-1]})
+        return str(answer.headers[REVISION]) if answer else ""
+
     def close(self) -> None:
         """Let each finish its turn, and leave."""
         self._stop.set()

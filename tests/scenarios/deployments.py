@@ -51,14 +51,15 @@ RELEASES = {
 def build(root: Path, docker: str) -> None:
     """`root/NAME` is a directory that was built, for each of RELEASES."""
     for name, code in RELEASES.items():
-        place = root / name
-        place.mkdir(parents=True)
-        (place / "agent.toml").write_text(AGENT_TOML.replace("ENV", "prod"))
-        (place / "agent.py").write_text(code)
-        done = subprocess.run(
-            (SHIPWAY, "build"), cwd=place, env=_environ(docker), capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        _build(root / name, code, docker)
+
+
+def _build(place: Path, code: str, docker: str) -> None:
+    place.mkdir(parents=True)
+    (place / "agent.toml").write_text(AGENT_TOML.replace("ENV", "prod"))
+    (place / "agent.py").write_text(code)
+    done = subprocess.run((SHIPWAY, "build"), cwd=place, env=_environ(docker), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def _environ(docker: str) -> dict[str, str]:
@@ -78,6 +79,10 @@ class Deployment:
     @property
     def project(self) -> str:
         return f"dep-{self.environment}"
+
+    def build(self, name: str, code: str) -> None:
+        """One more release, with this agent.py."""
+        _build(self.built / name, code, self.docker)
 
     def choose(self, name: str) -> None:
         """The directory is this release from now on."""

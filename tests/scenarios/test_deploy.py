@@ -6,13 +6,14 @@ import json
 import signal
 import socket
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.far_engine import far_engine
 from tests.scenarios import deployments
-from tests.scenarios.deployments import SECRET, Deployment, revision_of, until
+from tests.scenarios.deployments import RELEASES, SECRET, Deployment, revision_of, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
@@ -169,8 +170,9 @@ def test_two_who_deploy_at_once(there: Deployment) -> None:
 @pytest.mark.long
 def test_an_engine_of_another_machine(there: Deployment) -> None:
     """Reached through a port, as one far away would be: images are sent whole, and nothing is mounted."""
+    there.build("far", RELEASES["one"] + f"# {uuid.uuid4()}: no engine has it\n")
     with far_engine() as host:
-        done = there.deploy("one", DOCKER_HOST=host)
+        done = there.deploy("far", DOCKER_HOST=host)
         assert "because it could not pull: the engine is on another machine" in done.stderr
         assert there.run("releases", "--env", there.environment, DOCKER_HOST=host).returncode == 0
     assert there.ask("hello") == "one hello"
@@ -196,7 +198,8 @@ def test_a_canary_that_answers_worse_is_rolled_back_before_it_has_users(there: D
     there.deploy("one")
     worse = there.deploy("two", code=3)
     assert "the evals ask" in worse.stderr
-    assert "rolled back: back to" in worse.stderr
+    assert "back to" in worse.stderr
+    assert "rolled back; everybody is with" in worse.stderr
     assert there.ask("hello") == "one hello"
 
 

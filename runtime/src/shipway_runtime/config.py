@@ -232,7 +232,8 @@ def _provenance(
     if settings.storage and not environ.get(env.STORAGE):
         found["places.storage"] = "storage.path"
     if settings.model:
-        found |= provenance.of_model(settings.model, environ)
+        given = {name for name, value in environ.items() if value} | settings.secrets.keys()
+        found |= provenance.of_model(settings.model, given)
     written = config.provenance if config else {}
     return found | (dict(written) or provenance.of_settings(settings, text, document))
 

@@ -70,7 +70,8 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     api, admin, relay = bind(deployment)
     stand_in = StandIn(admin, start_s=START_S, revision=deployment.revision)
     stand_in.start()
-    control = Control(deployment, secrets, drain, dict(os.environ), auth, stand_in)
+    environ = os.environ | secrets.environment(os.environ)  # a gateway or a proxy may be a secret
+    control = Control(deployment, secrets, drain, environ, auth, stand_in)
     clients.install(control.model)
     code, runner = 1, asyncio.Runner()
     try:

@@ -14,7 +14,7 @@ from . import contract
 from .contract import env
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 DEFAULT = "default"
 
@@ -29,11 +29,12 @@ def of_process(environ: Mapping[str, str], places: tuple[str, ...]) -> dict[str,
     return {key: name if environ.get(name) else DEFAULT for key, name in variables.items()}
 
 
-def of_model(model: contract.Model, environ: Mapping[str, str]) -> dict[str, str]:
-    """Of the address that its SDK uses, where a variable of the provider's leads it elsewhere."""
+def of_model(model: contract.Model, given: Collection[str]) -> dict[str, str]:
+    """Of the address that its SDK uses, where a variable of the provider's leads it elsewhere: one of those
+    that are `given`, by the environment or as a secret."""
     named = contract.BASE_URL_VARIABLES.get(model.provider)
     variables = (named,) if named else contract.BASE_URL_VARIABLES.values()
-    return {"model.url": next((name for name in variables if environ.get(name)), DEFAULT)}
+    return {"model.url": next((name for name in variables if name in given), DEFAULT)}
 
 
 def of_settings(settings: contract.Settings, text: str, document: str) -> dict[str, str]:

@@ -131,7 +131,7 @@ def _end(deployed: Deployed, came: Came, status: Status) -> None:
             say(f"paused: {rollout.why if rollout else ''}")
             say(f"shipway rollout resume | promote | abort --env {environment}")
         case "aborted":
-            say(f"rolled back: {rollout.why if rollout else ''}")
+            say(f"rolled back; everybody is with {rollout.stable.revision if rollout else 'stable'}")
 
 
 def addresses(machine: str, ports: tuple[PortSeen, ...]) -> Iterator[str]:

@@ -26,15 +26,24 @@ if TYPE_CHECKING:
 
     from shipway.build.image import BuiltImage
     from shipway.deploy.engine import Engine
+    from shipway.plan.image import ImagePlan
 
     Say = Callable[[str], None]
 
 
 def provide(engine: Engine, root: Path, say: Say) -> dict[str, str]:
     """The engine's id for each role. Of the directory only uv's settings count."""
+    here = (engine.platform,)
+    servers = [plan_own(server, server.reference, here) for server in (CONTROL, PROGRAM)]
+    return make(engine, (*servers, plan_router(here)), root, say)
+
+
+def make(engine: Engine, plans: Iterable[ImagePlan], root: Path, say: Say) -> dict[str, str]:
+    """The same of these images."""
     cache = Cache(default_root())
     cache.remove_stale()
-    images = _build(engine.platform, root, cache, say)
+    with Registries() as registries:
+        images = [build_own(plan, root, cache, say, registries) for plan in plans]
     there = _look(engine, images)
     lacking = [image for image in images if image.role not in there]
     if lacking:
@@ -46,13 +55,6 @@ def provide(engine: Engine, root: Path, say: Say) -> dict[str, str]:
     if lost := [image.repository for image in images if image.role not in there]:
         raise StackError(f"{lost[0]} was given to Docker at {engine.host}, which does not know it")
     return there
-
-
-def _build(platform: str, root: Path, cache: Cache, say: Say) -> list[BuiltImage]:
-    here = (platform,)
-    servers = [plan_own(server, server.reference, here) for server in (CONTROL, PROGRAM)]
-    with Registries() as registries:
-        return [build_own(plan, root, cache, say, registries) for plan in (*servers, plan_router(here))]
 
 
 def _look(engine: Engine, images: Iterable[BuiltImage]) -> dict[str, str]:

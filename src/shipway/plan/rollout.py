@@ -6,13 +6,17 @@ In: a loaded agent.toml. Out: a frozen value that every engine of rollouts start
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shipway.spec import model
 
 AT_ONCE = 100
 """The weight of a rollout without steps, in percent."""
+
+_HOLDS_PER_IDLE = 4
+_USUAL_S = 300.0
+"""After so long without a turn control counts a conversation as over, unless it is told of less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,18 @@ class RolloutPlan:
         served."""
         live = {name: margin for name, margin in self.metrics.items() if name != "evals"}
         return {name: {} if margin is None else {"margin": margin} for name, margin in live.items()}
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """How a gate judges, as control takes it (`PUT /v1/gates/CANARY`): all but who and whom.
+
+        Where steps are short, conversations are over sooner (`idle_s`): else a step would end before any of
+        the conversations that it is about.
+        """
+        holds = [step.hold_s for step in self.steps if step.hold_s]
+        idle_s = min(holds) / _HOLDS_PER_IDLE if holds else _USUAL_S
+        told = {"idle_s": max(1.0, idle_s)} if idle_s < _USUAL_S else {}
+        return {"metrics": self.watched, "alpha": self.alpha, **told}
 
 
 def plan_rollout(spec: model.Spec, environment: str) -> RolloutPlan:

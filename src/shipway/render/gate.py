@@ -18,7 +18,7 @@ WHOLE = 100
 
 def body(rollout: RolloutPlan) -> dict[str, Any]:
     """The body of PUT /v1/gates/CANARY but for the share, which changes with each step."""
-    return {"stable": None, "metrics": rollout.watched, "alpha": rollout.alpha}
+    return {"stable": None, **rollout.gate}
 
 
 def share(weight: int) -> float | None:

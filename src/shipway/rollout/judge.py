@@ -38,26 +38,17 @@ class Opinion:
 
 
 class Judge:
-    """One deployment's gates at a control server. `idle_s`: after how long without a turn a conversation is
-    over; None leaves that to control."""
+    """One deployment's gates at a control server."""
 
-    def __init__(self, url: str, token: str | None, plan: RolloutPlan, idle_s: float | None = None) -> None:
+    def __init__(self, url: str, token: str | None, plan: RolloutPlan) -> None:
         self._client, self._plan = ControlClient(url, token, plan.name, plan.environment), plan
-        self._idle = {} if idle_s is None else {"idle_s": idle_s}
 
     def close(self) -> None:
         self._client.close()
 
     def begin(self, canary: str, stable: str, share: float | None, since: float) -> None:
         """Judge a canary from `since` on, or tell the gate that judges it of another share."""
-        body = {
-            "stable": stable,
-            "share": share,
-            "metrics": self._plan.watched,
-            "alpha": self._plan.alpha,
-            "since": since,
-            **self._idle,
-        }
+        body = {"stable": stable, "share": share, "since": since, **self._plan.gate}
         self._ask("PUT", f"/v1/gates/{canary}", {}, body)
 
     def opinion(self, canary: str) -> Opinion:

@@ -119,6 +119,24 @@ def test_the_agent_finds_its_environment(start, tmp_path):
     assert "from-env" not in shown.text
 
 
+def test_a_gateway_may_be_a_secret(start, tmp_path):
+    (tmp_path / "secrets").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        base = f"http://127.0.0.1:{gateway.getsockname()[1]}"
+        (tmp_path / "secrets" / "ANTHROPIC_BASE_URL").write_text(base)
+        settings = {
+            "model": {"provider": "anthropic", "name": "m"},
+            "secrets": {"ANTHROPIC_BASE_URL": {"source": "file"}},
+        }
+        running = start(HELLO, env={"SHIPWAY_SECRETS": str(tmp_path / "secrets")}, settings=settings)
+        assert running.admin.get("/readyz").json()["checks"]["model"]["state"] == "up"
+    assert running.admin.get("/config").json()["provenance"]["model.url"] == "ANTHROPIC_BASE_URL"
+    running.wait_for(
+        lambda: running.admin.get("/readyz").json()["checks"]["model"]["state"] == "down", "the gateway away"
+    )
+    assert base.rpartition(":")[2] in running.admin.get("/readyz").json()["checks"]["model"]["last_error"]
+
+
 def test_a_missing_secret_is_named_and_keeps_traffic_away(start):
     running = start(HELLO, ready=False, settings={"secrets": {"GITHUB_TOKEN": {"source": "env"}}})
 
