@@ -1,6 +1,5 @@
 """The machine of the demonstration where Docker answers: `shipway build` and `shipway deploy`, as people use
-them, and what comes of that in containers. The agents find their model by a gateway's address, in their
-environment, and what is behind it is replayed.
+them, and what comes of that in containers. What the agents know as their model's gateway replays it.
 
 In: a directory, a project for each revision. All of it is removed in the end, but images that others share.
 """
@@ -52,10 +51,7 @@ class Docker:
         self._client: ControlClient | None = None
         self._stack = stack
         self._environ = {name: value for name, value in os.environ.items() if not name.startswith("SHIPWAY_")}
-        self._environ |= {
-            "ANTHROPIC_API_KEY": "replayed",
-            "ANTHROPIC_BASE_URL": demo_model.URL,
-        }
+        self._environ["ANTHROPIC_API_KEY"] = "replayed"
         self._remove()  # what a demonstration has left that was killed
         stack.callback(self._end)
 

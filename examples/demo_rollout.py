@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import demo_model
 from demo_docker import ENVIRONMENT, Docker
 from demo_processes import Processes
 from demo_users import Users
@@ -51,8 +52,8 @@ steps = [{{ weight = 25, hold = "30s" }}, {{ weight = 50 }}, {{ weight = 100 }}]
 live = {{ margin = 0.1 }}
 errors = {{ margin = 0.1 }}
 
-[env.{ENVIRONMENT}.secrets]
-ANTHROPIC_BASE_URL = "env"              # the address of a model gateway
+[env.{ENVIRONMENT}.model]
+provider = "{demo_model.URL}"           # a model gateway
 """
 """Instead of hours half a minute, and then until the gates have decided. A canary may be so much worse:
 to tell less takes more conversations than a demonstration has time for."""

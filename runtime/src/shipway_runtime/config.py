@@ -150,14 +150,17 @@ def refuse_unsafe(deployment: Deployment) -> None:
 
 
 def agent_environment(deployment: Deployment, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables to set for the agent and for unmodified SDKs. What is already set wins.
+    """The variables to set for the agent and for unmodified SDKs. What is already set wins, by a stack that
+    replays, say.
 
-    Base URL variables of the providers are never touched: whoever sets one (a stack that replays, a
-    gateway) has decided, and a provider given as a URL does not say which SDK is meant.
+    A provider given as a URL does not say which SDK is meant, so each of them is led there: one that went
+    past a gateway would be worse than one that finds it does not speak its API.
     """
     wanted = {env.mcp_url(name): url for name, url in deployment.mcp_urls().items()}
     if model := deployment.settings.model:
         wanted[env.MODEL] = model.name
+        if model.provider not in contract.BASE_URL_VARIABLES:
+            wanted |= dict.fromkeys(contract.BASE_URL_VARIABLES.values(), model.provider)
         if model.max_tokens is not None:
             wanted[env.MAX_TOKENS] = str(model.max_tokens)
         if model.timeout_s is not None:

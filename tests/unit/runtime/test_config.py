@@ -90,11 +90,22 @@ def test_nothing_to_refuse(environ):
 def test_the_agents_environment_keeps_what_is_set(environ):
     deployment = config.read(environ | {"SHIPWAY_RELAY_PORT": "9"})
     manifest = dataclasses.replace(deployment.manifest, mcp=(contract.McpServer("big-git", "inside"),))
-    settings = contract.Settings(model=contract.Model("https://gateway.internal/v1", "m", max_tokens=7))
+    settings = contract.Settings(model=contract.Model("anthropic", "m", max_tokens=7))
     deployment = dataclasses.replace(deployment, manifest=manifest, settings=settings)
     assert config.agent_environment(deployment, {"SHIPWAY_MODEL": "mine"}) == {
         "SHIPWAY_MCP_BIG_GIT_URL": "http://127.0.0.1:9/mcp/big-git",
         "SHIPWAY_MAX_TOKENS": "7",
+    }
+
+
+def test_every_sdk_is_led_to_a_provider_that_is_an_address(environ):
+    gateway = "https://gateway.internal/v1"
+    settings = contract.Settings(model=contract.Model(gateway, "m"))
+    deployment = dataclasses.replace(config.read(environ), settings=settings)
+    assert config.agent_environment(deployment, {"OPENAI_BASE_URL": "http://elsewhere"}) == {
+        "SHIPWAY_MODEL": "m",
+        "ANTHROPIC_BASE_URL": gateway,
+        "GOOGLE_GEMINI_BASE_URL": gateway,
     }
 
 
