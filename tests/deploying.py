@@ -242,8 +242,9 @@ class Machine:
     def part(self, *names: str) -> str:
         return "-".join((self.project, *names))
 
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run((self.docker, *arguments), capture_output=True, text=True, timeout=BOUND_S)
+    def run(self, *arguments: str, stdin: str = "") -> str:
+        words = (self.docker, *arguments)
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=BOUND_S)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

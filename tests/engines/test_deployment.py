@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from tests.conftest import _engine
 from tests.deploying import Images, Machine, make_images
 
+from shipway.plan.deployment import Deployment
 from shipway.plan.rollout import Step
+from shipway.rollout.service.rounds import KEPT
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
@@ -193,6 +196,44 @@ def test_a_canary_that_is_not_ready_says_why(shared: Machine) -> None:
     assert status.rollout.canary.causes == ("mcp git: refused",)
     shared.order("abort")
     shared.until_phase("aborted")
+
+
+@pytest.mark.long
+def test_images_of_long_ago_are_forgotten_and_nothing_else(images: Images) -> None:
+    """As many as `rollback` takes seconds for stay, and the one that serves, however old it is."""
+    machine = Machine(_engine("docker"), images)
+    names = [f"r{number}" for number in range(KEPT + 3)]
+
+    def named() -> set[str]:
+        tags = machine.run("images", "--format", "{{.Tag}}", f"{machine.project}/*").split()
+        return set(tags)
+
+    try:
+        for name in names:
+            machine.apply(_with_image(machine, machine.deployment(name)), at_once=True)
+            machine.until(lambda name=name: machine.serves() == name)  # type: ignore[misc]
+            machine.until_phase("promoted" if name != names[0] else "")
+        machine.until(lambda: named() == set(names[-KEPT - 1 :]), 0.5)
+        assert {row.revision for row in machine.releases().releases if row.kept} == set(names[-KEPT - 1 :])
+        gone = machine.refused("rollback", names[0], "--by", "ann")
+        assert gone.error == f"images of {names[0]} are not on this machine any more"
+        oldest = names[-KEPT - 1]
+        machine.rollback(oldest)
+        machine.until(lambda: machine.serves() == oldest)
+        machine.until_phase("promoted")
+        machine.until_it_has_looked()
+        assert named() == set(names[-KEPT - 1 :])
+    finally:
+        machine.close()
+
+
+def _with_image(machine: Machine, deployment: Deployment) -> Deployment:
+    """The same, from an image that nobody else has."""
+    revision = deployment.revision
+    lines = f"FROM {revision.containers[0].image}\nLABEL of={machine.project}-{revision.id}\n"
+    image = machine.run("build", "--quiet", "-", stdin=lines)
+    containers = tuple(replace(one, image=image) for one in revision.containers)
+    return replace(deployment, revision=replace(revision, containers=containers))
 
 
 def _is_unready(machine: Machine) -> bool:

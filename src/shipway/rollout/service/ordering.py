@@ -70,8 +70,9 @@ def rollback(host: Host, revision: str | None, by: str) -> Done:
         raise RolloutError(
             f"images of {wanted} are not on this machine any more", "deploy its release again: shipway deploy"
         )
-    plan = at_once(found.deployment.rollout)
-    host.store.begin(plan, machine.begin(wanted, stable or "", time.time()), by)
+    plan, now = at_once(found.deployment.rollout), time.time()
+    host.records.keep(found.deployment, by, now)  # as one that is deployed: the newest, whose images stay
+    host.store.begin(plan, machine.begin(wanted, stable or "", now), by)
     return Done(f"{wanted} comes up; all users are with it as soon as it is ready")
 
 
