@@ -29,6 +29,7 @@ ON CONFLICT (deployment, replica) DO UPDATE
 SET revision = excluded.revision, report = excluded.report, seen = excluded.seen
 """
 _ALL = "SELECT report, seen FROM main.replica WHERE deployment = :deployment ORDER BY replica"
+_REVISIONS = "SELECT DISTINCT revision FROM main.replica WHERE deployment = :deployment"
 _FORGET = "DELETE FROM main.replica WHERE seen < :before"
 
 
@@ -67,6 +68,11 @@ def find(transaction: Transaction, deployment: int, now: float) -> list[dict[str
         json.loads(report) | {"seen": seen, "away": now - seen > AWAY_S}
         for report, seen in transaction.rows(_ALL, deployment=deployment)
     ]
+
+
+def revisions(transaction: Transaction, deployment: int) -> set[str]:
+    """Of the replicas that were heard of within FORGOTTEN_S, and somewhat longer."""
+    return {row[0] for row in transaction.rows(_REVISIONS, deployment=deployment)}
 
 
 def forget(transaction: Transaction, now: float) -> int:

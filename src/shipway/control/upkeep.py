@@ -1,4 +1,4 @@
-"""What control does by itself: it moves watermarks, lets gates look, and takes away what is old.
+"""What control does by itself: it moves watermarks, lets gates look, and takes away what is old or left.
 
 In: the database, the gates. Out: nothing; what fails is logged and tried again. Several controls of one
 database may all do it.
@@ -52,11 +52,14 @@ class Upkeep:
     async def run(self, threads: Executor) -> None:
         """Go on until cancelled."""
         loop, pruned = asyncio.get_running_loop(), float("-inf")
+        began = loop.time()
         while True:
             await loop.run_in_executor(threads, _tried, self.look)
             if loop.time() - pruned > PRUNE_S:
                 pruned = loop.time()
                 await loop.run_in_executor(threads, _tried, self.prune)
+                if pruned - began > replicas.FORGOTTEN_S:  # before that, who is silent may wait for control
+                    await loop.run_in_executor(threads, _tried, lambda: self.gates.end_left(time.time()))
             await asyncio.sleep(LOOK_S)
 
     def look(self, now: float | None = None) -> None:

@@ -199,6 +199,26 @@ def test_what_was_found_stays_when_a_gate_ends_and_when_outcomes_go(database):
     assert judged(database)["judgement"]["canary"] == 0
 
 
+def test_a_gate_with_nothing_left_to_compare_ends(database):
+    """An hour after the last replica of stable, where others report; the canary has everybody then."""
+    keeper, hour = Gates(database), replicas.FORGOTTEN_S
+    upkeep = Upkeep(database, keeper, CLOCK, keep_s=60)
+    put(database)
+    put(database, "r-3", metrics={"evals": {}})
+    keeper.end_left(AT + 2 * hour)  # nobody reports: that says nothing
+    report_ready(database, ("a", "r-1", True), at=AT + 10)
+    report_ready(database, ("b", "r-2", True), at=AT + hour - 1)
+    upkeep.prune(AT + hour - 1)
+    keeper.end_left(AT + hour + 1)
+    assert judged(database)["ended"] is None
+    report_ready(database, ("b", "r-2", True), at=AT + hour + 20)
+    upkeep.prune(AT + hour + 20)
+    keeper.end_left(AT + hour + 20)
+    assert judged(database)["ended"] == AT + hour + 20
+    assert judged(database)["changes"][0]["by"] == "control"
+    assert judged(database, "r-3")["ended"] is None  # it has never needed any
+
+
 def test_a_gate_that_begins_anew_forgets_everywhere(open_database):
     """By another plan, since the same moment; another control had looked at the first one."""
     database, looking = open_database(), Gates(open_database())

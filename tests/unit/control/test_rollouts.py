@@ -166,7 +166,14 @@ def test_over_http(control):
     assert (found.rollout, [one.what for one in found.orders]) == (snapshot(), ["abort"])
     asked = control.ask("operate", "GET", "/v1/rollout/orders", params=DEPLOYMENT | {"after": 0})
     assert asked.json() == [taken.json()]
-    gone = control.ask("operate", "PUT", "/v1/rollout", json=told | {"phase": "aborted"})
-    assert gone.status_code == 204
+    canary = told["canary"]["revision"]
+    gate = {"stable": "r-0", "share": 0.05, "metrics": {"errors": {}}}
+    assert control.ask("operate", "PUT", f"/v1/gates/{canary}", json=gate).json()["ended"] is None
+    assert control.ask("operate", "PUT", "/v1/rollout", json=told).status_code == 204
+    assert control.ask("operate", "GET", f"/v1/gates/{canary}").json()["ended"] is None
+    for _ in range(2):  # its controller was killed before it heard the answer
+        gone = control.ask("operate", "PUT", "/v1/rollout", json=told | {"phase": "aborted"})
+        assert gone.status_code == 204
+    assert control.ask("operate", "GET", f"/v1/gates/{canary}").json()["ended"]
     late = control.ask("operate", "POST", "/v1/rollout/orders", json={"what": "pause", "reason": "late"})
     assert (late.status_code, late.json()["error"]["code"]) == (409, "no_rollout")

@@ -13,7 +13,7 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from shipway.control import deployments, fleet
+from shipway.control import deployments, fleet, replicas
 from shipway.control.deployments import Deployment
 from shipway.control.gates import judging
 from shipway.control.gates.judging import Judging
@@ -159,6 +159,17 @@ class Gates:
             happen(transaction, number, canary, "end", None, by, at)
         with self._lock:
             self._judging.pop((number, canary), None)
+
+    def end_left(self, now: float) -> None:
+        """Stop judging where there is nothing to compare any more: replicas of the deployment report, and for
+        an hour none was of the canary, or none of stable. Evals alone need no replicas."""
+        for number, deployment, kept in self._running():
+            if kept.plan.metrics.keys() == {"evals"} or now - kept.begun < replicas.FORGOTTEN_S:
+                continue
+            with self._database.read() as transaction:
+                there = replicas.revisions(transaction, number)
+            if there and not there >= {kept.canary, kept.plan.stable}:
+                self.end(deployment, kept.canary, "control", now)
 
     def look(self) -> None:
         """Let each gate that runs see what is new."""

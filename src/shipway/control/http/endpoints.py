@@ -6,6 +6,7 @@ In: control's parts, and a request. Out: its answer. Each is a transaction, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -181,6 +182,9 @@ def take_rollout(parts: Parts, asked: Asked) -> Response:
     deployment, snapshot = asked.deployment, rollouts.read(asked.body)
     with parts.database.write() as transaction:
         rollouts.keep(transaction, deployment, snapshot, asked.at)
+    if snapshot.ended:
+        with contextlib.suppress(Refused):  # nothing judged it
+            parts.gates.end(deployment, snapshot.canary.revision, asked.by, asked.at)
     return Response(status_code=204)
 
 
