@@ -20,10 +20,11 @@ import demo_model
 from demo_machine import AGENT
 
 from shipway.control_client import ControlClient
+from shipway.deploy import removal
 from shipway.deploy.engine import connect
 from shipway.errors import StackError
 from shipway.local.ports import LOOPBACK, next_free
-from shipway.plan.deployment import LABEL, project
+from shipway.plan.deployment import project
 from shipway.rollout_snapshot import PATH, Known, Snapshot
 from shipway_runtime import contract
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 ENVIRONMENT = "demo"
 SHIPWAY = Path(sys.executable).with_name("shipway")
 PROJECT = project(AGENT, ENVIRONMENT)
-OURS = ("--filter", f"label={LABEL}={PROJECT}")
 ROLLED_BACK = 3
 LOOK_S = 0.5
 
@@ -130,23 +130,13 @@ class Docker:
 
     def _end(self) -> None:
         """Keep what the containers said, and remove them."""
-        for name in self._engine.run("ps", "-a", "--format", "{{.Names}}", *OURS).stdout.split():
-            said = self._engine.run("logs", name)
-            (self._place / f"{name}.log").write_text(said.stdout + said.stderr)
+        with contextlib.suppress(StackError):  # nothing has begun
+            (self._place / "deployment.log").write_text(self._shipway("logs"))
         self._remove()
 
     def _remove(self) -> None:
-        """As docs/reference/deploy.md says."""
-        run = self._engine.run
-        run("rm", "--force", "--volumes", *demo_model.names(PROJECT))
-        for listing, remove in (
-            (("ps", "-aq", *OURS), ("rm", "--force")),
-            (("volume", "ls", "-q", *OURS), ("volume", "rm")),
-            (("network", "ls", "-q", *OURS), ("network", "rm")),
-            (("image", "ls", "-q", "--filter", f"reference={PROJECT}/*"), ("image", "rm", "--force")),
-        ):
-            if found := run(*listing).stdout.split():
-                run(*remove, *dict.fromkeys(found))
+        self._engine.run("rm", "--force", "--volumes", *demo_model.names(PROJECT))
+        removal.remove(self._engine, PROJECT, lambda _: None, volumes=True)
 
 
 def _ended(deploying: subprocess.Popen[str]) -> None:

@@ -143,7 +143,7 @@ class Deployment:
         return self("ps", "-a", *of, "--format", "{{.Names}}").split()
 
     def remove(self) -> None:
-        """As docs/reference/deploy.md says."""
+        """By docker's own commands: `shipway down` may be what is tested."""
         of = ("--filter", f"label={LABEL}={self.project}")
         images = self(
             "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={self.project}/*"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.far_engine import far_engine
 from tests.scenarios import deployments
-from tests.scenarios.deployments import RELEASES, SECRET, Deployment, revision_of, until
+from tests.scenarios.deployments import LABEL, RELEASES, SECRET, Deployment, revision_of, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.network]
 
@@ -176,6 +177,41 @@ def test_an_engine_of_another_machine(there: Deployment) -> None:
         assert "because it could not pull: the engine is on another machine" in done.stderr
         assert there.run("releases", "--env", there.environment, DOCKER_HOST=host).returncode == 0
     assert there.ask("hello") == "one hello"
+
+
+@pytest.mark.long
+def test_it_is_removed_and_comes_back_with_what_was_kept(there: Deployment) -> None:
+    there.deploy("one")
+    there.ask("hello", "kept")
+    where = ("--env", there.environment)
+    said = there.run("logs", *where).stdout
+    assert re.search(r"^agent +\| .*API on port 8080", said, re.MULTILINE)
+    assert re.search(r"^controller +\| ", said, re.MULTILINE)
+    assert all(line.startswith("router ") for line in there.run("logs", *where, "router").stdout.splitlines())
+    assert "no container is called x; there is: agent," in there.run("logs", *where, "x").stderr
+    done = there.run("down", *where)
+    assert f"kept, with conversations, secrets and records: {there.project}-control" in done.stderr
+    assert not there.containers()
+    assert there.run("down", "--volumes").returncode == 2
+    there.deploy("one")
+    assert there.ask("more", "kept") == "one more"
+    done = there.run("down", *where, "--volumes")
+    assert done.returncode == 0, done.stderr
+    for kind in ("volume", "network"):
+        assert not there(kind, "ls", "-q", "--filter", f"label={LABEL}={there.project}")
+    assert not there("image", "ls", "-q", f"{there.project}/*")
+    gone = there.run("down", *where)
+    assert (gone.returncode, f"there is nothing of {there.project} in Docker" in gone.stderr) == (1, True)
+
+
+@pytest.mark.long
+def test_logs_go_on_until_their_containers_end(there: Deployment) -> None:
+    there.deploy("one")
+    with there.start("logs", "--env", there.environment, "--follow", "agent") as following:
+        assert following.stdout
+        assert any("API on port 8080" in line for line in following.stdout)
+        there.run("down", "--env", there.environment)
+        assert following.wait(deployments.PATIENCE_S) == 0
 
 
 # -- The paired suite ----------------------------------------------------------------------------------------
