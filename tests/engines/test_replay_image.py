@@ -211,7 +211,12 @@ def test_it_records_as_the_owner_of_the_directory_and_refuses_where_it_cannot_wr
     refused = subprocess.run((*run, replays.image, *upstream), capture_output=True, text=True, timeout=60)
     assert refused.returncode
     assert "cannot be written" in refused.stderr
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as real_api:
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL) as real_api,
+        contextlib.ExitStack() as ends,
+    ):
+        ends.callback(real_api.terminate)
+        until(lambda: httpx2.get(f"http://127.0.0.1:{real}/healthz").text == "ok")
         owner = ("--user", "1234:1234", "--network", "host")
         recorder = Replays(replays.docker, replays.image, recorded)
         name = recorder.start(*owner, arguments=("--port", str(port), *upstream), mode="")
@@ -220,7 +225,6 @@ def test_it_records_as_the_owner_of_the_directory_and_refuses_where_it_cannot_wr
         answer = httpx2.post(f"{url}/v1/messages", json=HELLO, headers={"x-api-key": "a-real-key"})
         assert answer.json()["content"][0]["text"] == "Hello from a container."
         replays.docker("stop", name)
-        real_api.terminate()
     (file,) = recorded.iterdir()
     assert file.stat().st_uid == 1234
     assert json.loads(file.read_text())["request"]["body"] == HELLO
