@@ -26,7 +26,7 @@ demo-rollout: setup  # two minutes: a canary that is worse is found and goes bac
 AGAIN := --reruns 1 --rerun-show-tracebacks -raR
 
 test: lint
-	$(BIN)/pytest -q -n 3 $(AGAIN) tests/unit tests/golden
+	$(BIN)/pytest -q -n 4 $(AGAIN) tests/unit tests/golden
 	$(BIN)/pytest -n 4 $(AGAIN) --dist loadfile --durations 20 -m "not long and not alone" tests/docs tests/scenarios tests/engines
 	$(BIN)/pytest -m alone $(AGAIN) tests/engines
 

@@ -114,6 +114,7 @@ def npm_servers(directory: Path) -> Path:
     return write_tree(directory / "npm-servers", {"agent.toml": SERVERS, "agent.py": AGENT})
 
 
+@pytest.mark.long
 def test_servers_from_npm_are_the_same_by_both_roads(docker: Docker, tmp_path: Path) -> None:
     """Both from one lock; the sidecar's image and the agent's have different servers on the same Node."""
     project = npm_servers(tmp_path)

@@ -106,6 +106,7 @@ def packages_of(shipway: Run, directory: Path) -> dict[str, str]:
     return {p["name"]: p["version"] for p in listed if p["place"] == "app/mcp/tool/node_modules"}
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_a_server_from_npm_is_what_the_lock_says_on_every_machine(
     shipway: Run, project: Write, tmp_path: Path
