@@ -129,7 +129,7 @@ class Processes:
             rollout,
             canary,
             stable,
-            gate=self._world.opinion.gate,
+            gate=self._world.gate,
             trail=self._store.history(rollout),
             trouble=self._controller.trouble,
             heard=self._heard,

@@ -6,8 +6,7 @@ RolloutError, in control's own words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from shipway.control_client import ControlClient
 from shipway.errors import ControlError, RolloutError
@@ -23,18 +22,7 @@ if TYPE_CHECKING:
     from shipway.plan.rollout import RolloutPlan
 
 TOO_LITTLE = "too-little"
-
-
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """What the gate says; `words` are for people."""
-
-    verdict: Literal["pass", "fail", "inconclusive"]
-    too_little: bool
-    pause: bool
-    words: str
-    gate: GateSeen | None = None
-    """All that it says; None where it says nothing."""
+"""Why a gate is inconclusive that has seen nothing to speak of."""
 
 
 class Judge:
@@ -51,14 +39,13 @@ class Judge:
         body = {"stable": stable, "share": share, "since": since, **self._plan.gate}
         self._ask("PUT", f"/v1/gates/{canary}", {}, body)
 
-    def opinion(self, canary: str) -> Opinion:
+    def ask(self, canary: str) -> GateSeen:
         """What is known of a canary now."""
         answer = self._ask("GET", "/v1/verdict", {"canary": canary})
         try:
-            said = contract.decode(GateSeen, answer.text, "the verdict")
+            return contract.decode(GateSeen, answer.text, "the verdict")
         except ContractError as error:
             raise RolloutError(f"control says what this controller does not know: {error}") from None
-        return Opinion(said.verdict, said.why == TOO_LITTLE, said.pause, said.words, said)
 
     def _ask(self, method: str, path: str, query: Mapping[str, str], body: Any = None) -> Response:
         try:

@@ -8,12 +8,13 @@ pins, which are said again each time.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 
 from shipway.errors import RolloutError
-from shipway.rollout.judge import Opinion
+from shipway.rollout.judge import TOO_LITTLE
 from shipway.rollout.state import End, Evaluate, Judge, Run, Seen, Settle, Weigh
 from shipway.rollout.traffic.split import Backend, Split
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from shipway.rollout.judge import Judge as Gate
     from shipway.rollout.state import Action, Asked, Health, Notice, State, Suite
     from shipway.rollout.traffic.split import Slot, Traffic
+    from shipway.rollout_snapshot import GateSeen
 
 HEALTH_S = 3.0
-NO_OPINION = Opinion("inconclusive", False, False, "")
 
 
 class Runner(Protocol):
@@ -67,18 +68,18 @@ class OneMachine:
         self,
         runner: Runner,
         traffic: Traffic,
-        gate: Gate | None,
+        judge: Gate | None,
         notify: Callable[[tuple[Notice, ...]], None],
         slots: Slots,
         health_port: int | None = None,
     ) -> None:
         """`health_port` is where revisions answer /readyz, if not where their API is."""
         self.traffic = traffic
-        self._runner, self._gate, self._notify, self._slots = runner, gate, notify, slots
+        self._runner, self._judge, self._notify, self._slots = runner, judge, notify, slots
         self._health_port = health_port
         self._pins = slots.pins()
-        self.opinion = NO_OPINION
-        """The gate's, as it was last heard."""
+        self.gate: GateSeen | None = None
+        """What the gate said when it was last asked; None while it judges nothing, or control is away."""
         self._orders: list[Asked] = []
         self._lock = threading.Lock()
         self._client = httpx2.Client(timeout=HEALTH_S, trust_env=False)
@@ -113,34 +114,29 @@ class OneMachine:
             case Evaluate(canary, stable):
                 self._runner.evaluate(canary, stable)
             case Judge(canary, stable, share, since):
-                if self._gate:
-                    self._gate.begin(canary, stable, share, since)
+                if self._judge:
+                    self._judge.begin(canary, stable, share, since)
             case Weigh():
                 self._weigh(action)
 
     def look(self, state: State, now: float) -> Seen:
         """See World."""
         evaluating = state.phase == "evaluating"
-        opinion = self.opinion = self._opinion(state)
-        return Seen(
+        seen = Seen(
             now=now,
             canary=self.health(state.canary),
             stable=self.health(state.stable),
             suite=self._runner.evaluate(state.canary, state.stable) if evaluating else None,
-            verdict=opinion.verdict,
-            too_little=opinion.too_little,
-            pause=opinion.pause,
-            words=opinion.words,
         )
-
-    def _opinion(self, state: State) -> Opinion:
-        """What the gate says. Of a control that is away nothing is known, and no step goes on by that."""
-        if self._gate is None or state.split_since is None:
-            return NO_OPINION
+        self.gate = None
+        if self._judge is None or state.split_since is None:
+            return seen
         try:
-            return self._gate.opinion(state.canary)
-        except RolloutError as error:
-            return Opinion("inconclusive", True, False, str(error))
+            gate = self.gate = self._judge.ask(state.canary)
+        except RolloutError as error:  # nothing is known then, and no step goes on by that
+            return replace(seen, too_little=True, words=str(error))
+        little = gate.why == TOO_LITTLE
+        return replace(seen, verdict=gate.verdict, too_little=little, pause=gate.pause, words=gate.words)
 
     def _weigh(self, weigh: Weigh) -> None:
         """A router that has forgotten its pins is told of them before anybody is sent anywhere."""

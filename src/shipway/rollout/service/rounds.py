@@ -101,7 +101,7 @@ class Rounds:
         self._host.revisions.network = self._host.site.ensure_network()
 
     def _report(self, deployment: Deployment, rollout: Rollout) -> None:
-        gate = self._world.opinion.gate if self._world else None
+        gate = self._world.gate if self._world else None
         self._reporting.report(deployment, rollout, gate, "; ".join(self._found))
 
     # -- Revisions -------------------------------------------------------------------------------------------

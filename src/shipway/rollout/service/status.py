@@ -69,7 +69,7 @@ def _gate(host: Host, deployment: Deployment, rollout: Rollout | None) -> GateSe
         return None
     judge = Judge(host.control_url(deployment), host.values.own_token, rollout.plan)
     try:
-        return judge.opinion(rollout.state.canary).gate
+        return judge.ask(rollout.state.canary)
     except RolloutError:
         return None
     finally:
