@@ -3,6 +3,7 @@
 
 import { inWords, keyOf } from "./changes.js";
 import { h } from "./dom.js";
+import { reasonField } from "./reason.js";
 import { Lost, Refused, send } from "./session.js";
 import { portion } from "./table.js";
 import { count, time } from "./words.js";
@@ -79,20 +80,7 @@ function form(parts) {
         else apply(parts);
       },
     },
-    h("label", { for: "reason" }, "Reason, for everybody who reads the history"),
-    h("input", {
-      id: "reason",
-      value: draft.reason,
-      required: true,
-      maxlength: "500",
-      autocomplete: "off",
-      placeholder: "INC-7: tool loops",
-      pattern: ".*\\S.*",
-      title: "A few words on why",
-      oninput: (event) => {
-        draft.reason = event.target.value;
-      },
-    }),
+    reasonField(draft, { id: "reason", read: "the history", example: "INC-7: tool loops" }),
     h(
       "div",
       { class: "buttons" },

@@ -2,6 +2,7 @@
 // kept. An order waits at control until the rollout's controller has heard it.
 
 import { h } from "./dom.js";
+import { reasonField } from "./reason.js";
 import { Lost, mayOperate, send } from "./session.js";
 import { now, time } from "./words.js";
 
@@ -117,7 +118,7 @@ function ask(what, context) {
 }
 
 function question(parts) {
-  const { what, reason } = draft;
+  const { what } = draft;
   const { label, question: words, means, danger } = ORDERS[what ?? "pause"];
   const { canary } = parts.known.rollout;
   const close = () => document.getElementById("order").close();
@@ -136,20 +137,7 @@ function question(parts) {
       },
       h("h2", { id: "order-title" }, `${words}: `, h("code", {}, canary.revision), "?"),
       h("p", { id: "order-means" }, means),
-      h("label", { for: "order-reason" }, "Reason, for everybody who reads the audit trail"),
-      h("input", {
-        id: "order-reason",
-        value: reason,
-        required: true,
-        maxlength: "500",
-        autocomplete: "off",
-        placeholder: "INC-7: answers are short",
-        pattern: ".*\\S.*",
-        title: "A few words on why",
-        oninput: (event) => {
-          draft.reason = event.target.value;
-        },
-      }),
+      reasonField(draft, { id: "order-reason", read: "the audit trail", example: "INC-7: answers are short" }),
       h(
         "div",
         { class: "buttons" },
