@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.far_engine import far_engine
+from tests.far_engine import far_engine, ssh_engine
 from tests.scenarios import deployments
 from tests.scenarios.deployments import LABEL, RELEASES, SECRET, Deployment, revision_of, until
 
@@ -177,6 +177,20 @@ def test_an_engine_of_another_machine(there: Deployment) -> None:
         assert "because it could not pull: the engine is on another machine" in done.stderr
         assert there.run("releases", "--env", there.environment, DOCKER_HOST=host).returncode == 0
     assert there.ask("hello") == "one hello"
+
+
+@pytest.mark.long
+def test_an_engine_by_ssh(there: Deployment, tmp_path: Path, engine: Callable[[str], str]) -> None:
+    there.build("by-ssh", RELEASES["one"] + f"# {uuid.uuid4()}: no engine has it\n")
+    with ssh_engine(engine("sshd"), tmp_path) as way:
+        done = there.deploy("by-ssh", **way)
+        assert "because it could not pull: the engine is on another machine" in done.stderr
+        assert f"api      http://machine:{there.port}" in done.stderr
+        assert re.search(r"control  ssh -L (\d+):127.0.0.1:\1 machine", done.stderr)
+        assert there.run("status", "--env", there.environment, **way).returncode == 0
+        assert "API on port 8080" in there.run("logs", "--env", there.environment, "agent", **way).stdout
+        assert there.run("down", "--env", there.environment, "--volumes", **way).returncode == 0
+    assert not there.containers()
 
 
 @pytest.mark.long
