@@ -58,12 +58,8 @@ def ssh_engine(sshd: str, place: Path) -> Iterator[dict[str, str]]:
     server |= {"AuthorizedKeysFile": place / "user.pub", "StrictModes": "no", "UsePAM": "no"}
     (place / "server").write_text("".join(f"{name} {value}\n" for name, value in server.items()))
     client = {"HostName": "127.0.0.1", "Port": port, "User": getpass.getuser()}
-    client |= {
-        "IdentityFile": place / "user",
-        "StrictHostKeyChecking": "no",
-        "UserKnownHostsFile": "/dev/null",
-    }
-    client |= {"LogLevel": "ERROR"}
+    client |= {"IdentityFile": place / "user", "StrictHostKeyChecking": "no"}
+    client |= {"UserKnownHostsFile": "/dev/null", "LogLevel": "ERROR", "ConnectionAttempts": 10}
     (place / "client").write_text("".join(f"{name} {value}\n" for name, value in client.items()))
     (place / "bin").mkdir()
     (place / "bin/ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {place}/client "$@"\n')
