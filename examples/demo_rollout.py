@@ -172,12 +172,15 @@ class Demonstration:
 
 
 def _docker_answers() -> bool:
+    """Whether an engine is here: users are, too."""
     try:
-        connect()
+        engine = connect()
     except StackError as error:
         say(f"{error}: on processes, then")
         return False
-    return True
+    if not engine.is_local:
+        say(f"Docker is at {engine.host}, and users are here: on processes, then")
+    return engine.is_local
 
 
 def project(copy: Path, before: str, after: str) -> Path:
