@@ -18,6 +18,8 @@ BOUND_S = 60.0
 AGENT = """\
 name = "support"
 entrypoint = "support:agent"
+[api]
+auth = "none"
 [image]
 repository = "registry.example.com/support"
 [secrets]

@@ -44,6 +44,8 @@ env_url = "REDIS_URL"
 [storage]
 path = "/data"
 url = { secret = "DATABASE_URL" }
+[api]
+auth = "none"
 [policy]
 requests = "60/min"
 [config]

@@ -18,6 +18,7 @@ from shipway.plan.rollout import RolloutPlan, plan_rollout
 from shipway.plan.stack import DEVELOPMENT, StackPlan, plan_stack
 from shipway.render.released import FILE, lacking, read_release
 from shipway.render.targets import asked
+from shipway.render.targets.table import UNASKED
 from shipway.spec.load import Loaded, load
 from shipway.spec.project import read_project
 from shipway_runtime import contract
@@ -95,6 +96,7 @@ _REFUSED: tuple[tuple[Callable[[StackPlan], tuple[str, ...]], str, str], ...] = 
         "{} is a command of your own, and no image has it",
         'write run = "image:…", "pypi:…", "npm:…" or "project:…"',
     ),
+    (asked.anybody, *UNASKED),
     (
         asked.identities,
         "{} wants an identity token of a platform, and one machine has none",

@@ -128,9 +128,7 @@ def _unknown_environment(env: str, environments: list[str], base: Merged) -> Fin
     known = ", ".join([*environments, DEVELOPMENT])
     close = nearest(env, [*environments, DEVELOPMENT])
     fix = (
-        f"use `{close}`"
-        if close
-        else f"add [env.{env}.…], or use {listed([*environments, DEVELOPMENT], 'or')}"
+        f"use `{close}`" if close else f"add [env.{env}], or use {listed([*environments, DEVELOPMENT], 'or')}"
     )
     return Finding("unknown-env", f"no environment `{env}`; there is: {known}", fix, base.document.file)
 

@@ -48,6 +48,12 @@ def test_images_are_those_of_the_release_and_of_others(tmp_path: Path) -> None:
     assert subject.draft().revision.id.startswith("0123456789ab-")
 
 
+def test_an_agent_that_anybody_could_call_is_not_deployed(tmp_path: Path) -> None:
+    said = refusal(write(tmp_path, SPEC.replace('auth = "none"', "")))
+    assert "nothing says who may call the agent in prod, and it would not start" in said
+    assert 'write auth = "keys" or "jwt" in [api], or "none"' in said
+
+
 def test_development_is_never_deployed(tmp_path: Path) -> None:
     assert "development is not deployed: its model is replayed" in refusal(write(tmp_path), "development")
 

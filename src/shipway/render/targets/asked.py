@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shipway.plan.container import ENDING_S
+from shipway.plan.stack import DEVELOPMENT
 from shipway.render.ecs import fargate
 from shipway.render.identities import GOOGLE, IDENTITIES
 from shipway_runtime import contract
@@ -124,6 +125,12 @@ def long_instance(plan: StackPlan) -> tuple[str, ...]:
 
 def replayed(plan: StackPlan) -> tuple[str, ...]:
     return (plan.environment,) if plan.replay else ()
+
+
+def anybody(plan: StackPlan) -> tuple[str, ...]:
+    """Nobody has said who may call, and without that the runtime refuses to start where users are."""
+    asked = plan.environment != DEVELOPMENT and plan.config.settings.api.auth is None
+    return (plan.environment,) if asked else ()
 
 
 def always(plan: StackPlan) -> tuple[str, ...]:

@@ -24,6 +24,10 @@ _NOT_BESIDE = Refused(
     "{} is apart from the agent, and the volume is for what is beside it",
     'write shape = "sidecar", or remove `storage`',
 )
+UNASKED = (
+    "nothing says who may call the agent in {}, and it would not start",
+    'write auth = "keys" or "jwt" in [api], or "none" where a gateway in front authenticates',
+)
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "the agent, its probes, a grace to drain",
@@ -203,6 +207,11 @@ FEATURES: tuple[Feature, ...] = (
         "a replayed model",
         asked.replayed,
         {**dict.fromkeys(TARGETS, _NO_REPLAY), "compose": Whole("a container in the agent's network")},
+    ),
+    Feature(
+        "users, and nothing that says who may call ([api] auth)",
+        asked.anybody,
+        dict.fromkeys(TARGETS, Refused(*UNASKED)),
     ),
     Feature(
         "host names of MCP servers apart and control, of more than 63 letters",

@@ -63,7 +63,7 @@ job "hello" {
 
       env {
         SHIPWAY_ENV      = "prod"
-        SHIPWAY_REVISION = "0123456789ab-7f7cc1"
+        SHIPWAY_REVISION = "0123456789ab-03f286"
       }
 
       template {
@@ -75,7 +75,7 @@ job "hello" {
   "format": 1,
   "provenance": {
     "api.audience": "default",
-    "api.auth": "default",
+    "api.auth": "env.prod, agent.toml:5",
     "api.body_limit": "default",
     "api.issuer": "default",
     "api.jwks": "default",
@@ -97,7 +97,7 @@ job "hello" {
   "settings": {
     "api": {
       "audience": null,
-      "auth": null,
+      "auth": "none",
       "body_limit": 4000000,
       "issuer": null,
       "jwks": null,
