@@ -115,6 +115,7 @@ MANIFEST: tuple[Rule[Manifests], ...] = (
     Rule("prompt-in-manifest", "warning", prompts.prompts_are_in_the_image),
 )
 PRODUCTION: tuple[Rule[Production], ...] = (
+    Rule("api-callers", "error", production.callers_are_known),
     Rule("spend-limit", "warning", production.spend_is_limited),
     Rule("evals-missing", "note", production.evals_are_there),
     Rule("mcp-sidecar-limit", "warning", production.sidecars_have_limits),

@@ -35,6 +35,20 @@ def read_production(path: Path) -> Production:
     return Production(path.parent, tuple(load(path, name) for name in names))
 
 
+def callers_are_known(production: Production) -> Iterator[Seen]:
+    """Outside of development, it is said who may call.
+
+    The runtime has no default for it, and does not start without: one would leave the agent open, the other
+    one closed.
+    """
+    for loaded in production.environments:
+        if loaded.spec.api.auth is None:
+            from shipway.render.targets.table import UNASKED  # who has no agent.toml waits for no renderer
+
+            message, fix = UNASKED
+            yield Seen(message.format(loaded.env), fix, loaded.merged.line(("env", str(loaded.env))))
+
+
 def spend_is_limited(production: Production) -> Iterator[Seen]:
     """Outside of development, a day's spend or tokens have a limit.
 
