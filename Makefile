@@ -34,7 +34,7 @@ test-long: setup  # stacks in containers of a real engine: some ten minutes more
 	$(BIN)/pytest -n 2 $(AGAIN) --dist loadfile -m long tests/scenarios tests/engines
 
 check: lint
-	$(BIN)/pytest -q -n 2 -m "not network and not docker" tests/unit tests/golden tests/docs
+	$(BIN)/pytest -q -n 2 --hypothesis-profile quick -m "not slow and not network and not docker" tests/unit tests/golden tests/docs
 
 lint: setup
 	$(BIN)/ruff check .

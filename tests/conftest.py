@@ -14,10 +14,23 @@ import pytest
 from tests import ports
 
 hypothesis.settings.register_profile("shipway", deadline=None)  # a slow machine is no failure
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=10)
 hypothesis.settings.load_profile("shipway")
 
 PLACES = ("/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin")
 """Looked into beside PATH: Debian keeps some servers out of it."""
+
+
+PROCESSES = {"start", "start_shared", "control", "start_control", "postgres_server", "docker"}
+"""Fixtures that start processes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use one of PROCESSES are `slow`: no part of `make check`."""
+    for item in items:
+        if PROCESSES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from shipway.control.upkeep import Upkeep
 from shipway.gate import Calibration, Conversations, Gate, GatePlan
 from shipway_runtime.contract import Outcome, ReplicaReport
 
+pytestmark = pytest.mark.slow
+
 HERE = Deployment("support", "prod")
 PLAN = {"stable": "r-1", "share": 0.5, "metrics": {"errors": {"margin": 0.01}, "latency": {}}, "since": AT}
 LAST = 1500.0

@@ -41,6 +41,7 @@ async def running(database: Database, most: int) -> AsyncIterator[Intake]:
         await asyncio.wait([task])
 
 
+@pytest.mark.slow
 def test_while_the_database_is_busy_only_so_many_may_wait(open_database):
     database, other = open_database(), open_database()
     assert count(database) == 0

@@ -266,6 +266,7 @@ def test_tokens_that_cannot_be_used(tmp_path, given, message):
     assert "xxxx" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_be_had(tmp_path):
     (tmp_path / "file").write_text("")
     done = serve("--data", str(tmp_path / "file" / "data"), "--port", "0")

@@ -50,6 +50,7 @@ def port() -> Iterator[int]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_requests_of_any_size_go_through_side_by_side(port: int) -> None:
     command = (sys.executable, "-c", CONNECT, "127.0.0.1", str(port))
     with tunnel(command) as url, httpx2.Client(trust_env=False, timeout=60) as client:

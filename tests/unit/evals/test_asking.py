@@ -18,6 +18,8 @@ from shipway.evals.answer import Answer
 from shipway.evals.asking import ATTEMPTS, Asking, Place
 from shipway.spec.model import Price
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:

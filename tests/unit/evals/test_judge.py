@@ -81,6 +81,7 @@ def test_a_judge_that_is_down_is_missing_data() -> None:
     assert "401" in mark.reason
 
 
+@pytest.mark.slow
 def test_a_judge_that_is_busy_is_asked_again() -> None:
     answers = iter([says_json({}, 529), says_json(anthropic(VERDICT))])
     mark, asked = judge(lambda _: next(answers))

@@ -20,6 +20,8 @@ from shipway.evals.records import Before
 from shipway.evals.results import Result, Run
 from shipway.evals.session import AHEAD, Done, Evaluation, compare, evaluate, finish
 
+pytestmark = pytest.mark.slow
+
 Agent = Callable[[str], str]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.outcomes import CANARY, STABLE, outcome
@@ -76,6 +77,7 @@ EVERY = st.sampled_from([1.0, 7.0, 200.0])
 IDLE = st.sampled_from([IDLE_S, 1.0, 30.0, 1200.0])
 
 
+@pytest.mark.slow
 @given(turns(), st.randoms(use_true_random=False), EVERY, IDLE)
 def test_live_is_as_afterwards(outcomes: list[Outcome], chance: random.Random, every: float, idle_s: float):
     """Whatever the idle time is: none travels longer than outcomes are waited for."""

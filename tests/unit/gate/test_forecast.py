@@ -17,6 +17,7 @@ def drops(
     return {drop.drop: drop for drop in forecast(gate_plan, steps, per_hour, means).drops}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("drop", "share"), [(0.1, 0.05), (0.2, 0.05), (0.2, 0.5), (0.2, 0.95)])
 def test_it_is_about_what_the_gate_needs(drop: float, share: float) -> None:
     """Also where stable is the smaller arm."""
@@ -34,6 +35,7 @@ def test_it_says_when_in_words() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_pass_is_told_when_the_steps_are_long_enough() -> None:
     gate_plan = plan(errors=0.05)
     told = forecast(gate_plan, (Step(0.05),), 10_000, {"errors": 0.92})

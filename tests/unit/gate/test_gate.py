@@ -20,11 +20,13 @@ def false_alarms(runs: int, gate_plan: GatePlan, worst: float, canary: int, shar
     )
 
 
+@pytest.mark.slow
 def test_a_canary_that_is_worse_fails_soon() -> None:
     found = sorted(found_after(Gate(plan()), traffic(seed, 2000, 0.92, 0.80)) or 2001 for seed in range(41))
     assert found[20] <= 150
 
 
+@pytest.mark.slow
 def test_a_canary_that_is_not_worse_hardly_ever_fails() -> None:
     """At the margin itself, looked at after every conversation: at most alpha, and three deviations."""
     found = false_alarms(100, plan(alpha=0.2, errors=0.05), 0.87, 300)
@@ -89,6 +91,7 @@ def test_turns_of_one_conversation_are_one_observation() -> None:
     assert one.metrics == many.metrics
 
 
+@pytest.mark.slow
 def test_correlated_turns_raise_false_alarms_only_where_turns_are_counted() -> None:
     """What a conversation is about makes all of its eight turns fail, or none."""
 
@@ -157,6 +160,7 @@ def test_a_new_share_counts_conversations_that_begin_under_it() -> None:
     assert gate.judge(9e9).ratio < 1
 
 
+@pytest.mark.slow
 def test_a_regression_that_begins_late_is_found() -> None:
     """After 1,000 good conversations of the canary, one model behind it goes."""
 
@@ -185,6 +189,7 @@ def test_a_noisy_judge_is_given_the_margin_that_it_can_see() -> None:
         GatePlan(CANARY, STABLE, None, {"live": 0.02}, judges={"live": Calibration(0.5, 0.5)})
 
 
+@pytest.mark.slow
 def test_metrics_share_alpha() -> None:
     """Four metrics at the margin, independent of each other: together at most alpha, and three deviations."""
     names = ("errors", "live", "tools", "latency")

@@ -47,6 +47,7 @@ def test_a_short_suite_is_no_proof() -> None:
     assert "No evidence of harm in 40 cases" in judgement.words
 
 
+@pytest.mark.slow
 def test_it_is_hardly_ever_wrong() -> None:
     """As many cases get worse as get better, all at alpha 0.2."""
     verdicts = [run(seed, 400, 0.5, 0.3, 0.3, margin=0.0, alpha=0.2)[1].judge().verdict for seed in range(60)]

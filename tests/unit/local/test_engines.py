@@ -9,6 +9,8 @@ from shipway.errors import StackError
 from shipway.local.engines import Chosen, choose
 from shipway.plan.stack import StackPlan
 
+pytestmark = pytest.mark.slow
+
 AGENT = 'name = "a"\nentrypoint = "agent:agent"\n'
 COMMAND = '[mcp.own]\nshape = "sidecar"\nrun = ["python", "own.py"]\n'
 PROCESSES = "running as processes of this machine (no images, no limits, no read-only root): "

@@ -11,6 +11,8 @@ from shipway.local.environments import Sources
 from shipway.local.plan import Environment, LocalPlan
 from shipway.local.ports import Ports
 
+pytestmark = pytest.mark.slow
+
 
 def plan(root: Path, *environments: Environment) -> LocalPlan:
     return LocalPlan("x", str(root), Ports(1, 2, 3, 4), (), environments, (), {}, {}, (), ())

@@ -152,6 +152,7 @@ def run(path: Path, world: Machine) -> int:
     raise AssertionError("it never ended")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worse", [False, True], ids=["promoted", "rolled back"])
 def test_killed_at_every_step_it_comes_to_the_same_end(tmp_path: Path, worse: bool) -> None:
     undisturbed = Machine(worse)

@@ -117,6 +117,7 @@ print("cyclonedx" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_the_library_of_bills_is_not_imported_after_an_edit(tmp_path):
     def edited(directory):
         command = (sys.executable, "-c", EDIT, str(directory))

@@ -53,6 +53,7 @@ def test_the_same_values_make_the_same_bytes_and_others_another_serial_number():
     assert b"timestamp" not in bill()
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_process():
     program = (
         "import sys; from shipway.build.attachments.sbom import write_sbom; "

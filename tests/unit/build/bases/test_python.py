@@ -55,6 +55,7 @@ ALPINE = {
 }
 
 
+@pytest.mark.slow
 def test_a_slim_image(slim: Path) -> None:
     found = find_python(slim, SLIM, "slim")
     assert (found.python.path, found.python.version, found.version) == (

@@ -202,6 +202,7 @@ def test_groups_include_groups(index: PackageIndex, tmp_path: Path) -> None:
         locked(root, "pyproject.toml", ("dev",), ())
 
 
+@pytest.mark.slow
 def test_a_uv_lock_with_a_group_an_extra_and_what_the_runtime_adds(
     index: PackageIndex, tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ def test_a_uv_lock_with_a_group_an_extra_and_what_the_runtime_adds(
     assert pins.count("--hash=sha256:") == 4
 
 
+@pytest.mark.slow
 def test_a_member_of_a_workspace_has_the_workspaces_lock(index: PackageIndex, tmp_path: Path) -> None:
     index.wheel("dep")
     files = source_tree("core", requires=["dep"])

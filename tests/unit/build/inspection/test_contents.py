@@ -126,6 +126,7 @@ class Zeros(io.RawIOBase):
         return len(chunk)
 
 
+@pytest.mark.slow
 def test_a_large_file_takes_no_more_memory_than_a_small_one() -> None:
     stream: IO[bytes] = io.BufferedReader(Zeros(300_000_000))
     tracemalloc.start()

@@ -184,6 +184,7 @@ def test_binary_files_have_none_and_utf16_is_read():
     assert len(scan_file("a.txt", b"\xff\xff " + secret.encode() + b" \xe9")) == 1
 
 
+@pytest.mark.slow
 def test_a_long_line_is_read_to_its_end():
     secret = FORMS["GitHub"][1]
     long = "x = 1; " * 200_000
@@ -199,6 +200,7 @@ def test_any_bytes_can_be_scanned(data):
     scan_file("a.txt", b"postgres://" + data + b" password=" + data + b" eyJ" + data + b".eyJ" + data)
 
 
+@pytest.mark.slow
 @given(st.text(alphabet=ALPHANUMERIC, min_size=24, max_size=48).filter(lambda text: len(set(text)) < 3))
 def test_what_repeats_is_not_random(value):
     assert not is_random(value)

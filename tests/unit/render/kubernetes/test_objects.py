@@ -15,6 +15,7 @@ VERSIONS = ("1.30", "1.37")
 STORED = SMALL + "[storage]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("plain", [False, True])
 def test_every_object_is_what_kubernetes_knows(tmp_path: Path, version: str, plain: bool) -> None:

@@ -48,6 +48,7 @@ def test_sidecars_are_asked_from_inside_because_they_listen_on_loopback(tmp_path
     assert "/readyz" in git["readinessProbe"]["exec"]["command"][-1]
 
 
+@pytest.mark.slow
 def test_plain_sidecars_end_after_the_agent(tmp_path: Path) -> None:
     rendered = render(stack(tmp_path), plain=True)
     assert "lifecycle" not in container(render(stack(tmp_path)), "mcp-git")

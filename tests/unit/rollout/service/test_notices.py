@@ -19,6 +19,8 @@ from shipway.rollout.service.notices import Notices
 from shipway.rollout.state import Notice
 from shipway.rollout.store import Rollout
 
+pytestmark = pytest.mark.slow
+
 PLAN = RolloutPlan("desk", "prod", (Step(100),), notify="HOOK")
 BOUND_S = 30.0
 

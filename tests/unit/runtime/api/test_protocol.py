@@ -11,6 +11,8 @@ import uvicorn
 
 from shipway_runtime.api import exchange, protocol
 
+pytestmark = pytest.mark.slow
+
 BOUND_S = 20
 
 

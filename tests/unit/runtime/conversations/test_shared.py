@@ -14,6 +14,8 @@ from tests.unit.runtime.conversations.conftest import HERE, say
 
 from shipway_runtime.conversations.store import BusyError, StoreError, Turned
 
+pytestmark = pytest.mark.slow
+
 
 def run(database, turns, tasks=1, lease_s=15.0):
     command = (sys.executable, "-m", turns_process.__name__, *database, *map(str, (turns, tasks, lease_s)))

@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from shipway_runtime.health.heart import Heart
 
 
@@ -44,6 +46,7 @@ def test_a_stall_is_logged_once(caplog):
     assert caplog.text.count("has been blocked") == 1
 
 
+@pytest.mark.slow
 def test_the_end_of_a_stall_says_how_long_it_was(caplog):
     async def run():
         heart = Heart(stall_s=0.7)

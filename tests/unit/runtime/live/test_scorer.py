@@ -19,6 +19,8 @@ from shipway_runtime.live.scorer import Scorer
 from shipway_runtime.telemetry import outcomes
 from shipway_runtime.telemetry.outcomes import Ended
 
+pytestmark = pytest.mark.slow
+
 TOGETHER = """
 import time
 here = []

@@ -10,6 +10,8 @@ import sys
 import httpx2
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MB = 1_000_000
 
 

@@ -12,6 +12,8 @@ from shipway_runtime.contract import McpServer, ToolFilter
 from shipway_runtime.relay.calls import Calls
 from shipway_runtime.relay.messages import Unavailable
 
+pytestmark = pytest.mark.slow
+
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from shipway_runtime.contract import McpServer, ToolFilter
 from shipway_runtime.relay import Relay
 
+pytestmark = pytest.mark.slow
+
 BOUND = 10.0  # seconds; no answer takes that long
 
 JSON = st.recursive(

@@ -10,9 +10,12 @@ import subprocess
 import sys
 
 import httpx2
+import pytest
 from tests.ports import free_port
 
 from shipway_runtime.contract import McpServer
+
+pytestmark = pytest.mark.slow
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,8 @@ import pytest
 
 from shipway_runtime.contract import McpServer, ToolFilter
 
+pytestmark = pytest.mark.slow
+
 
 class Service:
     """An HTTP MCP server of a few lines. `script` answers a request: (status, headers, body or chunks)."""

@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FEATURES = {"sampling": {}}
 SAID = {"role": "assistant", "content": {"type": "text", "text": "42"}, "model": "m"}
 

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_legacy_session_from_beginning_to_end(harness):
     async def scenario():

@@ -12,6 +12,8 @@ import pytest
 from shipway_runtime.contract import McpServer
 from shipway_runtime.relay.stdio import limits
 
+pytestmark = pytest.mark.slow
+
 MB = 2**20
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's limit is Linux's")
 

@@ -20,7 +20,7 @@ from shipway_runtime.relay.stdio.watcher import Watcher
 
 FAMILY = pathlib.Path(__file__).parents[1] / "family_server.py"
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="needs /proc"), pytest.mark.slow]
 
 
 def family(pids, *kinds, name="toy", options=("--ignore-eof",)):

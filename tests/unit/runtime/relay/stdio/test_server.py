@@ -11,6 +11,8 @@ import pytest
 
 from shipway_runtime.contract import ToolFilter
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog):
