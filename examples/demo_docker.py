@@ -59,7 +59,7 @@ class Docker:
         """See Machine."""
         demo_model.start(self._engine, PROJECT, self._projects[first] / "replays")
         with self._deploy(first) as deploying:
-            _ended(deploying)
+            _check(deploying.wait())
         url, token = self.page()
         self._client = self._stack.enter_context(
             ControlClient(url.partition("/#")[0], token, AGENT, ENVIRONMENT)
@@ -68,15 +68,15 @@ class Docker:
 
     def roll_out(self, canary: str) -> Iterator[Snapshot]:
         """See Machine."""
+        ended = False
         with self._deploy(canary, "--wait") as deploying:
-            while deploying.poll() is None:
+            while deploying.poll() is None or not ended:  # the controller tells control last
                 if (known := self._known()) and known.canary.revision == self._revisions[canary]:
+                    ended = known.ended
                     yield known
                 time.sleep(LOOK_S)
-            _ended(deploying)
-        while not (known := self._known()) or not known.ended:  # the controller tells control last
-            time.sleep(LOOK_S)
-        yield known
+                if deploying.poll() is not None:
+                    _check(deploying.returncode)
 
     def gate(self, canary: str) -> dict[str, Any]:
         """See Machine."""
@@ -139,7 +139,7 @@ class Docker:
         removal.remove(self._engine, PROJECT, lambda _: None, volumes=True)
 
 
-def _ended(deploying: subprocess.Popen[str]) -> None:
+def _check(code: int) -> None:
     """Raises StackError for an end that is none of a rollout's; it has said why."""
-    if deploying.wait() not in (0, ROLLED_BACK):
-        raise StackError(f"shipway deploy ended with {deploying.returncode}")
+    if code not in (0, ROLLED_BACK):
+        raise StackError(f"shipway deploy ended with {code}")

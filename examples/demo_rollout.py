@@ -138,7 +138,7 @@ class Demonstration:
             if phase == "stepping" and now.gate and time.monotonic() - shown > SHOW_S:
                 shown = time.monotonic()
                 self.show(now.gate)
-            if phase == "paused" and all(line.who == "shipway" for line in now.trail):
+            if phase == "paused" and all(line.who == "shipway" for line in now.trail[1:]):  # after its begin
                 raise RolloutError(f"nobody is here to look at what paused it: {why}")
             if time.monotonic() > deadline:
                 raise RolloutError(f"after {PATIENCE_S:.0f} s {canary} is {phase}: {why}")
