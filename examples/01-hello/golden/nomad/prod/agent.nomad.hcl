@@ -75,7 +75,7 @@ job "hello" {
   "format": 1,
   "provenance": {
     "api.audience": "default",
-    "api.auth": "env.prod, agent.toml:5",
+    "api.auth": "default",
     "api.body_limit": "default",
     "api.issuer": "default",
     "api.jwks": "default",
