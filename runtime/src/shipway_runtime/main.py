@@ -26,6 +26,7 @@ from .secrets.declared import Secrets
 from .telemetry import log, logs, outlets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from socket import socket
 
     from .config import Deployment
@@ -71,12 +72,13 @@ def run(deployment: Deployment, secrets: Secrets) -> int:
     stand_in = StandIn(admin, start_s=START_S, revision=deployment.revision)
     stand_in.start()
     environ = os.environ | secrets.environment(os.environ)  # a gateway or a proxy may be a secret
+    environ |= config.agent_environment(deployment, environ)
     control = Control(deployment, secrets, drain, environ, auth, stand_in)
     clients.install(control.model)
     code, runner = 1, asyncio.Runner()
     try:
         control.start(admin, relay)
-        prepare(deployment, secrets)
+        prepare(deployment, environ)
         from .serving import Process, serve
 
         target = entrypoint.load(deployment.manifest.entrypoint)
@@ -105,12 +107,11 @@ def bind(deployment: Deployment) -> tuple[socket, socket, socket | None]:
     return api, admin, relay
 
 
-def prepare(deployment: Deployment, secrets: Secrets) -> None:
-    """Make the process the agent's: its variables, its secrets, its sources."""
+def prepare(deployment: Deployment, environ: Mapping[str, str]) -> None:
+    """Make the process the agent's: its variables, with its secrets, and its sources."""
+    os.environ.update(environ)
     for ours in (env.ADMIN_TOKEN, env.CONTROL_TOKEN):  # not the agent's, nor what it starts
         os.environ.pop(ours, None)
-    os.environ.update(secrets.environment(os.environ))
-    os.environ.update(config.agent_environment(deployment, os.environ))
     sys.path.insert(0, str(deployment.places.source))
     if deployment.replay:
         refuse_providers(deployment.replay)

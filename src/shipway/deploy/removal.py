@@ -63,4 +63,4 @@ def _do(engine: Engine, *command: str) -> None:
 
 def _all_gone(said: str) -> bool:
     lines = [line.lower() for line in said.splitlines() if line.strip()]
-    return all("no such" in line or "not found" in line for line in lines)
+    return bool(lines) and all("no such" in line or "not found" in line for line in lines)

@@ -6,6 +6,7 @@ In: a loaded agent.toml. Out: a frozen value that every engine of rollouts start
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -61,11 +62,11 @@ class RolloutPlan:
         """How a gate judges, as control takes it (`PUT /v1/gates/CANARY`): all but who and whom.
 
         Where steps are short, conversations are over sooner (`idle_s`): else a step would end before any of
-        the conversations that it is about.
+        the conversations that it is about. Control takes a second at least.
         """
-        holds = [step.hold_s for step in self.steps if step.hold_s]
-        idle_s = min(holds) / _HOLDS_PER_IDLE if holds else _USUAL_S
-        told = {"idle_s": max(1.0, idle_s)} if idle_s < _USUAL_S else {}
+        shortest = min((step.hold_s for step in self.steps if step.hold_s), default=inf)
+        idle_s = max(1.0, shortest / _HOLDS_PER_IDLE)
+        told = {"idle_s": idle_s} if idle_s < _USUAL_S else {}
         return {"metrics": self.watched, "alpha": self.alpha, **told}
 
 

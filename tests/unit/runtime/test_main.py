@@ -137,6 +137,14 @@ def test_a_gateway_may_be_a_secret(start, tmp_path):
     assert base.rpartition(":")[2] in running.admin.get("/readyz").json()["checks"]["model"]["last_error"]
 
 
+def test_readiness_looks_at_the_provider_that_is_an_address(start):
+    """Whatever another SDK, which asks for something else, is led to."""
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        settings = {"model": {"provider": f"http://127.0.0.1:{gateway.getsockname()[1]}", "name": "m"}}
+        running = start(HELLO, env={"OPENAI_BASE_URL": "http://127.0.0.1:9"}, settings=settings)
+        assert running.admin.get("/readyz").json()["checks"]["model"]["state"] == "up"
+
+
 def test_a_missing_secret_is_named_and_keeps_traffic_away(start):
     running = start(HELLO, ready=False, settings={"secrets": {"GITHUB_TOKEN": {"source": "env"}}})
 
